@@ -1,0 +1,68 @@
+# Unit tests, the simulator, fuzzers and benches, found by their place in the tree.
+
+set(RFM_TEST_ENVIRONMENT
+    "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1"
+    "UBSAN_OPTIONS=print_stacktrace=1"
+    "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
+
+# Tests run in the root of the sources.
+function(rfm_add_test name)
+    add_test(NAME ${name} COMMAND ${ARGN} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+    set_tests_properties(${name} PROPERTIES TIMEOUT 120 ENVIRONMENT "${RFM_TEST_ENVIRONMENT}")
+endfunction()
+
+if(RFM_TESTS)
+    rfm_library(CMOCKA cmocka>=1.1.5)
+
+    # tests/unit/<layer>/<module>_test.c: a program linked with that layer.
+    foreach(layer IN LISTS RFM_LAYERS)
+        file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/unit/${layer}/*_test.c")
+        foreach(source IN LISTS sources)
+            cmake_path(GET source STEM module)
+            add_executable(${layer}_${module} "${source}")
+            target_link_libraries(${layer}_${module} PRIVATE rfm_${layer} PkgConfig::CMOCKA)
+            rfm_add_test(${layer}_${module} ${layer}_${module})
+        endforeach()
+    endforeach()
+
+    # tests/sim/*.c: one program, the engine in a world of its own.
+    file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/sim/*.c")
+    if(sources)
+        add_executable(sim ${sources})
+        target_link_libraries(sim PRIVATE rfm_engine)
+        rfm_add_test(sim sim)
+    endif()
+
+    # bench/<name>.c: bench_<name>; those that start with e2e speak to Kafka and Redis.
+    file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/*.c")
+    foreach(source IN LISTS sources)
+        cmake_path(GET source STEM name)
+        add_executable(bench_${name} "${source}")
+        target_link_libraries(bench_${name} PRIVATE rfm_engine)
+        if(name MATCHES "^e2e")
+            target_link_libraries(bench_${name} PRIVATE rfm_kafka rfm_redis)
+        endif()
+        if(NOT RFM_SANITIZE)
+            target_link_libraries(bench_${name} PRIVATE PkgConfig::JEMALLOC)
+        endif()
+        rfm_link_time_optimise(bench_${name})
+    endforeach()
+
+    rfm_add_test(layering "${PROJECT_SOURCE_DIR}/tests/layering.sh" "${CMAKE_C_COMPILER}" "${RFM_LAYER_FLAGS}")
+endif()
+
+# tests/fuzz/<what>_fuzz.c: with libFuzzer a fuzzer; else a test that runs it once over its corpus.
+file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/fuzz/*_fuzz.c")
+foreach(source IN LISTS sources)
+    cmake_path(GET source STEM name)
+    string(REGEX REPLACE "_fuzz$" "" what "${name}")
+    if(RFM_FUZZ)
+        add_executable(${name} "${source}")
+        target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    else()
+        add_executable(${name} "${source}" "${PROJECT_SOURCE_DIR}/tests/fuzz/corpus_main.c")
+        rfm_add_test(corpus_${what} ${name} "${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${what}")
+    endif()
+    target_link_libraries(${name} PRIVATE rfm_config)
+    target_compile_options(${name} PRIVATE -Wno-missing-prototypes) # libFuzzer has no header for its entry
+endforeach()
