@@ -1,0 +1,1 @@
+"""What rfmd promises, computed another way: plain Python, written from the contract and not from the C code."""

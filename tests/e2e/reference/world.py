@@ -1,0 +1,43 @@
+"""All clients together: records in, expected states, triggers and dead letters out."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .decode import Refused, decode_record
+from .facts import Facts
+from .rules import ClientRules
+from .scores import Settings
+
+
+@dataclass
+class World:
+    settings: Settings
+    rules: list[dict] = field(default_factory=list)
+    clients: dict[str, ClientRules] = field(default_factory=dict)
+    dead_letters: dict[tuple, tuple] = field(default_factory=dict)
+
+    def record(self, topic: str, partition: int, offset: int, partitions: int, append_ms: int, key: bytes | None,
+               value: bytes | None, clock_ms: int | None = None) -> None:
+        """Applies one record; a bad one is expected in the dead letters under its position."""
+        try:
+            event = decode_record(key, value, partition, partitions, append_ms, self.settings)
+        except Refused as refused:
+            self.dead_letters[topic, partition, offset] = refused.reasons
+            return
+        client = self.clients.get(event.client_id)
+        if client is None:
+            client = ClientRules(self.rules, self.settings, Facts(event.client_id))
+            self.clients[event.client_id] = client
+        client.event(event, append_ms if clock_ms is None else clock_ms)
+
+    def advance(self, until_ms: int) -> None:
+        for client in self.clients.values():
+            client.advance(until_ms)
+
+    @property
+    def sent(self):
+        return [outcome for client in self.clients.values() for outcome in client.sent]
+
+    @property
+    def repeats(self) -> int:
+        return sum(client.repeats for client in self.clients.values())
