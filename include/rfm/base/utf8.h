@@ -1,0 +1,8 @@
+/* UTF-8 as RFC 3629: no overlong forms, no surrogates. */
+#ifndef RFM_BASE_UTF8_H
+#define RFM_BASE_UTF8_H
+#include <rfm/base/bytes.h>
+bool rfm_utf8_valid(rfm_bytes bytes);
+/* Appends a JSON string with quotes; control characters, quotes and backslashes escaped; invalid UTF-8 as U+FFFD. */
+void rfm_write_json_string(rfm_buffer *buffer, rfm_bytes text);
+#endif

@@ -1,0 +1,79 @@
+/* A client: facts, marks, slots. Facts are a function of the set of accepted events whatever their order (within a
+ * lateness of 63 days); marks are what the last look saw; slots belong to the rule layer and are opaque here. Decoded on
+ * the stack, packed in cache, WAL and Redis. An all-zero rfm_client is a client without events. */
+#ifndef RFM_CLIENT_CLIENT_H
+#define RFM_CLIENT_CLIENT_H
+
+#include <rfm/client/conf.h>
+#include <rfm/client/names.h>
+#include <rfm/event/decode.h>
+
+enum { RFM_ORDERS_MAX = 16, RFM_SEEN_MAX = 32, RFM_CHANNELS_MAX = 8, RFM_CONSENTS_MAX = 16, RFM_SLOTS_BYTES_MAX = 2048,
+       RFM_CLIENT_PACKED_MAX = 6144, RFM_LATENESS_DAYS = 63 };
+
+/* One of the last 16 order ids that came, by arrival. An order that has come: left_minor is what refunds may still take.
+ * A refund that waits for its order (waiting true): refunded_minor, or refunds_full > 0 when without an amount. */
+typedef struct rfm_order {
+    uint64_t id48;
+    int64_t time_ms;      /* the order's time; while waiting the (first) refund's */
+    int64_t left_minor;
+    int64_t refunded_minor;
+    uint64_t source;      /* where the waiting refund came from (input << 56 | offset), for its dead letter */
+    uint8_t refunds_full; /* refunds without amount that wait */
+    bool waiting;
+} rfm_order;
+typedef struct rfm_seen { uint64_t id48; int64_t time_ms; } rfm_seen;
+typedef struct rfm_channel_stats { uint16_t name; uint32_t by_status[RFM_STATUS_COUNT]; } rfm_channel_stats;
+/* Latest wins by time, a tie: refusal. */
+typedef struct rfm_consent { uint16_t channel; uint8_t class_; bool granted; int64_t time_ms; } rfm_consent;
+
+typedef enum rfm_lifecycle { RFM_LIFECYCLE_PROSPECT, RFM_LIFECYCLE_NEW, RFM_LIFECYCLE_ACTIVE, RFM_LIFECYCLE_AT_RISK,
+                             RFM_LIFECYCLE_LAPSED, RFM_LIFECYCLE_REACTIVATED, RFM_LIFECYCLE_COUNT } rfm_lifecycle;
+
+typedef struct rfm_client {
+    /* facts */
+    int64_t revenue_minor, first_day_minor; /* net of refunds */
+    int64_t first_ms, last_ms;              /* first and last purchase */
+    int32_t first_day, last_day;            /* the same as calendar days in rfm.timezone */
+    int32_t day_before_last;                /* the purchase day before last_day, INT32_MIN: none known (for `reactivated`) */
+    uint64_t purchase_days;                 /* bit i: bought on last_day - i */
+    uint32_t orders, refunds, x, visits;
+    int64_t visit_last_ms;
+    uint8_t order_count, seen_count, channel_count, consent_count;
+    rfm_order order[RFM_ORDERS_MAX];        /* oldest arrival first */
+    rfm_seen seen[RFM_SEEN_MAX];
+    rfm_channel_stats channel[RFM_CHANNELS_MAX];
+    rfm_consent consent[RFM_CONSENTS_MAX];
+    /* marks */
+    struct { bool taken; uint8_t lifecycle; uint16_t segment, previous; /* names' numbers, previous 0: none */
+             int64_t since_ms; uint32_t version; } marks;
+    int64_t listed_ms; /* the due moment under which the client stands in a bucket; 0: in none (engine) */
+    /* slots: rule/slot.h owns the meaning */
+    uint16_t slots_len;
+    uint8_t slots[RFM_SLOTS_BYTES_MAX];
+} rfm_client;
+
+void rfm_client_init(rfm_client *client); /* cheap: does not clear the arrays */
+/* RFM_E_CORRUPT, RFM_E_VERSION. Any bytes are safe. */
+int rfm_client_decode(rfm_bytes packed, rfm_client *client);
+/* Returns the length, at most RFM_CLIENT_PACKED_MAX; canonical: equal clients give equal bytes. */
+size_t rfm_client_encode(const rfm_client *client, uint8_t packed[RFM_CLIENT_PACKED_MAX]);
+
+typedef enum rfm_applied_kind { RFM_APPLIED, RFM_REPEAT, RFM_REFUSED } rfm_applied_kind;
+typedef struct rfm_applied {
+    rfm_reason reason; /* REFUSED: why (dead letter) */
+    bool bought;       /* a purchase that counts (amount > 0) changed the facts */
+    bool lost_refund;  /* a waiting refund without amount was pushed out: dead letter unknown_order for its record */
+    uint64_t lost_source;
+    int64_t lost_time_ms;
+} rfm_applied;
+/* Changes the facts by one event. `source`: input << 56 | offset of its record. On REPEAT and REFUSED nothing has changed. */
+rfm_applied_kind rfm_client_apply(rfm_client *client, const rfm_event *event, uint64_t source, const rfm_client_conf *conf,
+                                  rfm_names *names, rfm_applied *applied);
+bool rfm_client_facts_equal(const rfm_client *a, const rfm_client *b);
+
+typedef enum rfm_permission { RFM_PERMISSION_UNKNOWN, RFM_PERMISSION_GRANTED, RFM_PERMISSION_REFUSED } rfm_permission;
+/* Consent facts and unsubscribed / complained messages together (contract, Deciding 4), the latest by time; a tie: refusal. */
+rfm_permission rfm_client_permission(const rfm_client *client, uint16_t channel, rfm_class class_);
+
+#endif

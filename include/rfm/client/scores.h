@@ -1,0 +1,34 @@
+/* Scores: what needs the clock, the model or the population, computed from facts when asked, never stored. */
+#ifndef RFM_CLIENT_SCORES_H
+#define RFM_CLIENT_SCORES_H
+
+#include <rfm/client/population.h>
+
+typedef struct rfm_scores {
+    bool buyer; /* false: prospect; then all below but segment and lifecycle are zero */
+    uint8_t r, f, m;
+    uint8_t segment; /* index into conf->segments */
+    rfm_lifecycle lifecycle;
+    double idle_days, t_x_days, p_alive, p_active, churn_risk, activity_ratio;
+} rfm_scores;
+
+/* `edges` may be NULL or of few clients: then fixed thresholds (contract, RFM scores). */
+void rfm_scores_at(const rfm_client *client, const rfm_client_conf *conf, const rfm_edges *edges, int64_t now_ms, rfm_scores *scores);
+uint8_t rfm_client_segment_at(const rfm_client *client, const rfm_client_conf *conf, const rfm_edges *edges, int64_t now_ms);
+rfm_lifecycle rfm_client_lifecycle_at(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms);
+double rfm_client_ratio_at(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms);
+double rfm_client_risk_at(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms);
+const char *rfm_lifecycle_name(rfm_lifecycle lifecycle);
+
+/* First whole second (as ms) at which activity_ratio <= threshold, churn_risk >= threshold: exactly the first for which
+ * rfm_client_ratio_at / _risk_at says so. INT64_MAX: never, or not a buyer. Not before last_ms. */
+int64_t rfm_client_ratio_moment_ms(const rfm_client *client, const rfm_client_conf *conf, double threshold);
+int64_t rfm_client_risk_moment_ms(const rfm_client *client, const rfm_client_conf *conf, double threshold);
+/* The next moment after now_ms at which the fixed recency score falls (a midnight in rfm.timezone), INT64_MAX: none; only
+ * if no axis is taken from the population. */
+int64_t rfm_client_segment_moment_ms(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms);
+/* The next moment after now_ms at which the lifecycle changes by time alone, INT64_MAX: none before until_ms (which makes it
+ * cheap: the formula is looked at there first). */
+int64_t rfm_client_lifecycle_moment_ms(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms, int64_t until_ms);
+
+#endif

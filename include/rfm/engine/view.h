@@ -1,0 +1,21 @@
+/* What redo makes, in memory: the keys of one task as Redis would hold them. Replay keeps its states here, and the
+ * simulator's Redis is made of it. */
+#ifndef RFM_ENGINE_VIEW_H
+#define RFM_ENGINE_VIEW_H
+
+#include <rfm/engine/redo.h>
+
+typedef struct rfm_view rfm_view;
+rfm_view *rfm_view_new(void);
+void rfm_view_free(rfm_view *view);
+rfm_view *rfm_view_copy(const rfm_view *view); /* a snapshot */
+int rfm_view_apply(rfm_view *view, rfm_bytes part); /* RFM_E_CORRUPT */
+void rfm_view_set_wal(rfm_view *view, rfm_bytes value);
+rfm_bytes rfm_view_wal(const rfm_view *view);
+rfm_bytes rfm_view_get(const rfm_view *view, rfm_bytes key); /* at NULL: absent */
+/* Answers a LOAD as Redis would; values are views that last until the next apply; room is the arena's. */
+size_t rfm_view_load(const rfm_view *view, const rfm_effect *load, rfm_arena *arena, const rfm_bytes **values);
+/* Walks all string keys: *cursor starts at 0; false at the end. In no order. */
+bool rfm_view_next(const rfm_view *view, size_t *cursor, rfm_bytes *key, rfm_bytes *value);
+
+#endif

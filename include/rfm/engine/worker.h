@@ -1,0 +1,57 @@
+/* A worker owns some tasks and works in steps: fetch, load, apply, publish, store. Everything that decides how events become
+ * state and messages exactly once is in here; see ports.h for how it is driven:
+ *
+ *     loop: feed records; tell inputs; while (rfm_worker_next(worker, &effect)) carry the effect out; wait until
+ *           something answers, records arrive, or rfm_worker_wake_ms
+ *
+ * While step n is in its transaction, n + 1 is loaded and applied on the cached states and n - 1 is stored. After an abort or
+ * an unknown outcome the cached states are forgotten and the tasks taken over again: one path for everything that goes wrong. */
+#ifndef RFM_ENGINE_WORKER_H
+#define RFM_ENGINE_WORKER_H
+
+#include <rfm/engine/ports.h>
+
+typedef enum rfm_clock { RFM_CLOCK_WALL, RFM_CLOCK_RECORD } rfm_clock;
+
+typedef struct rfm_worker_conf {
+    const char *transactional_id;             /* stable: group, instance, worker */
+    uint32_t partition_count;                 /* of every input topic and the WAL */
+    size_t input_count;
+    const char *input_topic[RFM_INPUTS_MAX];  /* for dead letters */
+    rfm_partitioner partitioner;
+    bool check_keys;                          /* false in replay: files have no keys or partitions */
+    rfm_clock clock;
+    size_t cache_bytes_max, dirty_bytes_max, step_events_max;
+    int64_t wal_idle_ms;                      /* an idle task writes a redo at least this often */
+    const rfm_client_conf *client;
+    const rfm_rules *rules;
+} rfm_worker_conf;
+
+/* Counters since the start; read from other threads as they are (plain words). */
+#define RFM_WORKER_STATS(X)                                                                                            \
+    X(records) X(repeats) X(dead_letters) X(triggers) X(suppressions) X(steps) X(redo_bytes) X(stores)  \
+    X(cache_hits) X(cache_misses) X(evictions) X(loads) X(looks) X(timers_fired) X(takeovers) X(rollbacks) X(aborts) X(causes_too_old)
+typedef struct rfm_worker_stats {
+#define X(name) uint64_t name;
+    RFM_WORKER_STATS(X)
+#undef X
+    uint64_t events_by_type[RFM_EVENT_TYPE_COUNT], dead_by_reason[RFM_REASON_COUNT];
+    uint64_t sent_by_rule[RFM_RULES_MAX], cache_bytes, dirty_bytes;
+} rfm_worker_stats;
+
+typedef struct rfm_worker rfm_worker;
+int rfm_worker_new(const rfm_worker_conf *conf, rfm_worker **worker, rfm_error *error); /* RFM_E_NO_MEMORY, RFM_E_RANGE */
+void rfm_worker_free(rfm_worker *worker);
+/* Takes records of tasks that are being consumed, in the order of each partition; returns how many: fewer than `count` means
+ * full, keep the rest and try again after the next effects. Views last for the call. */
+size_t rfm_worker_feed(rfm_worker *worker, const rfm_record *records, size_t count, int64_t now_ms);
+void rfm_worker_tell(rfm_worker *worker, const rfm_input *input);
+bool rfm_worker_next(rfm_worker *worker, rfm_effect *effect); /* false: nothing to do now */
+int64_t rfm_worker_wake_ms(const rfm_worker *worker);         /* when to tell TIME at the latest; INT64_MAX: no need */
+bool rfm_worker_takes(const rfm_worker *worker);              /* feed would take something */
+/* All taken-over tasks consume (readiness). */
+bool rfm_worker_ready(const rfm_worker *worker);
+bool rfm_worker_settled(const rfm_worker *worker); /* nothing fed or due is unpublished or unstored */
+const rfm_worker_stats *rfm_worker_stats_of(const rfm_worker *worker);
+
+#endif

@@ -1,0 +1,49 @@
+/* One event, decoded: plain values and views. Strings are views into the decoder's memory (or the record's key) and live
+ * until that decoder's reset. Amounts are exact and already in the base currency's minor units. */
+#ifndef RFM_EVENT_EVENT_H
+#define RFM_EVENT_EVENT_H
+
+#include <rfm/base/bytes.h>
+
+#define RFM_EVENT_TYPES(X) X(PURCHASE, purchase) X(REFUND, refund) X(VISIT, visit) X(MESSAGE, message) X(CONSENT, consent)
+typedef enum rfm_event_type {
+#define X(NAME, name) RFM_EVENT_##NAME,
+    RFM_EVENT_TYPES(X)
+#undef X
+    RFM_EVENT_TYPE_COUNT
+} rfm_event_type;
+
+#define RFM_MESSAGE_STATUSES(X)                                                                                        \
+    X(SENT, sent) X(DELIVERED, delivered) X(OPENED, opened) X(CLICKED, clicked) X(REPLIED, replied) X(BOUNCED, bounced) \
+    X(COMPLAINED, complained) X(UNSUBSCRIBED, unsubscribed)
+typedef enum rfm_message_status {
+#define X(NAME, name) RFM_STATUS_##NAME,
+    RFM_MESSAGE_STATUSES(X)
+#undef X
+    RFM_STATUS_COUNT
+} rfm_message_status;
+
+typedef enum rfm_class { RFM_CLASS_MARKETING, RFM_CLASS_TRANSACTIONAL, RFM_CLASS_COUNT } rfm_class;
+
+enum { RFM_CLIENT_ID_MAX = 128, RFM_EVENT_BYTES_MAX = 256 * 1024, RFM_EVENT_DEPTH_MAX = 16, RFM_EVENT_TEXT_MAX = 512, RFM_EVENT_ITEMS_MAX = 256 };
+
+typedef struct rfm_event {
+    rfm_event_type type;
+    rfm_bytes id, client_id;
+    int64_t time_ms;
+    uint64_t id48;       /* low 48 bits of XXH3-64(type 0x1F id): what repeats are known by */
+    uint64_t order_id48; /* of order_id alone; purchase, refund */
+    rfm_bytes order_id, channel, cart_id, campaign, action, sku, category, trigger_id;
+    bool has_amount;
+    int64_t amount_minor;      /* purchase: always; refund: if has_amount */
+    rfm_message_status status; /* message */
+    rfm_class class_;          /* message, consent */
+    bool permanent;            /* message: bounce */
+    bool granted;              /* consent */
+} rfm_event;
+
+const char *rfm_event_type_name(rfm_event_type type);
+const char *rfm_message_status_name(rfm_message_status status);
+const char *rfm_class_name(rfm_class class_);
+
+#endif

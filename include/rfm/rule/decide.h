@@ -1,0 +1,66 @@
+/* Deciding: one entry for events and due looks alike. Compares what the marks and slots remember with how things stand at
+ * `now`, decides causes by priority then name, moves marks and slots, and says what is sent or held back and when the client
+ * must be looked at again. Pure: no clock, no memory of its own. What it remembers of a client lies in client->slots. */
+#ifndef RFM_RULE_DECIDE_H
+#define RFM_RULE_DECIDE_H
+
+#include <rfm/client/client.h>
+#include <rfm/rule/rules.h>
+
+/* A rule set joined to one task's names: the number of each rule, channel and segment in that task's table. */
+typedef struct rfm_binding rfm_binding;
+rfm_binding *rfm_binding_new(const rfm_rules *rules, const rfm_client_conf *conf, rfm_names *names); /* NULL: no memory. May add names */
+void rfm_binding_free(rfm_binding *binding);
+
+typedef struct rfm_moment {
+    rfm_bytes client_id;
+    const rfm_event *event;  /* already applied; NULL: a look */
+    bool bought;             /* the event is a purchase that counts */
+    int64_t moment_ms;       /* a look's exact moment (ids keep it); an event: the clock */
+    int64_t now_ms;          /* max(moment, clock) */
+    int64_t review_ms;       /* the client's next daily look: moments at or after it need not be told */
+    const rfm_edges *edges;
+} rfm_moment;
+
+typedef enum rfm_suppression {
+    RFM_SENT,
+#define RFM_SUPPRESSIONS(X) X(ONCE, once) X(COOLDOWN, cooldown) X(PENDING, pending) X(SLOTS_FULL, slots_full) \
+    X(CANCELLED, cancelled) X(CONSENT, consent) X(NO_CHANNEL, no_channel)
+#define X(NAME, name) RFM_SUPPRESSED_##NAME,
+    RFM_SUPPRESSIONS(X)
+#undef X
+    RFM_SUPPRESSION_COUNT
+} rfm_suppression;
+const char *rfm_suppression_name(rfm_suppression suppression);
+
+enum { RFM_CAUSE_BYTES_MAX = 640, RFM_DECISIONS_MAX = 600 /* every rule's pending and cause in one instant fits */ };
+typedef struct rfm_decision {
+    const rfm_rule *rule;
+    rfm_suppression suppression;
+    uint8_t id[16];
+    uint16_t cause_len;
+    char cause[RFM_CAUSE_BYTES_MAX]; /* "purchase\x1f<event id>", or "due:<ms>" */
+    uint8_t channel;                 /* index into rule->channel; UINT8_MAX: null */
+    int64_t time_ms;
+} rfm_decision;
+typedef struct rfm_decisions {
+    rfm_decision *items; /* the caller's, room for `size` */
+    size_t count, size;
+    int64_t look_ms;     /* the next look wanted before review_ms, or INT64_MAX */
+    uint64_t too_old;    /* causes dropped for max_trigger_age */
+} rfm_decisions;
+
+/* Moves marks and slots; fills decisions (count is reset). */
+void rfm_decide(const rfm_rules *rules, const rfm_binding *binding, const rfm_client_conf *conf, rfm_names *names,
+                rfm_client *client, const rfm_moment *moment, rfm_decisions *decisions);
+
+/* The messages of a decision. Value as contract "Triggers out"; headers: CloudEvents binary mode; an audit record has
+ * `suppressed_by` besides. */
+void rfm_trigger_encode(const rfm_rules *rules, const rfm_client_conf *conf, const rfm_decision *decision,
+                        const rfm_client *client, const rfm_moment *moment, rfm_buffer *value, rfm_buffer *headers);
+/* Promo code of a decision: PREFIX-XXXXXXXXXX. `code` has room for 64. */
+void rfm_promo_code(const rfm_rules *rules, const rfm_decision *decision, rfm_bytes client_id, char code[64]);
+/* The rule layer's fields of a client's JSON: `"due":[...],"triggers":[...]`. */
+void rfm_slots_json(rfm_buffer *json, const rfm_client *client, const rfm_names *names);
+
+#endif
