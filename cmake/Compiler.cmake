@@ -21,6 +21,9 @@ add_compile_options(
     -fno-common
     -ffp-contract=off # the same digits from every compiler and machine
 )
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+    add_compile_options(-Wno-format-truncation) # messages are cut to their buffer on purpose
+endif()
 if(RFM_WERROR)
     add_compile_options(-Werror)
 endif()

@@ -1,0 +1,233 @@
+#!/bin/bash
+# Runs the tests: see usage below, and CONTRIBUTING.md.
+set -u
+
+usage() {
+    cat <<'EOF'
+Usage: tests/run.sh [--quick | --unit | --e2e] [SUITE...]
+
+Installs what the tests need, builds, runs the suites and ends with one line "N passed, N failed".
+Exit code 0 if nothing failed, else 1.
+
+  (nothing)   format release asan tsan fuzz e2e
+  --quick     format release
+  --unit      release asan tsan fuzz
+  --e2e       e2e
+  --list      the suites
+  --help      this text
+
+Suites:
+  format          clang-format finds nothing to change
+  release         unit tests, simulator, layering: gcc, as shipped
+  asan            the same under AddressSanitizer and UndefinedBehaviorSanitizer
+  tsan            the same under ThreadSanitizer
+  clang-release   the same by clang
+  clang-asan      the same by clang under AddressSanitizer and UndefinedBehaviorSanitizer
+  fuzz            each fuzzer for FUZZ_SECONDS
+  e2e             rfmd against a real Kafka and a real Redis
+  tidy            clang-tidy (takes minutes)
+
+Environment:
+  FUZZ_SECONDS     seconds for each fuzzer (default 10)
+  PYTEST_ARGS      further arguments for pytest, split at blanks
+  XDG_CACHE_HOME   Python packages and Kafka are kept in its folder rfmd (default ~/.cache)
+EOF
+}
+
+all="format release asan tsan clang-release clang-asan fuzz e2e tidy"
+suites=""
+for argument in "$@"; do
+    case $argument in
+        --help | -h) usage; exit 0 ;;
+        --list) printf '%s\n' $all; exit 0 ;;
+        --quick) suites="$suites format release" ;;
+        --unit) suites="$suites release asan tsan fuzz" ;;
+        --e2e) suites="$suites e2e" ;;
+        *)
+            case " $all " in
+                *" $argument "*) suites="$suites $argument" ;;
+                *) usage >&2; exit 2 ;;
+            esac
+            ;;
+    esac
+done
+suites=${suites:-format release asan tsan fuzz e2e}
+
+cd "$(dirname "$0")/.." || exit 3
+root=$PWD
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/rfmd
+results=$root/build/results
+jobs=$(nproc)
+passed=0
+failed=0
+mkdir -p "$results" "$cache"
+
+say() { printf '== %s\n' "$*"; }
+
+# count PASSED FAILED: adds to the sum.
+count() {
+    passed=$((passed + $1))
+    failed=$((failed + $2))
+}
+
+# quietly NAME SECONDS COMMAND...: runs it within its time and shows its output only if it fails.
+quietly() {
+    local name=$1 budget=$2 started=$SECONDS result
+    shift 2
+    timeout -k 10 "$budget" "$@" >"$results/$name.log" 2>&1
+    result=$?
+    if [ $result -ne 0 ]; then
+        tail -n 60 "$results/$name.log"
+        [ $result -ne 124 ] || say "$name: over its time of $budget s"
+        say "$name: FAILED after $((SECONDS - started)) s (whole output: build/results/$name.log)"
+    else
+        say "$name: $((SECONDS - started)) s"
+    fi
+    return $result
+}
+
+# attribute FILE NAME: a number in the first <testsuite> of a JUnit file, 0 where it is absent.
+attribute() {
+    local value
+    value=$(tr '\n\t' '  ' <"$1" | grep -o '<testsuite [^>]*>' | head -n 1 | grep -o " $2=\"[0-9]*\"" | grep -o '[0-9]*')
+    echo "${value:-0}"
+}
+
+# count_junit NAME RESULT: adds a suite's cases; one that failed without a failed case counts as a case itself.
+count_junit() {
+    local file=$results/$1.xml bad good
+    if [ ! -s "$file" ]; then
+        count 0 1
+        return
+    fi
+    bad=$(($(attribute "$file" failures) + $(attribute "$file" errors)))
+    good=$(($(attribute "$file" tests) - bad - $(attribute "$file" skipped) - $(attribute "$file" disabled)))
+    [ "$2" -eq 0 ] || [ $bad -gt 0 ] || bad=1
+    say "$1: $good passed, $bad failed, $(attribute "$file" skipped) skipped"
+    count $good $bad
+}
+
+# build PRESET [TARGET...]
+build() {
+    local preset=$1
+    shift
+    quietly "configure-$preset" 60 cmake --preset "$preset" &&
+        quietly "build-$preset" 400 cmake --build --preset "$preset" ${1:+--target "$@"}
+}
+
+suite_ctest() {
+    local preset=$1 result
+    if ! build "$preset"; then
+        count 0 1
+        return
+    fi
+    rm -f "$results/$preset.xml"
+    quietly "$preset" 240 ctest --test-dir "build/$preset" -j "$jobs" --output-on-failure \
+        --output-junit "$results/$preset.xml"
+    result=$?
+    count_junit "$preset" $result
+}
+
+suite_fuzz() {
+    local seconds=${FUZZ_SECONDS:-10} fuzzer name what found
+    if ! build fuzz; then
+        count 0 1
+        return
+    fi
+    for fuzzer in build/fuzz/*_fuzz; do
+        [ -x "$fuzzer" ] || continue
+        name=$(basename "$fuzzer")
+        what=${name%_fuzz}
+        found=build/fuzz/found/$what
+        mkdir -p "$found" "tests/fuzz/corpus/$what"
+        if quietly "$name" $((seconds + 60)) "$fuzzer" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=10 \
+            -artifact_prefix="$results/$name-" "$found" "tests/fuzz/corpus/$what"; then
+            count 1 0
+        else
+            count 0 1
+        fi
+    done
+}
+
+suite_format() {
+    local file wrong=0
+    while IFS= read -r -d '' file; do
+        [ -e "$file" ] || continue
+        if ! "$venv/bin/clang-format" --dry-run -Werror "$file" >/dev/null 2>&1; then
+            say "format: run $venv/bin/clang-format -i $file"
+            wrong=$((wrong + 1))
+        fi
+    done < <(git ls-files -z -- '*.c' '*.h')
+    say "format: $wrong files to be changed"
+    count $((wrong == 0)) $((wrong > 0))
+}
+
+suite_tidy() {
+    if quietly configure-clang-release 60 cmake --preset clang-release &&
+        quietly tidy 3000 run-clang-tidy -quiet -j "$jobs" -p build/clang-release "$root/(src|bench|tests)/.*"; then
+        count 1 0
+    else
+        count 0 1
+    fi
+}
+
+suite_e2e() {
+    local result started=$SECONDS
+    if ! ls tests/e2e/test_*.py >/dev/null 2>&1; then
+        say "e2e: no tests yet"
+        return
+    fi
+    if ! build release rfmd; then
+        count 0 1
+        return
+    fi
+    quietly kafka 300 tests/e2e/install-kafka.sh || { count 0 1; return; }
+    rm -f "$results/e2e.xml"
+    # shellcheck disable=SC2086
+    RFMD=${RFMD:-$root/build/release/rfmd} KAFKA_JARS=$(tests/e2e/install-kafka.sh) timeout -k 30 600 \
+        "$venv/bin/python" -m pytest tests/e2e -q -ra --durations=5 --junitxml="$results/e2e.xml" ${PYTEST_ARGS:-}
+    result=$?
+    [ $result -ne 124 ] || say "e2e: over its time of 600 s"
+    say "e2e: $((SECONDS - started)) s"
+    count_junit e2e $result
+}
+
+# Python packages in an environment of their own, made anew when the lists or the interpreter change.
+install_python() {
+    local sum
+    sum=$({ python3 --version; cat tests/requirements.txt tests/e2e/requirements.txt; } | cksum | cut -d' ' -f1)
+    venv=$cache/venv-$sum
+    [ -e "$venv/complete" ] && return
+    python3 -m venv --clear "$venv" &&
+        "$venv/bin/pip" install -q --disable-pip-version-check -r tests/requirements.txt \
+            -r tests/e2e/requirements.txt && touch "$venv/complete"
+}
+
+install() {
+    local started=$SECONDS
+    deploy/install-dependencies.sh --tests >"$results/dependencies.log" 2>&1 &&
+        install_python >>"$results/dependencies.log" 2>&1
+    local result=$?
+    [ $result -eq 0 ] || tail -n 40 "$results/dependencies.log"
+    say "dependencies: $((SECONDS - started)) s"
+    return $result
+}
+
+finish() {
+    printf '%d passed, %d failed\n' "$passed" "$failed"
+    [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+    exit
+}
+
+trap 'failed=$((failed + 1)); finish' INT TERM
+if ! install; then
+    count 0 1
+    finish
+fi
+for suite in $suites; do
+    case $suite in
+        release | asan | tsan | clang-release | clang-asan) suite_ctest "$suite" ;;
+        *) "suite_$suite" ;;
+    esac
+done
+finish
