@@ -5,22 +5,22 @@
 #define RFM_BASE_ERROR_H
 
 /* name, class, text. INPUT: what we were given is wrong. RETRY: the same call may succeed later. FATAL: stop. */
-#define RFM_ERRORS(X)                                                                                                  \
-    X(NO_MEMORY, FATAL, "out of memory")                                                                               \
-    X(FULL, RETRY, "no room left within the configured limit")                                                         \
-    X(TOO_LARGE, INPUT, "larger than its limit")                                                                       \
-    X(MALFORMED, INPUT, "not in the expected form")                                                                    \
-    X(RANGE, INPUT, "out of range")                                                                                    \
-    X(NOT_FOUND, INPUT, "not found")                                                                                   \
-    X(UNKNOWN_NAME, INPUT, "unknown name")                                                                             \
-    X(DUPLICATE, INPUT, "there already")                                                                               \
-    X(CORRUPT, FATAL, "stored data cannot be read")                                                                    \
-    X(VERSION, FATAL, "written by a newer version")                                                                    \
-    X(IO, RETRY, "input or output failed")                                                                             \
-    X(AWAY, RETRY, "the service cannot be reached")                                                                    \
-    X(DENIED, FATAL, "not allowed")                                                                                    \
-    X(FENCED, FATAL, "another instance took over")                                                                     \
-    X(REFUSED, FATAL, "refused: going on could give a wrong state")                                                    \
+#define RFM_ERRORS(X)                                               \
+    X(NO_MEMORY, FATAL, "out of memory")                            \
+    X(FULL, RETRY, "no room left within the configured limit")      \
+    X(TOO_LARGE, INPUT, "larger than its limit")                    \
+    X(MALFORMED, INPUT, "not in the expected form")                 \
+    X(RANGE, INPUT, "out of range")                                 \
+    X(NOT_FOUND, INPUT, "not found")                                \
+    X(UNKNOWN_NAME, INPUT, "unknown name")                          \
+    X(DUPLICATE, INPUT, "there already")                            \
+    X(CORRUPT, FATAL, "stored data cannot be read")                 \
+    X(VERSION, FATAL, "written by a newer version")                 \
+    X(IO, RETRY, "input or output failed")                          \
+    X(AWAY, RETRY, "the service cannot be reached")                 \
+    X(DENIED, FATAL, "not allowed")                                 \
+    X(FENCED, FATAL, "another instance took over")                  \
+    X(REFUSED, FATAL, "refused: going on could give a wrong state") \
     X(USAGE, INPUT, "wrong usage")
 
 typedef enum rfm_code {
@@ -29,7 +29,7 @@ typedef enum rfm_code {
 #define X(name, class, text) RFM_E_##name,
     RFM_ERRORS(X)
 #undef X
-    RFM_E__LAST
+        RFM_E__LAST
 } rfm_code;
 
 typedef enum rfm_error_class { RFM_ERROR_INPUT, RFM_ERROR_RETRY, RFM_ERROR_FATAL } rfm_error_class;

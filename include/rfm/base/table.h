@@ -20,13 +20,14 @@ typedef struct rfm_table {
 
 int rfm_table_init(rfm_table *table, size_t count_expected); /* RFM_E_NO_MEMORY */
 void rfm_table_release(rfm_table *table);
-static inline void rfm_table_prefetch(const rfm_table *table, uint64_t hash) {
+static inline void rfm_table_prefetch(const rfm_table *table, uint64_t hash)
+{
     __builtin_prefetch(&table->slots[hash & table->mask]);
 }
 /* Walks the indexes kept under `hash`: *cursor starts at RFM_TABLE_START; RFM_TABLE_NONE when there are no more. */
 #define RFM_TABLE_START SIZE_MAX
 uint32_t rfm_table_find(const rfm_table *table, uint64_t hash, size_t *cursor);
-int rfm_table_add(rfm_table *table, uint64_t hash, uint32_t index); /* RFM_E_NO_MEMORY */
+int rfm_table_add(rfm_table *table, uint64_t hash, uint32_t index);     /* RFM_E_NO_MEMORY */
 bool rfm_table_remove(rfm_table *table, uint64_t hash, uint32_t index); /* false: was not there */
 
 #endif

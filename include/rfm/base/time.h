@@ -4,10 +4,10 @@
 
 #include <rfm/base/bytes.h>
 
-#define RFM_SECOND_MS INT64_C(1000)
-#define RFM_MINUTE_MS INT64_C(60000)
-#define RFM_HOUR_MS INT64_C(3600000)
-#define RFM_DAY_MS INT64_C(86400000)
+#define RFM_SECOND_MS    INT64_C(1000)
+#define RFM_MINUTE_MS    INT64_C(60000)
+#define RFM_HOUR_MS      INT64_C(3600000)
+#define RFM_DAY_MS       INT64_C(86400000)
 #define RFM_TIME_1990_MS INT64_C(631152000000)
 enum { RFM_TIME_TEXT = 32 };
 
@@ -21,7 +21,10 @@ int32_t rfm_day_of_civil(int year, int month, int day_of_month);
 void rfm_civil_of_day(int32_t day, int *year, int *month, int *day_of_month);
 /* "90d", "12h", "15m", "30s", "250ms"; also sums such as "1h30m". A day is 86,400 s. Not negative. */
 int rfm_duration_parse(rfm_bytes text, int64_t *duration_ms);
-static inline int64_t rfm_div_floor(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a % b < 0) != (b < 0)); }
+static inline int64_t rfm_div_floor(int64_t a, int64_t b)
+{
+    return a / b - (a % b != 0 && (a % b < 0) != (b < 0));
+}
 int64_t rfm_clock_wall_ms(void); /* the one place that reads a clock; for programs and adapters, never for the core */
 int64_t rfm_clock_steady_ns(void);
 

@@ -7,7 +7,10 @@
 #include <rfm/base/time.h>
 
 typedef struct rfm_zone rfm_zone;
-typedef struct rfm_zone_span { int64_t from_s, until_s; int32_t offset_s; } rfm_zone_span; /* [from, until) */
+typedef struct rfm_zone_span {
+    int64_t from_s, until_s;
+    int32_t offset_s;
+} rfm_zone_span; /* [from, until) */
 
 /* `name` is IANA ("Europe/Berlin"); RFM_E_NOT_FOUND, RFM_E_MALFORMED with a message. The caller frees it. */
 int rfm_zone_load(const char *name, rfm_zone **zone, rfm_error *error);

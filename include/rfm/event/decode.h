@@ -8,36 +8,39 @@
 #include <rfm/base/money.h>
 #include <rfm/event/event.h>
 
-#define RFM_DEAD_LETTER_REASONS(X)                                                                                     \
-    X(EMPTY, empty, "the record has no value")                                                                         \
-    X(TOO_LARGE, too_large, "the value, a text or a list is larger than its limit")                                    \
-    X(TOO_DEEP, too_deep, "the value is nested deeper than 16 levels")                                                 \
-    X(MALFORMED, malformed, "the value is not one JSON object in UTF-8")                                               \
-    X(MISSING_FIELD, missing_field, "a field that this type needs is absent")                                          \
-    X(WRONG_TYPE, wrong_type, "a field has the wrong JSON type")                                                       \
-    X(BAD_VALUE, bad_value, "a field's value is outside of what it may be")                                            \
-    X(UNKNOWN_TYPE, unknown_type, "the type of event is not known")                                                    \
-    X(BAD_TIME, bad_time, "time is neither RFC 3339 with an offset nor integer milliseconds")                          \
-    X(TIME_TOO_OLD, time_too_old, "time lies before 1990")                                                             \
-    X(TIME_IN_FUTURE, time_in_future, "time lies more than 10 minutes after the record's Kafka timestamp")             \
-    X(BAD_AMOUNT, bad_amount, "an amount is negative, not exact in its currency, or too large")                        \
-    X(UNKNOWN_CURRENCY, unknown_currency, "no rate is configured for the currency")                                    \
-    X(WRONG_KEY, wrong_key, "the record's key differs from client_id")                                                 \
-    X(WRONG_PARTITION, wrong_partition, "the configured partitioner puts this key on another partition")               \
-    X(UNKNOWN_ORDER, unknown_order, "a refund without amount whose order never came")                                  \
+#define RFM_DEAD_LETTER_REASONS(X)                                                                         \
+    X(EMPTY, empty, "the record has no value")                                                             \
+    X(TOO_LARGE, too_large, "the value, a text or a list is larger than its limit")                        \
+    X(TOO_DEEP, too_deep, "the value is nested deeper than 16 levels")                                     \
+    X(MALFORMED, malformed, "the value is not one JSON object in UTF-8")                                   \
+    X(MISSING_FIELD, missing_field, "a field that this type needs is absent")                              \
+    X(WRONG_TYPE, wrong_type, "a field has the wrong JSON type")                                           \
+    X(BAD_VALUE, bad_value, "a field's value is outside of what it may be")                                \
+    X(UNKNOWN_TYPE, unknown_type, "the type of event is not known")                                        \
+    X(BAD_TIME, bad_time, "time is neither RFC 3339 with an offset nor integer milliseconds")              \
+    X(TIME_TOO_OLD, time_too_old, "time lies before 1990")                                                 \
+    X(TIME_IN_FUTURE, time_in_future, "time lies more than 10 minutes after the record's Kafka timestamp") \
+    X(BAD_AMOUNT, bad_amount, "an amount is negative, not exact in its currency, or too large")            \
+    X(UNKNOWN_CURRENCY, unknown_currency, "no rate is configured for the currency")                        \
+    X(WRONG_KEY, wrong_key, "the record's key differs from client_id")                                     \
+    X(WRONG_PARTITION, wrong_partition, "the configured partitioner puts this key on another partition")   \
+    X(UNKNOWN_ORDER, unknown_order, "a refund without amount whose order never came")                      \
     X(STATE_FULL, state_full, "the client's state has no room for this event")
 typedef enum rfm_reason {
     RFM_REASON_NONE,
 #define X(NAME, name, text) RFM_REASON_##NAME,
     RFM_DEAD_LETTER_REASONS(X)
 #undef X
-    RFM_REASON_COUNT
+        RFM_REASON_COUNT
 } rfm_reason;
 const char *rfm_reason_name(rfm_reason reason);
 const char *rfm_reason_text(rfm_reason reason);
 
 typedef struct rfm_decoder rfm_decoder;
-typedef struct rfm_fault { rfm_reason reason; char detail[160]; } rfm_fault; /* detail: names the field; valid UTF-8 */
+typedef struct rfm_fault {
+    rfm_reason reason;
+    char detail[160];
+} rfm_fault; /* detail: names the field; valid UTF-8 */
 
 rfm_decoder *rfm_decoder_new(const rfm_money_conf *money); /* NULL: no memory; `money` must outlive it */
 void rfm_decoder_free(rfm_decoder *decoder);

@@ -5,27 +5,35 @@
 
 #include <rfm/base/bytes.h>
 
-#define RFM_EVENT_TYPES(X) X(PURCHASE, purchase) X(REFUND, refund) X(VISIT, visit) X(MESSAGE, message) X(CONSENT, consent)
+#define RFM_EVENT_TYPES(X) \
+    X(PURCHASE, purchase) X(REFUND, refund) X(VISIT, visit) X(MESSAGE, message) X(CONSENT, consent)
 typedef enum rfm_event_type {
 #define X(NAME, name) RFM_EVENT_##NAME,
     RFM_EVENT_TYPES(X)
 #undef X
-    RFM_EVENT_TYPE_COUNT
+        RFM_EVENT_TYPE_COUNT
 } rfm_event_type;
 
-#define RFM_MESSAGE_STATUSES(X)                                                                                        \
-    X(SENT, sent) X(DELIVERED, delivered) X(OPENED, opened) X(CLICKED, clicked) X(REPLIED, replied) X(BOUNCED, bounced) \
-    X(COMPLAINED, complained) X(UNSUBSCRIBED, unsubscribed)
+#define RFM_MESSAGE_STATUSES(X)                                                                           \
+    X(SENT, sent)                                                                                         \
+    X(DELIVERED, delivered) X(OPENED, opened) X(CLICKED, clicked) X(REPLIED, replied) X(BOUNCED, bounced) \
+        X(COMPLAINED, complained) X(UNSUBSCRIBED, unsubscribed)
 typedef enum rfm_message_status {
 #define X(NAME, name) RFM_STATUS_##NAME,
     RFM_MESSAGE_STATUSES(X)
 #undef X
-    RFM_STATUS_COUNT
+        RFM_STATUS_COUNT
 } rfm_message_status;
 
 typedef enum rfm_class { RFM_CLASS_MARKETING, RFM_CLASS_TRANSACTIONAL, RFM_CLASS_COUNT } rfm_class;
 
-enum { RFM_CLIENT_ID_MAX = 128, RFM_EVENT_BYTES_MAX = 256 * 1024, RFM_EVENT_DEPTH_MAX = 16, RFM_EVENT_TEXT_MAX = 512, RFM_EVENT_ITEMS_MAX = 256 };
+enum {
+    RFM_CLIENT_ID_MAX = 128,
+    RFM_EVENT_BYTES_MAX = 256 * 1024,
+    RFM_EVENT_DEPTH_MAX = 16,
+    RFM_EVENT_TEXT_MAX = 512,
+    RFM_EVENT_ITEMS_MAX = 256
+};
 
 typedef struct rfm_event {
     rfm_event_type type;

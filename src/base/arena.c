@@ -1,0 +1,105 @@
+#include <rfm/base/arena.h>
+#include <rfm/base/error.h>
+
+#include <stdlib.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define RFM_ARENA_POISON 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define RFM_ARENA_POISON 1
+#endif
+#endif
+#ifdef RFM_ARENA_POISON
+#include <sanitizer/asan_interface.h>
+#define POISON(at, len)   ASAN_POISON_MEMORY_REGION(at, len)
+#define UNPOISON(at, len) ASAN_UNPOISON_MEMORY_REGION(at, len)
+#else
+#define POISON(at, len)   ((void)(at), (void)(len))
+#define UNPOISON(at, len) ((void)(at), (void)(len))
+#endif
+
+enum { CHUNK_BYTES_MIN = 64 * 1024, ALIGNMENT = 16 };
+
+struct rfm_arena_chunk {
+    rfm_arena_chunk *next;
+    size_t size, used;
+    _Alignas(ALIGNMENT) uint8_t bytes[];
+};
+
+void rfm_arena_init(rfm_arena *arena)
+{
+    *arena = (rfm_arena){NULL, NULL, 0};
+}
+
+void rfm_arena_release(rfm_arena *arena)
+{
+    for (rfm_arena_chunk *chunk = arena->first, *next; chunk; chunk = next) {
+        next = chunk->next;
+        free(chunk);
+    }
+    rfm_arena_init(arena);
+}
+
+void rfm_arena_reset(rfm_arena *arena)
+{
+    for (rfm_arena_chunk *chunk = arena->first; chunk && chunk->used; chunk = chunk->next) {
+        POISON(chunk->bytes, chunk->used);
+        chunk->used = 0;
+    }
+    arena->current = arena->first;
+    arena->used_bytes = 0;
+}
+
+static rfm_arena_chunk *chunk_new(size_t size_needed)
+{
+    size_t size = size_needed < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : size_needed;
+    rfm_arena_chunk *chunk = size < SIZE_MAX / 2 ? malloc(sizeof *chunk + size) : NULL;
+    RFM_ASSERT(chunk && "out of memory");
+    chunk->size = size;
+    chunk->used = 0;
+    POISON(chunk->bytes, size);
+    return chunk;
+}
+
+/* The chunks after the current one are empty. One that is large enough becomes the next, wherever it stands, so that
+ * memory grows only when no chunk that is left fits. */
+static void next_chunk(rfm_arena *arena, size_t size_needed)
+{
+    rfm_arena_chunk **link = arena->current ? &arena->current->next : &arena->first;
+    rfm_arena_chunk **place = link;
+    while (*link && (*link)->size < size_needed)
+        link = &(*link)->next;
+    rfm_arena_chunk *chunk = *link;
+    if (chunk)
+        *link = chunk->next;
+    else
+        chunk = chunk_new(size_needed);
+    chunk->next = *place;
+    *place = chunk;
+    arena->current = chunk;
+}
+
+void *rfm_arena_take(rfm_arena *arena, size_t len)
+{
+    RFM_ASSERT(len < SIZE_MAX / 4);
+    size_t size = (len + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    if (size == 0)
+        size = ALIGNMENT;
+    if (!arena->current || arena->current->size - arena->current->used < size)
+        next_chunk(arena, size);
+    rfm_arena_chunk *chunk = arena->current;
+    void *at = chunk->bytes + chunk->used;
+    chunk->used += size;
+    arena->used_bytes += size;
+    UNPOISON(at, len);
+    return at;
+}
+
+rfm_bytes rfm_arena_copy(rfm_arena *arena, rfm_bytes bytes)
+{
+    uint8_t *at = rfm_arena_take(arena, bytes.len);
+    if (bytes.len)
+        memcpy(at, bytes.at, bytes.len);
+    return rfm_bytes_of(at, bytes.len);
+}
