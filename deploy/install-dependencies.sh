@@ -110,36 +110,41 @@ install_packages() {
     fi
 }
 
-# The system's sources of its own suite, as source entries of trixie, in one file for each format.
+# The system's own sources of Debian, as source entries of trixie, in a file for each of the two formats.
 trixie_sources() {
     directory=$1
     for file in /etc/apt/sources.list.d/*.sources; do
         [ -r "$file" ] || continue
         awk 'BEGIN { RS = ""; ORS = "\n\n" }
-            /(^|\n)[Ee]nabled:[ \t]*no/ { next }
-            /(^|\n)Suites:[^\n]*[ \t]bookworm([ \t\n]|$)/ {
+            /(^|\n)Enabled:[ \t]*no/ { next }
+            /(^|\n)Suites:[ \t]*([^\n]*[ \t])?bookworm(-security|-updates)?([ \t\n]|$)/ &&
+                /(^|\n)Components:[ \t]*([^\n]*[ \t])?main([ \t\n]|$)/ {
                 gsub(/(^|\n)#[^\n]*/, "")
                 sub(/^\n+/, "")
                 sub(/Types:[^\n]*/, "Types: deb-src")
-                sub(/Suites:[^\n]*/, "Suites: trixie")
-                print
+                match($0, /Suites:[^\n]*/)
+                suites = substr($0, RSTART, RLENGTH)
+                gsub(/bookworm-backports(-sloppy)?/, "", suites)
+                gsub(/bookworm/, "trixie", suites)
+                print substr($0, 1, RSTART - 1) suites substr($0, RSTART + RLENGTH)
             }' "$file"
     done >"$directory/trixie.sources"
     for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
         [ -r "$file" ] || continue
-        awk '/^deb(-src)?[ \t]/ && match($0, /[ \t]bookworm[ \t]/) {
+        awk '/^deb(-src)?[ \t]/ && !/cdrom:/ && / main([ \t]|$)/ && /[ \t]bookworm(-security|-updates)?[ \t]/ {
                 sub(/^deb(-src)?/, "deb-src")
-                sub(/[ \t]bookworm[ \t]/, " trixie ")
+                sub(/[ \t]bookworm/, " trixie")
                 print
             }' "$file"
     done | sort -u >"$directory/trixie.list"
+    [ -s "$directory/trixie.sources" ] || [ -s "$directory/trixie.list" ] ||
+        { echo "no entry of bookworm main in /etc/apt/sources.list or /etc/apt/sources.list.d"; return 1; }
 }
 
-# apt-get with lists and sources of its own: what the system has is neither read nor written.
+# apt-get with lists and sources of its own: those of the system are neither read nor written.
 private_apt_get() {
-    apt-get -q -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$work/sources" \
-        -o Dir::State::Lists="$work/lists" -o Dir::Cache="$work/cache" -o APT::Sandbox::User= \
-        -o Debug::NoLocking=true "$@"
+    as_root apt-get -q -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$work/sources" \
+        -o Dir::State::Lists="$work/lists" -o Dir::Cache="$work/cache" -o APT::Sandbox::User= "$@"
 }
 
 build_with_cmake() {
@@ -158,9 +163,9 @@ build_libraries() {
     private_apt_get update
     (
         cd "$work"
-        private_apt_get source librdkafka
-        private_apt_get source hiredis
+        private_apt_get source librdkafka hiredis
         private_apt_get source --tar-only yyjson # its .dsc is not served by every mirror
+        [ "$(id -u)" -eq 0 ] || as_root chown -R "$(id -u)" .
         mv librdkafka-*/ librdkafka
         mv hiredis-*/ hiredis
         mkdir yyjson
@@ -185,7 +190,7 @@ install_libraries() {
         return
     fi
     work=$(mktemp -d)
-    trap 'rm -rf "$work"' EXIT
+    trap 'as_root rm -rf "$work"' EXIT
     trap 'exit 130' INT TERM
     say "libraries: building librdkafka, hiredis and yyjson of Debian 13 into $prefix (about a minute)"
     set +e # a condition would switch it off inside as well
