@@ -35,7 +35,7 @@ typedef struct rfm_client {
     int64_t revenue_minor, first_day_minor; /* net of refunds */
     int64_t first_ms, last_ms;              /* first and last purchase */
     int32_t first_day, last_day;            /* the same as calendar days in rfm.timezone */
-    int32_t day_before_last;                /* the purchase day before last_day, INT32_MIN: none known (for `reactivated`) */
+    int64_t before_last_ms;                 /* the latest purchase on a day before last_day (for `reactivated`); x 0: none */
     uint64_t purchase_days;                 /* bit i: bought on last_day - i */
     uint32_t orders, refunds, x, visits;
     int64_t visit_last_ms;

@@ -6,6 +6,8 @@
 
 #include <rfm/base/error.h>
 
+#include <math.h>
+
 typedef struct rfm_model {
     double r, alpha, a, b;
     double unit_days;    /* 1 or 7: what alpha is counted in */
@@ -25,5 +27,8 @@ double rfm_model_activity_ratio(const rfm_model *model, double x, double t_x_day
 double rfm_model_idle_at_p_alive(const rfm_model *model, double x, double t_x_days, double threshold);
 double rfm_model_idle_at_p_active(const rfm_model *model, double x, double t_x_days, double horizon_days, double threshold);
 double rfm_model_idle_at_ratio(const rfm_model *model, double x, double t_x_days, double horizon_days, double threshold);
+/* Days after the last purchase within which the next one comes with probability q in (0, 1), if the client is alive: the
+ * gap's posterior quantile with the cap's s and beta. Says nothing at x = 0. */
+double rfm_model_gap_days(const rfm_model *model, double x, double t_x_days, double q);
 
 #endif
