@@ -68,6 +68,22 @@ if [ "$tests" = yes ]; then
         default-jre-headless maven python3 python3-venv openssl procps"
 fi
 
+work=$(mktemp -d)
+trap 'as_root rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+
+# Runs a command and shows the end of its output only if it fails.
+quietly() {
+    set +e # a condition would switch it off inside the command as well
+    (set -e; "$@") >"$work/log" 2>&1
+    result=$?
+    set -e
+    if [ $result -ne 0 ]; then
+        tail -n 40 "$work/log" >&2
+        die "failed: $* (the end of its output is above)"
+    fi
+}
+
 # The packages of the list that are not installed.
 missing_packages() {
     for package in $packages; do
@@ -99,11 +115,11 @@ install_packages() {
         return
     fi
     had_redis=$(dpkg-query -W -f '${db:Status-Status}' redis-server 2>/dev/null || true)
-    say "packages: installing $missing"
-    as_root apt-get update -q
     # shellcheck disable=SC2086
-    without_services env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -q --no-install-recommends $missing
+    say "packages: installing" $missing
+    quietly as_root apt-get update
+    # shellcheck disable=SC2086
+    quietly without_services env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
     # rfmd starts servers of its own; the package's service is not wanted unless it was here before.
     if [ "$had_redis" != installed ] && [ -d /run/systemd/system ]; then
         as_root systemctl disable --quiet redis-server || true
@@ -189,18 +205,8 @@ install_libraries() {
         say "libraries: already in $prefix"
         return
     fi
-    work=$(mktemp -d)
-    trap 'as_root rm -rf "$work"' EXIT
-    trap 'exit 130' INT TERM
     say "libraries: building librdkafka, hiredis and yyjson of Debian 13 into $prefix (about a minute)"
-    set +e # a condition would switch it off inside as well
-    (set -e; build_libraries) >"$work/log" 2>&1
-    result=$?
-    set -e
-    if [ $result -ne 0 ]; then
-        tail -n 40 "$work/log" >&2
-        die "building the libraries failed; the end of its output is above"
-    fi
+    quietly build_libraries
     { echo "recipe $recipe"; versions; } | as_root tee "$stamp" >/dev/null
     say "libraries: $(versions | tr '\n' ' ')"
 }
