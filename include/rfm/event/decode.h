@@ -1,6 +1,7 @@
 /* Decoding: strict, bounded, exact. Everything that can be wrong with a record has a reason, a stable code that goes to
  * the dead letters; the table is the only list and generates its documentation. One decoder per thread; its memory grows
- * to what a batch needs and is kept over a reset. Unknown fields are ignored; repeated keys of one object: the first counts. */
+ * to what a batch needs and is kept over a reset. Unknown fields are ignored; a null
+ * field is an absent one; repeated keys of one object: the first counts. */
 #ifndef RFM_EVENT_DECODE_H
 #define RFM_EVENT_DECODE_H
 
@@ -9,7 +10,6 @@
 #include <rfm/event/event.h>
 
 #define RFM_DEAD_LETTER_REASONS(X)                                                                         \
-    X(EMPTY, empty, "the record has no value")                                                             \
     X(TOO_LARGE, too_large, "the value, a text or a list is larger than its limit")                        \
     X(TOO_DEEP, too_deep, "the value is nested deeper than 16 levels")                                     \
     X(MALFORMED, malformed, "the value is not one JSON object in UTF-8")                                   \
@@ -39,14 +39,14 @@ const char *rfm_reason_text(rfm_reason reason);
 typedef struct rfm_decoder rfm_decoder;
 typedef struct rfm_fault {
     rfm_reason reason;
-    char detail[160];
-} rfm_fault; /* detail: names the field; valid UTF-8 */
+    char detail[160]; /* names the field; plain ASCII */
+} rfm_fault;
 
 rfm_decoder *rfm_decoder_new(const rfm_money_conf *money); /* NULL: no memory; `money` must outlive it */
 void rfm_decoder_free(rfm_decoder *decoder);
 void rfm_decoder_reset(rfm_decoder *decoder); /* forgets all events decoded since the last reset */
-/* Decodes one native event (all of contract's fields for the known types). RFM_REASON_NONE and *event, or the reason and
- * *fault (may be NULL). Key and partition are not looked at. `append_ms`: the record's Kafka timestamp, INT64_MAX: no limit. */
+/* Decodes one native event: RFM_REASON_NONE and *event, or the reason and *fault (may be NULL), and *event is undefined.
+ * Key and partition are not looked at. `append_ms`: the record's Kafka timestamp; INT64_MAX: no limit. */
 rfm_reason rfm_decode(rfm_decoder *decoder, rfm_bytes value, int64_t append_ms, rfm_event *event, rfm_fault *fault);
 
 typedef enum rfm_partitioner { RFM_PARTITIONER_MURMUR2, RFM_PARTITIONER_CRC32, RFM_PARTITIONER_NONE } rfm_partitioner;

@@ -4,6 +4,7 @@
 #define RFM_EVENT_EVENT_H
 
 #include <rfm/base/bytes.h>
+#include <rfm/base/money.h>
 
 #define RFM_EVENT_TYPES(X) \
     X(PURCHASE, purchase) X(REFUND, refund) X(VISIT, visit) X(MESSAGE, message) X(CONSENT, consent)
@@ -14,10 +15,11 @@ typedef enum rfm_event_type {
         RFM_EVENT_TYPE_COUNT
 } rfm_event_type;
 
-#define RFM_MESSAGE_STATUSES(X)                                                                           \
-    X(SENT, sent)                                                                                         \
-    X(DELIVERED, delivered) X(OPENED, opened) X(CLICKED, clicked) X(REPLIED, replied) X(BOUNCED, bounced) \
-        X(COMPLAINED, complained) X(UNSUBSCRIBED, unsubscribed)
+#define RFM_MESSAGE_STATUSES(X)                                                                             \
+    X(SENT, sent)                                                                                           \
+    X(DELIVERED, delivered)                                                                                 \
+    X(OPENED, opened) X(CLICKED, clicked) X(REPLIED, replied) X(BOUNCED, bounced) X(COMPLAINED, complained) \
+        X(UNSUBSCRIBED, unsubscribed)
 typedef enum rfm_message_status {
 #define X(NAME, name) RFM_STATUS_##NAME,
     RFM_MESSAGE_STATUSES(X)
@@ -30,9 +32,9 @@ typedef enum rfm_class { RFM_CLASS_MARKETING, RFM_CLASS_TRANSACTIONAL, RFM_CLASS
 enum {
     RFM_CLIENT_ID_MAX = 128,
     RFM_EVENT_BYTES_MAX = 256 * 1024,
-    RFM_EVENT_DEPTH_MAX = 16,
-    RFM_EVENT_TEXT_MAX = 512,
-    RFM_EVENT_ITEMS_MAX = 256
+    RFM_EVENT_DEPTH_MAX = 16, /* of objects and arrays in each other, the event itself included */
+    RFM_EVENT_TEXT_MAX = 512, /* of what the event keeps */
+    RFM_EVENT_ITEMS_MAX = 256,
 };
 
 typedef struct rfm_event {
@@ -41,9 +43,12 @@ typedef struct rfm_event {
     int64_t time_ms;
     uint64_t id48;       /* low 48 bits of XXH3-64(type 0x1F id): what repeats are known by */
     uint64_t order_id48; /* of order_id alone; purchase, refund */
+    /* category: a visit's own; a purchase's is that of the item with the highest price * quantity, the first of equals */
     rfm_bytes order_id, channel, cart_id, campaign, action, sku, category, trigger_id;
     bool has_amount;
-    int64_t amount_minor;      /* purchase: always; refund: if has_amount */
+    int64_t amount_minor;      /* purchase: always; refund: if has_amount, as base currency where it names none */
+    rfm_decimal amount;        /* as given: a refund that names no currency has its order's, which the client knows */
+    rfm_bytes currency;        /* as given; empty: none */
     rfm_message_status status; /* message */
     rfm_class class_;          /* message, consent */
     bool permanent;            /* message: bounce */

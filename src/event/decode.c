@@ -1,0 +1,680 @@
+#include <rfm/event/decode.h>
+
+#include <rfm/base/arena.h>
+#include <rfm/base/hash.h>
+#include <rfm/base/time.h>
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <yyjson.h>
+
+/* One pass sorts an object's members into an array by field; then each type takes its fields from there. The JSON text is
+ * copied into the arena and parsed in place, so that texts are views into the copy; the parser's nodes live in scratch
+ * memory that the next event uses again, and stays near. */
+
+#define EVENT_FIELDS(X) \
+    X(type)             \
+    X(id)               \
+    X(client_id)        \
+    X(time)             \
+    X(order_id)         \
+    X(amount)           \
+    X(currency)         \
+    X(channel)          \
+    X(coupon)           \
+    X(cart_id)          \
+    X(campaign)         \
+    X(margin)           \
+    X(items)            \
+    X(action)           \
+    X(page)             \
+    X(sku)              \
+    X(category)         \
+    X(status)           \
+    X(trigger_id)       \
+    X(class)            \
+    X(permanent)        \
+    X(granted)          \
+    X(source)           \
+    X(quantity)         \
+    X(price)
+
+typedef enum field_id {
+#define X(name) FIELD_##name,
+    EVENT_FIELDS(X)
+#undef X
+        FIELD_COUNT,
+    FIELD_UNKNOWN = FIELD_COUNT
+} field_id;
+
+static const char *const field_names[] = {
+#define X(name) #name,
+    EVENT_FIELDS(X)
+#undef X
+};
+
+enum {
+    NAME_WORD_BYTES = 8, /* a name's first bytes decide, at most so many; no two names share them */
+    NAME_SLOTS = 128,
+    TEXT_UNLIMITED = RFM_EVENT_BYTES_MAX,
+    FUTURE_MS_MAX = 600000,
+};
+
+typedef struct name_slot {
+    uint64_t word;
+    uint8_t len, field;
+} name_slot;
+
+struct rfm_decoder {
+    const rfm_money_conf *money;
+    rfm_arena arena;
+    uint64_t multiplier; /* hashes each field's word to a slot of its own */
+    name_slot names[NAME_SLOTS];
+    void *scratch; /* the parser's nodes */
+    size_t scratch_bytes;
+    yyjson_alc allocator;
+};
+
+typedef yyjson_val *field_values[FIELD_COUNT];
+
+/* The first failure stays; what is read after it does no harm and counts for nothing. */
+typedef struct decode_run {
+    rfm_decoder *decoder;
+    rfm_event *event;
+    rfm_fault *fault;
+    rfm_reason reason;
+    field_values fields;
+} decode_run;
+
+const char *rfm_reason_name(rfm_reason reason)
+{
+    static const char *const names[] = {"none",
+#define X(NAME, name, text) #name,
+                                        RFM_DEAD_LETTER_REASONS(X)
+#undef X
+    };
+    return (unsigned)reason < RFM_REASON_COUNT ? names[reason] : "unknown";
+}
+
+const char *rfm_reason_text(rfm_reason reason)
+{
+    static const char *const texts[] = {"nothing is wrong",
+#define X(NAME, name, text) text,
+                                        RFM_DEAD_LETTER_REASONS(X)
+#undef X
+    };
+    return (unsigned)reason < RFM_REASON_COUNT ? texts[reason] : "unknown";
+}
+
+__attribute__((cold, format(printf, 3, 4))) static void refuse(decode_run *run, rfm_reason reason, const char *format,
+                                                               ...)
+{
+    if (run->reason != RFM_REASON_NONE)
+        return;
+    run->reason = reason;
+    if (!run->fault)
+        return;
+    va_list args;
+    va_start(args, format);
+    run->fault->reason = reason;
+    vsnprintf(run->fault->detail, sizeof run->fault->detail, format, args);
+    va_end(args);
+}
+
+/* Field names */
+
+/* The first bytes of a name as a number; up to NAME_WORD_BYTES must be readable whatever `len`. */
+static inline uint64_t name_word(const char *name, size_t len)
+{
+    uint64_t word;
+    memcpy(&word, name, sizeof word);
+    return len >= NAME_WORD_BYTES ? word : word & ((UINT64_C(1) << 8 * len) - 1);
+}
+
+static inline size_t name_slot_of(uint64_t word, uint64_t multiplier)
+{
+    return (size_t)(word * multiplier >> 57);
+}
+_Static_assert(NAME_SLOTS == 1 << (64 - 57), "a slot is the product's highest bits");
+
+static bool place_names(rfm_decoder *decoder)
+{
+    memset(decoder->names, 0, sizeof decoder->names);
+    for (size_t i = 0; i < FIELD_COUNT; i++) {
+        char name[16] = {0};
+        size_t len = strlen(field_names[i]);
+        memcpy(name, field_names[i], len);
+        uint64_t word = name_word(name, len);
+        name_slot *slot = &decoder->names[name_slot_of(word, decoder->multiplier)];
+        if (slot->len)
+            return false;
+        *slot = (name_slot){word, (uint8_t)len, (uint8_t)i};
+    }
+    return true;
+}
+
+/* One multiplier in about twelve is free of collisions. */
+static void find_multiplier(rfm_decoder *decoder)
+{
+    decoder->multiplier = UINT64_C(0x9e3779b97f4a7c15);
+    while (!place_names(decoder))
+        decoder->multiplier = decoder->multiplier * UINT64_C(0xd1342543de82ef95) + 2;
+}
+
+static inline field_id field_of(const rfm_decoder *decoder, const char *name, size_t len)
+{
+    uint64_t word = name_word(name, len);
+    const name_slot *slot = &decoder->names[name_slot_of(word, decoder->multiplier)];
+    if (slot->word != word || slot->len != len)
+        return FIELD_UNKNOWN;
+    if (len > NAME_WORD_BYTES && memcmp(name, field_names[slot->field], len) != 0)
+        return FIELD_UNKNOWN;
+    return (field_id)slot->field;
+}
+
+/* Structure */
+
+/* Nodes stand in the order of the text, so that a container's are all before its next neighbour. */
+static bool nested_deeper(yyjson_val *container, size_t levels_max)
+{
+    yyjson_val *ends[RFM_EVENT_DEPTH_MAX];
+    yyjson_val *end = unsafe_yyjson_get_next(container);
+    size_t depth = 0;
+    for (yyjson_val *node = container; node < end; node++) {
+        while (depth > 0 && node >= ends[depth - 1])
+            depth--;
+        if (!yyjson_is_ctn(node))
+            continue;
+        if (depth == levels_max)
+            return true;
+        ends[depth++] = unsafe_yyjson_get_next(node);
+    }
+    return false;
+}
+
+static void bound_depth(decode_run *run, yyjson_val *container, size_t depth)
+{
+    if (nested_deeper(container, RFM_EVENT_DEPTH_MAX - depth))
+        refuse(run, RFM_REASON_TOO_DEEP, "nested deeper than %d levels", RFM_EVENT_DEPTH_MAX);
+}
+
+/* `depth`: how many containers stand around the members' values. */
+static inline void sort_fields(decode_run *run, yyjson_val *object, size_t depth, field_values fields)
+{
+    memset(fields, 0, sizeof(yyjson_val *) * FIELD_COUNT);
+    yyjson_val *name = unsafe_yyjson_get_first(object);
+    for (size_t left = unsafe_yyjson_get_len(object); left > 0; left--) {
+        yyjson_val *value = name + 1;
+        field_id field = field_of(run->decoder, unsafe_yyjson_get_str(name), unsafe_yyjson_get_len(name));
+        if (field != FIELD_UNKNOWN && !fields[field])
+            fields[field] = value;
+        if (unsafe_yyjson_is_ctn(value))
+            bound_depth(run, value, depth);
+        name = unsafe_yyjson_get_next(value);
+    }
+}
+
+/* Fields: absent or null gives nothing; what is needed is refused then. */
+
+static inline yyjson_val *present(yyjson_val *value)
+{
+    return value && !unsafe_yyjson_is_null(value) ? value : NULL;
+}
+
+static yyjson_val *needed(decode_run *run, field_id field)
+{
+    yyjson_val *value = present(run->fields[field]);
+    if (!value)
+        refuse(run, RFM_REASON_MISSING_FIELD, "%s is missing", field_names[field]);
+    return value;
+}
+
+static rfm_bytes text_of(decode_run *run, field_id field, yyjson_val *value, size_t len_max)
+{
+    if (!value)
+        return RFM_BYTES_NONE;
+    if (!unsafe_yyjson_is_str(value)) {
+        refuse(run, RFM_REASON_WRONG_TYPE, "%s is not a string", field_names[field]);
+        return RFM_BYTES_NONE;
+    }
+    if (unsafe_yyjson_get_len(value) > len_max)
+        refuse(run, RFM_REASON_TOO_LARGE, "%s has more than %zu bytes", field_names[field], len_max);
+    return rfm_bytes_of(unsafe_yyjson_get_str(value), unsafe_yyjson_get_len(value));
+}
+
+static rfm_bytes text(decode_run *run, field_id field)
+{
+    return text_of(run, field, present(run->fields[field]), RFM_EVENT_TEXT_MAX);
+}
+
+/* Checked, not kept. */
+static void text_unkept(decode_run *run, field_id field)
+{
+    (void)text_of(run, field, present(run->fields[field]), TEXT_UNLIMITED);
+}
+
+static rfm_bytes text_needed(decode_run *run, field_id field, size_t len_max)
+{
+    yyjson_val *value = needed(run, field);
+    rfm_bytes text = text_of(run, field, value, len_max);
+    if (value && text.len == 0)
+        refuse(run, RFM_REASON_BAD_VALUE, "%s is empty", field_names[field]);
+    return text;
+}
+
+static bool boolean(decode_run *run, field_id field, yyjson_val *value, bool otherwise)
+{
+    if (!value)
+        return otherwise;
+    if (!unsafe_yyjson_is_bool(value))
+        refuse(run, RFM_REASON_WRONG_TYPE, "%s is neither true nor false", field_names[field]);
+    return unsafe_yyjson_get_bool(value);
+}
+
+static bool is_number(yyjson_val *value)
+{
+    return unsafe_yyjson_get_type(value) == YYJSON_TYPE_RAW;
+}
+
+static rfm_bytes number_text(yyjson_val *value)
+{
+    return rfm_bytes_of(unsafe_yyjson_get_raw(value), unsafe_yyjson_get_len(value));
+}
+
+/* Of a number, or of a string that holds one. */
+static int decimal_of(decode_run *run, field_id field, yyjson_val *value, bool or_text, rfm_decimal *decimal)
+{
+    if (!is_number(value) && !(or_text && unsafe_yyjson_is_str(value))) {
+        refuse(run, RFM_REASON_WRONG_TYPE, "%s is not a number", field_names[field]);
+        return RFM_E_RANGE;
+    }
+    return rfm_decimal_parse(number_text(value), decimal);
+}
+
+/* What is only weighed, such as a price: beyond exactness (a float's noise) it counts as `otherwise`. */
+static rfm_decimal decimal_or(decode_run *run, field_id field, yyjson_val *value, bool or_text, rfm_decimal otherwise)
+{
+    rfm_decimal decimal = otherwise;
+    value = present(value);
+    if (value && decimal_of(run, field, value, or_text, &decimal) == RFM_E_MALFORMED)
+        refuse(run, RFM_REASON_BAD_VALUE, "%s is not a decimal number", field_names[field]);
+    return decimal;
+}
+
+/* The index of the name that `text` is, or -1. */
+static int index_of(rfm_bytes text, const char *(*name_of)(int), int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (rfm_bytes_is(text, name_of(i)))
+            return i;
+    }
+    return -1;
+}
+
+/* Parts that several types have */
+
+static const char *type_name(int type)
+{
+    return rfm_event_type_name((rfm_event_type)type);
+}
+
+static void decode_type(decode_run *run)
+{
+    rfm_bytes name = text_needed(run, FIELD_type, RFM_EVENT_TEXT_MAX);
+    if (run->reason != RFM_REASON_NONE)
+        return;
+    int type = index_of(name, type_name, RFM_EVENT_TYPE_COUNT);
+    if (type < 0)
+        refuse(run, RFM_REASON_UNKNOWN_TYPE, "type is none of the known ones");
+    else
+        run->event->type = (rfm_event_type)type;
+}
+
+static const uint64_t low48 = (UINT64_C(1) << 48) - 1;
+
+static uint64_t id48_of(rfm_event_type type, rfm_bytes id)
+{
+    uint8_t joined[RFM_EVENT_TEXT_MAX + 32];
+    const char *name = rfm_event_type_name(type);
+    size_t name_len = strlen(name);
+    memcpy(joined, name, name_len);
+    joined[name_len] = 0x1f;
+    memcpy(joined + name_len + 1, id.at, id.len);
+    return rfm_hash64(rfm_bytes_of(joined, name_len + 1 + id.len)) & low48;
+}
+
+static void decode_ids(decode_run *run)
+{
+    rfm_event *event = run->event;
+    event->id = text_needed(run, FIELD_id, RFM_EVENT_TEXT_MAX);
+    event->client_id = text_needed(run, FIELD_client_id, RFM_CLIENT_ID_MAX);
+    if (run->reason == RFM_REASON_NONE)
+        event->id48 = id48_of(event->type, event->id);
+}
+
+static int parse_integer(rfm_bytes text, int64_t *integer)
+{
+    rfm_decimal decimal;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.at[i] != '-' && (text.at[i] < '0' || text.at[i] > '9'))
+            return RFM_E_MALFORMED;
+    }
+    int code = rfm_decimal_parse(text, &decimal);
+    if (code == 0)
+        *integer = decimal.digits;
+    return code;
+}
+
+static void decode_time(decode_run *run, int64_t append_ms)
+{
+    const int64_t year_10000_ms = INT64_C(253402300800000);
+    yyjson_val *value = needed(run, FIELD_time);
+    int64_t time_ms = 0;
+    int code = RFM_E_MALFORMED;
+    if (!value)
+        return;
+    if (unsafe_yyjson_is_str(value))
+        code = rfm_time_parse(number_text(value), &time_ms);
+    else if (is_number(value))
+        code = parse_integer(number_text(value), &time_ms);
+    if (code != 0)
+        refuse(run, RFM_REASON_BAD_TIME, "time is neither RFC 3339 with an offset nor integer milliseconds");
+    else if (time_ms < RFM_TIME_1990_MS)
+        refuse(run, RFM_REASON_TIME_TOO_OLD, "time lies before 1990");
+    else if (append_ms < INT64_MAX - FUTURE_MS_MAX && time_ms > append_ms + FUTURE_MS_MAX)
+        refuse(run, RFM_REASON_TIME_IN_FUTURE, "time lies %lld s after the record's timestamp",
+               (long long)((time_ms - append_ms) / 1000));
+    else if (time_ms >= year_10000_ms)
+        refuse(run, RFM_REASON_BAD_TIME, "time lies after the year 9999");
+    run->event->time_ms = time_ms;
+}
+
+static void decode_order_id(decode_run *run)
+{
+    rfm_event *event = run->event;
+    event->order_id = text_needed(run, FIELD_order_id, RFM_EVENT_TEXT_MAX);
+    event->order_id48 = rfm_hash64(event->order_id) & low48;
+}
+
+/* After the currency. */
+static void decode_amount(decode_run *run, yyjson_val *value)
+{
+    rfm_event *event = run->event;
+    int code = decimal_of(run, FIELD_amount, value, true, &event->amount);
+    if (code == 0 && event->amount.digits >= 0) {
+        code = rfm_money_convert(run->decoder->money, event->amount, event->currency, &event->amount_minor);
+        event->has_amount = code == 0;
+    }
+    if (event->has_amount)
+        return;
+    if (code == RFM_E_NOT_FOUND)
+        refuse(run, RFM_REASON_UNKNOWN_CURRENCY, "no rate is configured for the currency");
+    else
+        refuse(run, RFM_REASON_BAD_AMOUNT, "amount is %s",
+               code == 0             ? "negative"
+               : code == RFM_E_RANGE ? "too large, or has too many decimals"
+                                     : "no number, or has more decimals than its currency");
+}
+
+static const char *class_name(int class_)
+{
+    return rfm_class_name((rfm_class)class_);
+}
+
+static void decode_class(decode_run *run)
+{
+    yyjson_val *value = present(run->fields[FIELD_class]);
+    if (!value)
+        return;
+    int class_ = index_of(text(run, FIELD_class), class_name, RFM_CLASS_COUNT);
+    if (class_ < 0)
+        refuse(run, RFM_REASON_BAD_VALUE, "class is neither marketing nor transactional");
+    else
+        run->event->class_ = (rfm_class)class_;
+}
+
+/* Items */
+
+/* digits * 10^-scale */
+typedef struct item_worth {
+    __int128 digits;
+    int scale;
+} item_worth;
+
+static bool times_power_of_ten(__int128 *digits, int power)
+{
+    for (; power > 0 && *digits != 0; power--) {
+        if (__builtin_mul_overflow(*digits, (__int128)10, digits))
+            return false;
+    }
+    return true;
+}
+
+/* Exact: a product that does not fit at the other's scale is larger than it, either way of zero. */
+static bool worth_more(item_worth a, item_worth b)
+{
+    if (a.scale < b.scale && !times_power_of_ten(&a.digits, b.scale - a.scale))
+        return a.digits > 0;
+    if (b.scale < a.scale && !times_power_of_ten(&b.digits, a.scale - b.scale))
+        return b.digits < 0;
+    return a.digits > b.digits;
+}
+
+static item_worth decode_item(decode_run *run, yyjson_val *item, rfm_bytes *category)
+{
+    field_values fields;
+    sort_fields(run, item, 3, fields);
+    (void)text_of(run, FIELD_sku, present(fields[FIELD_sku]), RFM_EVENT_TEXT_MAX);
+    *category = text_of(run, FIELD_category, present(fields[FIELD_category]), RFM_EVENT_TEXT_MAX);
+    rfm_decimal quantity = decimal_or(run, FIELD_quantity, fields[FIELD_quantity], false, (rfm_decimal){1, 0});
+    rfm_decimal price = decimal_or(run, FIELD_price, fields[FIELD_price], true, (rfm_decimal){0, 0});
+    return (item_worth){(__int128)quantity.digits * price.digits, quantity.scale + price.scale};
+}
+
+static void decode_items(decode_run *run)
+{
+    yyjson_val *items = present(run->fields[FIELD_items]), *item;
+    item_worth best = {0, 0};
+    size_t i, count;
+    if (!items)
+        return;
+    if (!unsafe_yyjson_is_arr(items)) {
+        refuse(run, RFM_REASON_WRONG_TYPE, "items is not an array");
+        return;
+    }
+    if (unsafe_yyjson_get_len(items) > RFM_EVENT_ITEMS_MAX) {
+        refuse(run, RFM_REASON_TOO_LARGE, "items has more than %d", RFM_EVENT_ITEMS_MAX);
+        return;
+    }
+    yyjson_arr_foreach(items, i, count, item)
+    {
+        rfm_bytes category;
+        if (!unsafe_yyjson_is_obj(item)) {
+            refuse(run, RFM_REASON_WRONG_TYPE, "an item is not an object");
+            return;
+        }
+        item_worth worth = decode_item(run, item, &category);
+        if (i > 0 && !worth_more(worth, best))
+            continue;
+        best = worth;
+        run->event->category = category;
+    }
+}
+
+/* Types */
+
+static void decode_purchase(decode_run *run)
+{
+    rfm_event *event = run->event;
+    decode_order_id(run);
+    event->currency = text_needed(run, FIELD_currency, RFM_EVENT_TEXT_MAX);
+    yyjson_val *amount = needed(run, FIELD_amount);
+    if (run->reason != RFM_REASON_NONE)
+        return;
+    decode_amount(run, amount);
+    event->channel = text(run, FIELD_channel);
+    event->cart_id = text(run, FIELD_cart_id);
+    event->campaign = text(run, FIELD_campaign);
+    text_unkept(run, FIELD_coupon);
+    (void)decimal_or(run, FIELD_margin, run->fields[FIELD_margin], true, (rfm_decimal){0, 0});
+    decode_items(run);
+}
+
+static void decode_refund(decode_run *run)
+{
+    yyjson_val *amount = present(run->fields[FIELD_amount]);
+    decode_order_id(run);
+    run->event->currency = text(run, FIELD_currency);
+    if (present(run->fields[FIELD_currency]) && run->event->currency.len == 0)
+        refuse(run, RFM_REASON_BAD_VALUE, "currency is empty");
+    if (amount && run->reason == RFM_REASON_NONE)
+        decode_amount(run, amount);
+}
+
+static void decode_visit(decode_run *run)
+{
+    rfm_event *event = run->event;
+    event->channel = text(run, FIELD_channel);
+    event->action = text(run, FIELD_action);
+    event->sku = text(run, FIELD_sku);
+    event->category = text(run, FIELD_category);
+    event->cart_id = text(run, FIELD_cart_id);
+    event->campaign = text(run, FIELD_campaign);
+    text_unkept(run, FIELD_page);
+}
+
+static const char *status_name(int status)
+{
+    return rfm_message_status_name((rfm_message_status)status);
+}
+
+static void decode_message(decode_run *run)
+{
+    rfm_event *event = run->event;
+    int status = index_of(text_needed(run, FIELD_status, RFM_EVENT_TEXT_MAX), status_name, RFM_STATUS_COUNT);
+    if (status < 0)
+        refuse(run, RFM_REASON_BAD_VALUE, "status is none of the known ones");
+    else
+        event->status = (rfm_message_status)status;
+    event->channel = text_needed(run, FIELD_channel, RFM_EVENT_TEXT_MAX);
+    event->campaign = text(run, FIELD_campaign);
+    event->trigger_id = text(run, FIELD_trigger_id);
+    decode_class(run);
+    event->permanent = boolean(run, FIELD_permanent, present(run->fields[FIELD_permanent]), true);
+}
+
+static void decode_consent(decode_run *run)
+{
+    rfm_event *event = run->event;
+    event->channel = text_needed(run, FIELD_channel, RFM_EVENT_TEXT_MAX);
+    event->granted = boolean(run, FIELD_granted, needed(run, FIELD_granted), false);
+    decode_class(run);
+    text_unkept(run, FIELD_source);
+}
+
+static void decode_object(decode_run *run, yyjson_val *root, int64_t append_ms)
+{
+    sort_fields(run, root, 1, run->fields);
+    decode_type(run);
+    decode_ids(run);
+    decode_time(run, append_ms);
+    if (run->reason != RFM_REASON_NONE)
+        return;
+    switch (run->event->type) {
+    case RFM_EVENT_PURCHASE: decode_purchase(run); break;
+    case RFM_EVENT_REFUND: decode_refund(run); break;
+    case RFM_EVENT_VISIT: decode_visit(run); break;
+    case RFM_EVENT_MESSAGE: decode_message(run); break;
+    case RFM_EVENT_CONSENT: decode_consent(run); break;
+    case RFM_EVENT_TYPE_COUNT: break;
+    }
+}
+
+/* The parser takes one block for all nodes, and grows it: it is the decoder's scratch. */
+
+static void *scratch_resize(void *context, void *block, size_t bytes_before, size_t bytes)
+{
+    rfm_decoder *decoder = context;
+    (void)block, (void)bytes_before;
+    if (bytes <= decoder->scratch_bytes)
+        return decoder->scratch;
+    void *scratch = realloc(decoder->scratch, bytes);
+    if (!scratch)
+        return NULL;
+    decoder->scratch = scratch;
+    decoder->scratch_bytes = bytes;
+    return scratch;
+}
+
+static void *scratch_take(void *context, size_t bytes)
+{
+    return scratch_resize(context, NULL, 0, bytes);
+}
+
+static void scratch_give(void *context, void *block)
+{
+    (void)context, (void)block;
+}
+
+rfm_decoder *rfm_decoder_new(const rfm_money_conf *money)
+{
+    rfm_decoder *decoder = calloc(1, sizeof *decoder);
+    if (!decoder)
+        return NULL;
+    decoder->money = money;
+    decoder->allocator = (yyjson_alc){scratch_take, scratch_resize, scratch_give, decoder};
+    rfm_arena_init(&decoder->arena);
+    find_multiplier(decoder);
+    return decoder;
+}
+
+void rfm_decoder_free(rfm_decoder *decoder)
+{
+    if (!decoder)
+        return;
+    rfm_arena_release(&decoder->arena);
+    free(decoder->scratch);
+    free(decoder);
+}
+
+void rfm_decoder_reset(rfm_decoder *decoder)
+{
+    rfm_arena_reset(&decoder->arena);
+}
+
+/* The value with zeroes behind it, as the parser and `name_word` want them. */
+static char *copy_padded(rfm_decoder *decoder, rfm_bytes value)
+{
+    enum { PADDING = YYJSON_PADDING_SIZE + NAME_WORD_BYTES };
+    char *copy = rfm_arena_take(&decoder->arena, value.len + PADDING);
+    memcpy(copy, value.at, value.len);
+    memset(copy + value.len, 0, PADDING);
+    return copy;
+}
+
+rfm_reason rfm_decode(rfm_decoder *decoder, rfm_bytes value, int64_t append_ms, rfm_event *event, rfm_fault *fault)
+{
+    decode_run run;
+    yyjson_read_err error;
+    run.decoder = decoder, run.event = event, run.fault = fault, run.reason = RFM_REASON_NONE;
+    *event = (rfm_event){0};
+    if (value.len == 0) {
+        refuse(&run, RFM_REASON_MALFORMED, "the record has no value");
+        return run.reason;
+    }
+    if (value.len > RFM_EVENT_BYTES_MAX) {
+        refuse(&run, RFM_REASON_TOO_LARGE, "the value has %zu bytes, at most %d are read", value.len,
+               RFM_EVENT_BYTES_MAX);
+        return run.reason;
+    }
+    yyjson_doc *doc = yyjson_read_opts(copy_padded(decoder, value), value.len,
+                                       YYJSON_READ_INSITU | YYJSON_READ_NUMBER_AS_RAW, &decoder->allocator, &error);
+    if (!doc)
+        refuse(&run, RFM_REASON_MALFORMED, "%s at byte %zu", error.msg, error.pos);
+    else if (!yyjson_is_obj(yyjson_doc_get_root(doc)))
+        refuse(&run, RFM_REASON_MALFORMED, "the value is not an object");
+    else
+        decode_object(&run, yyjson_doc_get_root(doc), append_ms);
+    return run.reason;
+}
