@@ -9,10 +9,10 @@ Usage: tests/run.sh [--quick | --unit | --e2e] [SUITE...]
 Installs what the tests need, builds, runs the suites and ends with one line "N passed, N failed".
 Exit code 0 if nothing failed, else 1.
 
-  (nothing)   format release asan tsan fuzz e2e
+  (nothing)   format release asan tsan fuzz e2e e2e-asan e2e-tsan
   --quick     format release
   --unit      release asan tsan fuzz
-  --e2e       e2e
+  --e2e       e2e e2e-asan e2e-tsan
   --list      the suites
   --help      this text
 
@@ -24,7 +24,10 @@ Suites:
   clang-release   the same by clang
   clang-asan      the same by clang under AddressSanitizer and UndefinedBehaviorSanitizer
   fuzz            each fuzzer for FUZZ_SECONDS
-  e2e             rfmd against a real Kafka and a real Redis
+  e2e             rfmd against a real Kafka and a real Redis, but for the tests marked slow
+  e2e-asan        those marked sanitizer, under AddressSanitizer and UndefinedBehaviorSanitizer
+  e2e-tsan        those marked sanitizer, under ThreadSanitizer
+  e2e-slow        those marked slow
   tidy            clang-tidy (takes minutes)
 
 Environment:
@@ -34,7 +37,7 @@ Environment:
 EOF
 }
 
-all="format release asan tsan clang-release clang-asan fuzz e2e tidy"
+all="format release asan tsan clang-release clang-asan fuzz e2e e2e-asan e2e-tsan e2e-slow tidy"
 suites=""
 for argument in "$@"; do
     case $argument in
@@ -42,7 +45,7 @@ for argument in "$@"; do
         --list) printf '%s\n' $all; exit 0 ;;
         --quick) suites="$suites format release" ;;
         --unit) suites="$suites release asan tsan fuzz" ;;
-        --e2e) suites="$suites e2e" ;;
+        --e2e) suites="$suites e2e e2e-asan e2e-tsan" ;;
         *)
             case " $all " in
                 *" $argument "*) suites="$suites $argument" ;;
@@ -51,7 +54,7 @@ for argument in "$@"; do
             ;;
     esac
 done
-suites=${suites:-format release asan tsan fuzz e2e}
+suites=${suites:-format release asan tsan fuzz e2e e2e-asan e2e-tsan}
 
 cd "$(dirname "$0")/.." || exit 3
 root=$PWD
@@ -171,25 +174,25 @@ suite_tidy() {
     fi
 }
 
-suite_e2e() {
-    local result started=$SECONDS
-    if ! ls tests/e2e/test_*.py >/dev/null 2>&1; then
-        say "e2e: no tests yet"
-        return
-    fi
-    if ! build release rfmd; then
+# suite_pytest NAME PRESET SECONDS MARKER: the end-to-end tests with that marker against the program of a preset.
+suite_pytest() {
+    local name=$1 preset=$2 budget=$3 marker=$4 result started jars
+    if ! build "$preset" rfmd || ! quietly kafka 300 tests/e2e/install-kafka.sh; then
         count 0 1
         return
     fi
-    quietly kafka 300 tests/e2e/install-kafka.sh || { count 0 1; return; }
-    rm -f "$results/e2e.xml"
+    jars=$(tests/e2e/install-kafka.sh)
+    started=$SECONDS
+    rm -f "$results/$name.xml"
     # shellcheck disable=SC2086
-    RFMD=${RFMD:-$root/build/release/rfmd} KAFKA_JARS=$(tests/e2e/install-kafka.sh) timeout -k 30 600 \
-        "$venv/bin/python" -m pytest tests/e2e -q -ra --durations=5 --junitxml="$results/e2e.xml" ${PYTEST_ARGS:-}
+    RFMD=$root/build/$preset/rfmd RFMD_KAFKA_JARS=$jars timeout -k 30 "$budget" \
+        "$venv/bin/python" -m pytest tests/e2e -q -ra --durations=5 -m "$marker" \
+        --junitxml="$results/$name.xml" ${PYTEST_ARGS:-}
     result=$?
-    [ $result -ne 124 ] || say "e2e: over its time of 600 s"
-    say "e2e: $((SECONDS - started)) s"
-    count_junit e2e $result
+    [ $result -ne 124 ] || say "$name: over its time of $budget s"
+    say "$name: $((SECONDS - started)) s"
+    [ $result -ne 5 ] || result=0 # no test has the marker
+    count_junit "$name" $result
 }
 
 # Python packages in an environment of their own, made anew when the lists or the interpreter change.
@@ -227,6 +230,10 @@ fi
 for suite in $suites; do
     case $suite in
         release | asan | tsan | clang-release | clang-asan) suite_ctest "$suite" ;;
+        e2e) suite_pytest e2e release 600 "not slow" ;;
+        e2e-asan) suite_pytest e2e-asan asan 180 sanitizer ;;
+        e2e-tsan) suite_pytest e2e-tsan tsan 180 sanitizer ;;
+        e2e-slow) suite_pytest e2e-slow release 7200 slow ;;
         *) "suite_$suite" ;;
     esac
 done
