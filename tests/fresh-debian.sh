@@ -89,7 +89,8 @@ mirror() {
         print substr($0, RSTART, RLENGTH); exit }' /etc/apt/sources.list 2>/dev/null || true
 }
 
-# How this system reaches its mirror: proxies, certificates and time checks of apt, resolver, proxy variables.
+# How this system reaches its mirror: apt's proxies, certificates and time checks, the resolver, proxy
+# variables, local certificate authorities.
 network() {
     local setting
     apt-config dump | grep -E '^Acquire::(https?::(Proxy|CaInfo|Verify)|Check-)' \
@@ -98,6 +99,12 @@ network() {
     for setting in http_proxy https_proxy no_proxy; do
         [ -z "${!setting:-}" ] || printf '%s=%s\n' "$setting" "${!setting}"
     done >"$tree/etc/environment"
+    if [ -n "$(find /usr/local/share/ca-certificates -name '*.crt' 2>/dev/null)" ]; then
+        cp -rL /usr/local/share/ca-certificates "$tree/usr/local/share/"
+        chroot "$tree" update-ca-certificates >>"$work/debootstrap.log" 2>&1
+        # pip brings certificates of its own.
+        printf '[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n' >"$tree/etc/pip.conf"
+    fi
 }
 
 make_tree() {
