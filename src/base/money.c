@@ -104,10 +104,36 @@ static int take_number(const uint8_t *at, const uint8_t *end, significand *numbe
     return at == end ? 0 : RFM_E_MALFORMED;
 }
 
+/* What nearly all numbers are: up to 18 bytes of digits and a point. False: look closer. */
+static bool parse_plain(rfm_bytes text, rfm_decimal *decimal)
+{
+    const uint8_t *point = NULL, *end = text.at + text.len;
+    int64_t digits = 0;
+    if (text.len > 18 || (text.at[0] == '0' && text.len > 1 && text.at[1] != '.'))
+        return false;
+    for (const uint8_t *at = text.at; at < end; at++) {
+        if (is_digit(*at))
+            digits = digits * 10 + (*at - '0');
+        else if (*at == '.' && !point && at > text.at)
+            point = at;
+        else
+            return false;
+    }
+    if (point == end - 1)
+        return false;
+    int scale = point ? (int)(end - 1 - point) : 0;
+    for (; scale > 0 && digits % 10 == 0; scale--)
+        digits /= 10;
+    *decimal = (rfm_decimal){digits, (uint8_t)scale};
+    return true;
+}
+
 int rfm_decimal_parse(rfm_bytes text, rfm_decimal *decimal)
 {
     if (text.len == 0)
         return RFM_E_MALFORMED;
+    if (parse_plain(text, decimal))
+        return 0;
     const uint8_t *at = text.at, *end = at + text.len;
     bool negative = *at == '-';
     significand number;

@@ -76,7 +76,12 @@ struct rfm_decoder {
     yyjson_alc allocator;
 };
 
-typedef yyjson_val *field_values[FIELD_COUNT];
+/* `at` is set where `seen` has the field's bit. */
+typedef struct field_values {
+    uint32_t seen;
+    yyjson_val *at[FIELD_COUNT];
+} field_values;
+_Static_assert(FIELD_COUNT <= 32, "a bit for each field");
 
 /* The first failure stays; what is read after it does no harm and counts for nothing. */
 typedef struct decode_run {
@@ -199,32 +204,36 @@ static void bound_depth(decode_run *run, yyjson_val *container, size_t depth)
         refuse(run, RFM_REASON_TOO_DEEP, "nested deeper than %d levels", RFM_EVENT_DEPTH_MAX);
 }
 
-/* `depth`: how many containers stand around the members' values. */
-static inline void sort_fields(decode_run *run, yyjson_val *object, size_t depth, field_values fields)
+/* `depth`: how many containers stand around the members' values. An event's items are left to `decode_items`. */
+static inline void sort_fields(decode_run *run, yyjson_val *object, size_t depth, field_values *fields)
 {
-    memset(fields, 0, sizeof(yyjson_val *) * FIELD_COUNT);
+    uint32_t seen = 0;
     yyjson_val *name = unsafe_yyjson_get_first(object);
     for (size_t left = unsafe_yyjson_get_len(object); left > 0; left--) {
         yyjson_val *value = name + 1;
         field_id field = field_of(run->decoder, unsafe_yyjson_get_str(name), unsafe_yyjson_get_len(name));
-        if (field != FIELD_UNKNOWN && !fields[field])
-            fields[field] = value;
-        if (unsafe_yyjson_is_ctn(value))
+        if (field != FIELD_UNKNOWN && !(seen & 1u << field)) {
+            seen |= 1u << field;
+            fields->at[field] = value;
+        }
+        if (unsafe_yyjson_is_ctn(value) && !(field == FIELD_items && depth == 1))
             bound_depth(run, value, depth);
         name = unsafe_yyjson_get_next(value);
     }
+    fields->seen = seen;
 }
 
 /* Fields: absent or null gives nothing; what is needed is refused then. */
 
-static inline yyjson_val *present(yyjson_val *value)
+static inline yyjson_val *present(const field_values *fields, field_id field)
 {
+    yyjson_val *value = fields->seen & 1u << field ? fields->at[field] : NULL;
     return value && !unsafe_yyjson_is_null(value) ? value : NULL;
 }
 
 static yyjson_val *needed(decode_run *run, field_id field)
 {
-    yyjson_val *value = present(run->fields[field]);
+    yyjson_val *value = present(&run->fields, field);
     if (!value)
         refuse(run, RFM_REASON_MISSING_FIELD, "%s is missing", field_names[field]);
     return value;
@@ -245,13 +254,13 @@ static rfm_bytes text_of(decode_run *run, field_id field, yyjson_val *value, siz
 
 static rfm_bytes text(decode_run *run, field_id field)
 {
-    return text_of(run, field, present(run->fields[field]), RFM_EVENT_TEXT_MAX);
+    return text_of(run, field, present(&run->fields, field), RFM_EVENT_TEXT_MAX);
 }
 
 /* Checked, not kept. */
 static void text_unkept(decode_run *run, field_id field)
 {
-    (void)text_of(run, field, present(run->fields[field]), TEXT_UNLIMITED);
+    (void)text_of(run, field, present(&run->fields, field), TEXT_UNLIMITED);
 }
 
 static rfm_bytes text_needed(decode_run *run, field_id field, size_t len_max)
@@ -296,17 +305,22 @@ static int decimal_of(decode_run *run, field_id field, yyjson_val *value, bool o
 static rfm_decimal decimal_or(decode_run *run, field_id field, yyjson_val *value, bool or_text, rfm_decimal otherwise)
 {
     rfm_decimal decimal = otherwise;
-    value = present(value);
     if (value && decimal_of(run, field, value, or_text, &decimal) == RFM_E_MALFORMED)
         refuse(run, RFM_REASON_BAD_VALUE, "%s is not a decimal number", field_names[field]);
     return decimal;
 }
 
+#define X(NAME, name) {(const uint8_t *)#name, sizeof #name - 1},
+static const rfm_bytes type_names[] = {RFM_EVENT_TYPES(X)};
+static const rfm_bytes status_names[] = {RFM_MESSAGE_STATUSES(X)};
+static const rfm_bytes class_names[] = {X(, marketing) X(, transactional)};
+#undef X
+
 /* The index of the name that `text` is, or -1. */
-static int index_of(rfm_bytes text, const char *(*name_of)(int), int count)
+static int index_of(rfm_bytes text, const rfm_bytes *names, int count)
 {
     for (int i = 0; i < count; i++) {
-        if (rfm_bytes_is(text, name_of(i)))
+        if (rfm_bytes_equal(text, names[i]))
             return i;
     }
     return -1;
@@ -314,17 +328,12 @@ static int index_of(rfm_bytes text, const char *(*name_of)(int), int count)
 
 /* Parts that several types have */
 
-static const char *type_name(int type)
-{
-    return rfm_event_type_name((rfm_event_type)type);
-}
-
 static void decode_type(decode_run *run)
 {
     rfm_bytes name = text_needed(run, FIELD_type, RFM_EVENT_TEXT_MAX);
     if (run->reason != RFM_REASON_NONE)
         return;
-    int type = index_of(name, type_name, RFM_EVENT_TYPE_COUNT);
+    int type = index_of(name, type_names, RFM_EVENT_TYPE_COUNT);
     if (type < 0)
         refuse(run, RFM_REASON_UNKNOWN_TYPE, "type is none of the known ones");
     else
@@ -336,9 +345,8 @@ static const uint64_t low48 = (UINT64_C(1) << 48) - 1;
 static uint64_t id48_of(rfm_event_type type, rfm_bytes id)
 {
     uint8_t joined[RFM_EVENT_TEXT_MAX + 32];
-    const char *name = rfm_event_type_name(type);
-    size_t name_len = strlen(name);
-    memcpy(joined, name, name_len);
+    size_t name_len = type_names[type].len;
+    memcpy(joined, type_names[type].at, name_len);
     joined[name_len] = 0x1f;
     memcpy(joined + name_len + 1, id.at, id.len);
     return rfm_hash64(rfm_bytes_of(joined, name_len + 1 + id.len)) & low48;
@@ -417,17 +425,12 @@ static void decode_amount(decode_run *run, yyjson_val *value)
                                      : "no number, or has more decimals than its currency");
 }
 
-static const char *class_name(int class_)
-{
-    return rfm_class_name((rfm_class)class_);
-}
-
 static void decode_class(decode_run *run)
 {
-    yyjson_val *value = present(run->fields[FIELD_class]);
+    yyjson_val *value = present(&run->fields, FIELD_class);
     if (!value)
         return;
-    int class_ = index_of(text(run, FIELD_class), class_name, RFM_CLASS_COUNT);
+    int class_ = index_of(text(run, FIELD_class), class_names, RFM_CLASS_COUNT);
     if (class_ < 0)
         refuse(run, RFM_REASON_BAD_VALUE, "class is neither marketing nor transactional");
     else
@@ -464,17 +467,18 @@ static bool worth_more(item_worth a, item_worth b)
 static item_worth decode_item(decode_run *run, yyjson_val *item, rfm_bytes *category)
 {
     field_values fields;
-    sort_fields(run, item, 3, fields);
-    (void)text_of(run, FIELD_sku, present(fields[FIELD_sku]), RFM_EVENT_TEXT_MAX);
-    *category = text_of(run, FIELD_category, present(fields[FIELD_category]), RFM_EVENT_TEXT_MAX);
-    rfm_decimal quantity = decimal_or(run, FIELD_quantity, fields[FIELD_quantity], false, (rfm_decimal){1, 0});
-    rfm_decimal price = decimal_or(run, FIELD_price, fields[FIELD_price], true, (rfm_decimal){0, 0});
+    sort_fields(run, item, 3, &fields);
+    (void)text_of(run, FIELD_sku, present(&fields, FIELD_sku), RFM_EVENT_TEXT_MAX);
+    *category = text_of(run, FIELD_category, present(&fields, FIELD_category), RFM_EVENT_TEXT_MAX);
+    rfm_decimal quantity = decimal_or(run, FIELD_quantity, present(&fields, FIELD_quantity), false,
+                                      (rfm_decimal){1, 0});
+    rfm_decimal price = decimal_or(run, FIELD_price, present(&fields, FIELD_price), true, (rfm_decimal){0, 0});
     return (item_worth){(__int128)quantity.digits * price.digits, quantity.scale + price.scale};
 }
 
 static void decode_items(decode_run *run)
 {
-    yyjson_val *items = present(run->fields[FIELD_items]), *item;
+    yyjson_val *items = present(&run->fields, FIELD_items), *item;
     item_worth best = {0, 0};
     size_t i, count;
     if (!items)
@@ -517,16 +521,16 @@ static void decode_purchase(decode_run *run)
     event->cart_id = text(run, FIELD_cart_id);
     event->campaign = text(run, FIELD_campaign);
     text_unkept(run, FIELD_coupon);
-    (void)decimal_or(run, FIELD_margin, run->fields[FIELD_margin], true, (rfm_decimal){0, 0});
+    (void)decimal_or(run, FIELD_margin, present(&run->fields, FIELD_margin), true, (rfm_decimal){0, 0});
     decode_items(run);
 }
 
 static void decode_refund(decode_run *run)
 {
-    yyjson_val *amount = present(run->fields[FIELD_amount]);
+    yyjson_val *amount = present(&run->fields, FIELD_amount);
     decode_order_id(run);
     run->event->currency = text(run, FIELD_currency);
-    if (present(run->fields[FIELD_currency]) && run->event->currency.len == 0)
+    if (present(&run->fields, FIELD_currency) && run->event->currency.len == 0)
         refuse(run, RFM_REASON_BAD_VALUE, "currency is empty");
     if (amount && run->reason == RFM_REASON_NONE)
         decode_amount(run, amount);
@@ -544,15 +548,10 @@ static void decode_visit(decode_run *run)
     text_unkept(run, FIELD_page);
 }
 
-static const char *status_name(int status)
-{
-    return rfm_message_status_name((rfm_message_status)status);
-}
-
 static void decode_message(decode_run *run)
 {
     rfm_event *event = run->event;
-    int status = index_of(text_needed(run, FIELD_status, RFM_EVENT_TEXT_MAX), status_name, RFM_STATUS_COUNT);
+    int status = index_of(text_needed(run, FIELD_status, RFM_EVENT_TEXT_MAX), status_names, RFM_STATUS_COUNT);
     if (status < 0)
         refuse(run, RFM_REASON_BAD_VALUE, "status is none of the known ones");
     else
@@ -561,7 +560,7 @@ static void decode_message(decode_run *run)
     event->campaign = text(run, FIELD_campaign);
     event->trigger_id = text(run, FIELD_trigger_id);
     decode_class(run);
-    event->permanent = boolean(run, FIELD_permanent, present(run->fields[FIELD_permanent]), true);
+    event->permanent = boolean(run, FIELD_permanent, present(&run->fields, FIELD_permanent), true);
 }
 
 static void decode_consent(decode_run *run)
@@ -575,12 +574,15 @@ static void decode_consent(decode_run *run)
 
 static void decode_object(decode_run *run, yyjson_val *root, int64_t append_ms)
 {
-    sort_fields(run, root, 1, run->fields);
+    sort_fields(run, root, 1, &run->fields);
     decode_type(run);
     decode_ids(run);
     decode_time(run, append_ms);
     if (run->reason != RFM_REASON_NONE)
         return;
+    yyjson_val *items = present(&run->fields, FIELD_items);
+    if (items && unsafe_yyjson_is_ctn(items) && run->event->type != RFM_EVENT_PURCHASE)
+        bound_depth(run, items, 1);
     switch (run->event->type) {
     case RFM_EVENT_PURCHASE: decode_purchase(run); break;
     case RFM_EVENT_REFUND: decode_refund(run); break;
@@ -653,12 +655,25 @@ static char *copy_padded(rfm_decoder *decoder, rfm_bytes value)
     return copy;
 }
 
+/* Field by field: the compiler would clear the whole with a string instruction, which takes longer to start. */
+static inline void clear(rfm_event *event)
+{
+    event->id = event->client_id = event->order_id = event->channel = event->cart_id = RFM_BYTES_NONE;
+    event->campaign = event->action = event->sku = event->category = event->trigger_id = RFM_BYTES_NONE;
+    event->currency = RFM_BYTES_NONE;
+    event->type = RFM_EVENT_PURCHASE, event->status = RFM_STATUS_SENT, event->class_ = RFM_CLASS_MARKETING;
+    event->time_ms = event->amount_minor = 0;
+    event->id48 = event->order_id48 = 0;
+    event->amount = (rfm_decimal){0, 0};
+    event->has_amount = event->permanent = event->granted = false;
+}
+
 rfm_reason rfm_decode(rfm_decoder *decoder, rfm_bytes value, int64_t append_ms, rfm_event *event, rfm_fault *fault)
 {
     decode_run run;
     yyjson_read_err error;
     run.decoder = decoder, run.event = event, run.fault = fault, run.reason = RFM_REASON_NONE;
-    *event = (rfm_event){0};
+    clear(event);
     if (value.len == 0) {
         refuse(&run, RFM_REASON_MALFORMED, "the record has no value");
         return run.reason;
