@@ -19,6 +19,7 @@ typedef struct rfm_moment {
     int64_t moment_ms;       /* a look's exact moment (ids keep it); an event: the clock */
     int64_t now_ms;          /* max(moment, clock) */
     int64_t review_ms;       /* the client's next daily look: moments at or after it need not be told */
+    bool is_review;          /* this look is the daily one: segments by population move */
     const rfm_edges *edges;
 } rfm_moment;
 
@@ -41,18 +42,28 @@ typedef struct rfm_decision {
     uint16_t cause_len;
     char cause[RFM_CAUSE_BYTES_MAX]; /* "purchase\x1f<event id>", or "due:<ms>" */
     uint8_t channel;                 /* index into rule->channel; UINT8_MAX: null */
+    uint8_t segment, lifecycle;      /* the marks at this decision; segment: index into conf->segments */
     int64_t time_ms;
 } rfm_decision;
 typedef struct rfm_decisions {
     rfm_decision *items; /* the caller's, room for `size` */
     size_t count, size;
-    int64_t look_ms;     /* the next look wanted before review_ms, or INT64_MAX */
+    int64_t look_ms;     /* the next look wanted before review_ms, or INT64_MAX; after an event perhaps not later than now */
     uint64_t too_old;    /* causes dropped for max_trigger_age */
 } rfm_decisions;
 
-/* Moves marks and slots; fills decisions (count is reset). */
+/* Moves marks and slots; fills decisions (count is reset). An event moves what it can have changed, which is not what time
+ * alone has: that waits for its look. A look catches up with every moment up to its own, each with its own cause. */
 void rfm_decide(const rfm_rules *rules, const rfm_binding *binding, const rfm_client_conf *conf, rfm_names *names,
                 rfm_client *client, const rfm_moment *moment, rfm_decisions *decisions);
+
+/* A client whose marks were taken under another version takes the new values here without transitions. To be called before
+ * an event is applied, so that the event's own transitions are seen; rfm_decide does it too, but knows only the facts after. */
+void rfm_decide_renew(const rfm_rules *rules, const rfm_binding *binding, const rfm_client_conf *conf, rfm_client *client,
+                      const rfm_edges *edges, int64_t now_ms);
+
+/* Slots as they come from a store: RFM_E_CORRUPT, RFM_E_VERSION. rfm_decide takes readable slots for granted. */
+int rfm_slots_check(rfm_bytes packed);
 
 /* The messages of a decision. Value as contract "Triggers out"; headers: CloudEvents binary mode; an audit record has
  * `suppressed_by` besides. */

@@ -1,0 +1,105 @@
+#include "binding.h"
+
+#include <rfm/base/hash.h>
+#include <stdlib.h>
+
+int rfm__rule_set_next(const rfm_rule_set *set, size_t rule)
+{
+    for (size_t i = rule / 64; i < RFM_RULE_SET_WORDS; i++) {
+        uint64_t word = set->word[i];
+        if (i == rule / 64)
+            word &= UINT64_MAX << (rule % 64);
+        if (word != 0)
+            return (int)(i * 64 + (size_t)__builtin_ctzll(word));
+    }
+    return RFM_RULE_NONE;
+}
+
+static void list_add(rfm_rule_list *list, size_t rule)
+{
+    list->rule[list->count++] = (uint8_t)rule;
+}
+
+static void watch(rfm_binding *binding, const rfm_rule *rule, size_t i)
+{
+    switch (rule->on.kind) {
+    case RFM_CAUSE_EVENT: rfm__rule_set_add(&binding->on_event[rule->on.event], i); break;
+    case RFM_CAUSE_ENTER_SEGMENT:
+    case RFM_CAUSE_LEAVE_SEGMENT: list_add(&binding->segments, i); break;
+    case RFM_CAUSE_ENTER_LIFECYCLE:
+    case RFM_CAUSE_LEAVE_LIFECYCLE: list_add(&binding->lifecycles, i); break;
+    case RFM_CAUSE_RISE_RATIO:
+    case RFM_CAUSE_FALL_RATIO: list_add(&binding->ratios, i); break;
+    case RFM_CAUSE_RISE_RISK:
+    case RFM_CAUSE_FALL_RISK: list_add(&binding->risks, i); break;
+    case RFM_CAUSE_IDLE:
+        list_add(&binding->idles, i);
+        if (rule->on.event != RFM_EVENT_PURCHASE && rule->on.event != RFM_EVENT_VISIT)
+            binding->since_types |= 1u << rule->on.event;
+        break;
+    }
+}
+
+static void order_by_number(rfm_binding *binding, size_t count)
+{
+    rfm_rule_list *list = &binding->by_number;
+    for (size_t i = 0; i < count; i++) {
+        size_t at = list->count++;
+        for (; at > 0 && binding->number[list->rule[at - 1]] > binding->number[i]; at--)
+            list->rule[at] = list->rule[at - 1];
+        list->rule[at] = (uint8_t)i;
+    }
+}
+
+static uint32_t version_of(const rfm_rules *rules, const rfm_client_conf *conf)
+{
+    uint8_t bytes[4 + sizeof rules->version];
+    rfm_buffer buffer = rfm_buffer_over(bytes, sizeof bytes);
+    rfm_write_u32(&buffer, conf->version);
+    rfm_write_text(&buffer, rules->version);
+    return (uint32_t)rfm_hash64(rfm_buffer_view(&buffer));
+}
+
+static void bind_rule(rfm_binding *binding, const rfm_rule *rule, size_t i, rfm_names *names)
+{
+    uint16_t number = rfm_names_number(names, rfm_text(rule->name));
+    binding->number[i] = number;
+    if (binding->rule_of[number] == RFM_RULE_NONE)
+        binding->rule_of[number] = (int16_t)i;
+    for (size_t c = 0; c < rule->channel_count; c++)
+        binding->channel[i][c] = rfm_names_number(names, rfm_text(rule->channel[c]));
+    watch(binding, rule, i);
+}
+
+rfm_binding *rfm_binding_new(const rfm_rules *rules, const rfm_client_conf *conf, rfm_names *names)
+{
+    RFM_ASSERT(rules->count <= RFM_RULES_MAX && conf->segments.count <= RFM_SEGMENTS_MAX);
+    rfm_binding *binding = calloc(1, sizeof *binding);
+    if (binding == NULL)
+        return NULL;
+    for (size_t i = 0; i <= RFM_NAMES_MAX; i++)
+        binding->rule_of[i] = RFM_RULE_NONE;
+    binding->version = version_of(rules, conf);
+    binding->population = conf->rfm.r == RFM_AXIS_POPULATION || conf->rfm.f == RFM_AXIS_POPULATION ||
+                          conf->rfm.m == RFM_AXIS_POPULATION;
+    for (size_t i = 0; i < conf->segments.count; i++)
+        binding->segment[i] = rfm_names_number(names, rfm_text(conf->segments.name[i]));
+    for (size_t i = 0; i < rules->count; i++)
+        bind_rule(binding, &rules->rule[i], i, names);
+    order_by_number(binding, rules->count);
+    return binding;
+}
+
+void rfm_binding_free(rfm_binding *binding)
+{
+    free(binding);
+}
+
+uint8_t rfm__binding_segment(const rfm_binding *binding, const rfm_client_conf *conf, uint16_t number)
+{
+    for (uint8_t i = 0; i < conf->segments.count; i++) {
+        if (binding->segment[i] == number)
+            return i;
+    }
+    return RFM_SEGMENT_PROSPECT;
+}

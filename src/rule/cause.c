@@ -1,0 +1,341 @@
+#include "cause.h"
+
+static bool is_buyer(const rfm_client *client)
+{
+    return client->orders > 0;
+}
+
+static void set_holding(rfm_turn *turn, size_t rule, bool holds)
+{
+    if (rfm__rule_set_has(&turn->holding, rule) == holds)
+        return;
+    if (holds)
+        rfm__rule_set_add(&turn->holding, rule);
+    else
+        rfm__rule_set_remove(&turn->holding, rule);
+    turn->changed = true;
+}
+
+/* A condition that begins to hold is a cause; `causes` NULL: it is a first value, and only noted. */
+static void note_side(rfm_turn *turn, size_t rule, bool holds, rfm_rule_set *causes)
+{
+    if (holds && causes != NULL && !rfm__rule_set_has(&turn->holding, rule))
+        rfm__rule_set_add(causes, rule);
+    set_holding(turn, rule, holds);
+}
+
+static void cross_ratios(rfm_turn *turn, int64_t at_ms, rfm_rule_set *causes)
+{
+    const rfm_rule_list *list = &turn->binding->ratios;
+    if (list->count == 0)
+        return;
+    double ratio = rfm_client_ratio_at(turn->client, turn->conf, at_ms);
+    for (size_t i = 0; i < list->count; i++) {
+        const rfm_rule *rule = &turn->rules->rule[list->rule[i]];
+        bool holds = rule->on.kind == RFM_CAUSE_FALL_RATIO ? ratio <= rule->on.threshold : ratio >= rule->on.threshold;
+        note_side(turn, list->rule[i], holds, causes);
+    }
+}
+
+static void cross_risks(rfm_turn *turn, int64_t at_ms, rfm_rule_set *causes)
+{
+    const rfm_rule_list *list = &turn->binding->risks;
+    if (list->count == 0)
+        return;
+    double risk = rfm_client_risk_at(turn->client, turn->conf, at_ms);
+    for (size_t i = 0; i < list->count; i++) {
+        const rfm_rule *rule = &turn->rules->rule[list->rule[i]];
+        bool holds = rule->on.kind == RFM_CAUSE_RISE_RISK ? risk >= rule->on.threshold : risk <= rule->on.threshold;
+        note_side(turn, list->rule[i], holds, causes);
+    }
+}
+
+static void cross_scores(rfm_turn *turn, int64_t at_ms, rfm_rule_set *causes)
+{
+    if (!is_buyer(turn->client))
+        return;
+    cross_ratios(turn, at_ms, causes);
+    cross_risks(turn, at_ms, causes);
+}
+
+/* The moment at which an idle rule fires unless its event comes first; INT64_MAX: that event has never come. */
+static int64_t idle_moment(const rfm_turn *turn, const rfm_rule *rule)
+{
+    const rfm_client *client = turn->client;
+    int64_t since_ms, moment_ms;
+    switch (rule->on.event) {
+    case RFM_EVENT_PURCHASE: since_ms = is_buyer(client) ? client->last_ms : RFM_SINCE_NONE; break;
+    case RFM_EVENT_VISIT: since_ms = client->visits > 0 ? client->visit_last_ms : RFM_SINCE_NONE; break;
+    default: since_ms = turn->slots.since_ms[rule->on.event];
+    }
+    if (since_ms == RFM_SINCE_NONE || __builtin_add_overflow(since_ms, rule->on.idle_ms, &moment_ms))
+        return INT64_MAX;
+    return moment_ms;
+}
+
+static void cross_idles(rfm_turn *turn, int64_t at_ms, rfm_rule_set *causes)
+{
+    const rfm_rule_list *list = &turn->binding->idles;
+    for (size_t i = 0; i < list->count; i++) {
+        const rfm_rule *rule = &turn->rules->rule[list->rule[i]];
+        note_side(turn, list->rule[i], idle_moment(turn, rule) <= at_ms, causes);
+    }
+}
+
+/* An event ends the idleness that it is waited for. One so old that its time has run out already is caught by the timer,
+ * unless it is the first. */
+static void end_idles(rfm_turn *turn, rfm_event_type type, bool first, int64_t now_ms)
+{
+    const rfm_rule_list *list = &turn->binding->idles;
+    for (size_t i = 0; i < list->count; i++) {
+        const rfm_rule *rule = &turn->rules->rule[list->rule[i]];
+        if (rule->on.event != type)
+            continue;
+        bool over = idle_moment(turn, rule) <= now_ms;
+        if (!over || first)
+            set_holding(turn, list->rule[i], over);
+    }
+}
+
+static void move_lifecycle(rfm_turn *turn, rfm_lifecycle lifecycle, rfm_rule_set *causes)
+{
+    rfm_client *client = turn->client;
+    bool taken = client->marks.taken;
+    rfm_lifecycle before = (rfm_lifecycle)client->marks.lifecycle;
+    client->marks.lifecycle = (uint8_t)lifecycle;
+    if (causes == NULL || (taken && before == lifecycle))
+        return;
+    const rfm_rule_list *list = &turn->binding->lifecycles;
+    for (size_t i = 0; i < list->count; i++) {
+        const rfm_rule *rule = &turn->rules->rule[list->rule[i]];
+        bool entered = rule->on.kind == RFM_CAUSE_ENTER_LIFECYCLE;
+        if (entered ? rule->on.lifecycle == lifecycle : taken && rule->on.lifecycle == before)
+            rfm__rule_set_add(causes, list->rule[i]);
+    }
+}
+
+static void move_segment(rfm_turn *turn, uint8_t segment, int64_t now_ms, rfm_rule_set *causes)
+{
+    rfm_client *client = turn->client;
+    bool taken = client->marks.taken;
+    uint16_t before = client->marks.segment, after = turn->binding->segment[segment];
+    if (taken && before == after)
+        return;
+    client->marks.previous = taken ? before : 0;
+    client->marks.segment = after;
+    client->marks.since_ms = now_ms;
+    if (causes == NULL)
+        return;
+    const rfm_rule_list *list = &turn->binding->segments;
+    for (size_t i = 0; i < list->count; i++) {
+        const rfm_rule *rule = &turn->rules->rule[list->rule[i]];
+        bool entered = rule->on.kind == RFM_CAUSE_ENTER_SEGMENT;
+        uint16_t number = turn->binding->segment[rule->on.segment];
+        if (entered ? number == after : taken && number == before)
+            rfm__rule_set_add(causes, list->rule[i]);
+    }
+}
+
+static uint8_t segment_at(const rfm_turn *turn, int64_t at_ms)
+{
+    return rfm_client_segment_at(turn->client, turn->conf, turn->edges, at_ms);
+}
+
+static rfm_lifecycle lifecycle_at(const rfm_turn *turn, int64_t at_ms)
+{
+    return rfm_client_lifecycle_at(turn->client, turn->conf, at_ms);
+}
+
+static void sign_marks(rfm_turn *turn)
+{
+    turn->client->marks.taken = true;
+    turn->client->marks.version = turn->binding->version;
+}
+
+/* Times that no rule waits for any more. */
+static void drop_times(rfm_turn *turn)
+{
+    for (size_t i = 0; i < RFM_EVENT_TYPE_COUNT; i++) {
+        if (turn->slots.since_ms[i] == RFM_SINCE_NONE || turn->binding->since_types >> i & 1)
+            continue;
+        turn->slots.since_ms[i] = RFM_SINCE_NONE;
+        turn->changed = true;
+    }
+}
+
+bool rfm__marks_stale(const rfm_turn *turn)
+{
+    return turn->client->marks.taken && turn->client->marks.version != turn->binding->version;
+}
+
+static void renew_sides(rfm_turn *turn, int64_t at_ms)
+{
+    drop_times(turn);
+    cross_scores(turn, at_ms, NULL);
+    cross_idles(turn, at_ms, NULL);
+}
+
+void rfm__marks_renew(rfm_turn *turn, int64_t at_ms, int64_t now_ms)
+{
+    move_lifecycle(turn, lifecycle_at(turn, at_ms), NULL);
+    move_segment(turn, segment_at(turn, at_ms), now_ms, NULL);
+    renew_sides(turn, at_ms);
+    sign_marks(turn);
+}
+
+/* True: the first of its type. */
+static bool note_time(rfm_turn *turn, const rfm_event *event)
+{
+    if (!(turn->binding->since_types >> event->type & 1))
+        return false;
+    int64_t *since_ms = &turn->slots.since_ms[event->type];
+    bool first = *since_ms == RFM_SINCE_NONE;
+    if (first || event->time_ms > *since_ms) {
+        *since_ms = event->time_ms;
+        turn->changed = true;
+    }
+    return first;
+}
+
+/* The first event of a client, or of one whose marks are of another version. A prospect is one under every version. */
+static void first_causes(rfm_turn *turn, int64_t now_ms, rfm_rule_set *causes)
+{
+    bool silent = turn->client->marks.taken && turn->client->marks.lifecycle != RFM_LIFECYCLE_PROSPECT;
+    move_lifecycle(turn, lifecycle_at(turn, now_ms), silent ? NULL : causes);
+    move_segment(turn, segment_at(turn, now_ms), now_ms, silent ? NULL : causes);
+    renew_sides(turn, now_ms);
+    sign_marks(turn);
+}
+
+void rfm__causes_of_event(rfm_turn *turn, const rfm_event *event, bool bought, int64_t now_ms, rfm_rule_set *causes)
+{
+    rfm_client *client = turn->client;
+    *causes = turn->binding->on_event[event->type];
+    bool first = note_time(turn, event);
+    if (!client->marks.taken || rfm__marks_stale(turn)) {
+        first_causes(turn, now_ms, causes);
+        return;
+    }
+    bool was_buyer = client->marks.lifecycle != RFM_LIFECYCLE_PROSPECT;
+    if (bought) {
+        move_lifecycle(turn, lifecycle_at(turn, now_ms), causes);
+        cross_scores(turn, now_ms, was_buyer ? causes : NULL);
+        first = !was_buyer;
+    }
+    if (bought || event->type == RFM_EVENT_REFUND || turn->binding->population)
+        move_segment(turn, segment_at(turn, now_ms), now_ms, causes);
+    if (event->type == RFM_EVENT_VISIT)
+        first = client->visits == 1;
+    if (bought || event->type != RFM_EVENT_PURCHASE)
+        end_idles(turn, event->type, first, now_ms);
+}
+
+void rfm__causes_of_instant(rfm_turn *turn, int64_t at_ms, int64_t now_ms, bool review, rfm_rule_set *causes)
+{
+    memset(causes, 0, sizeof *causes);
+    if (!turn->client->marks.taken)
+        return;
+    move_lifecycle(turn, lifecycle_at(turn, at_ms), causes);
+    if (review || !turn->binding->population)
+        move_segment(turn, segment_at(turn, at_ms), now_ms, causes);
+    cross_scores(turn, at_ms, causes);
+    cross_idles(turn, at_ms, causes);
+}
+
+static int64_t earlier(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
+static int64_t pending_moment(const rfm_turn *turn)
+{
+    int64_t next_ms = INT64_MAX;
+    for (size_t i = 0; i < turn->slots.pending_count; i++)
+        next_ms = earlier(next_ms, turn->slots.pending[i].due_ms);
+    return next_ms;
+}
+
+static int64_t idles_moment(const rfm_turn *turn)
+{
+    const rfm_rule_list *list = &turn->binding->idles;
+    int64_t next_ms = INT64_MAX;
+    for (size_t i = 0; i < list->count; i++) {
+        if (!rfm__rule_set_has(&turn->holding, list->rule[i]))
+            next_ms = earlier(next_ms, idle_moment(turn, &turn->rules->rule[list->rule[i]]));
+    }
+    return next_ms;
+}
+
+/* The ratio below which the lifecycle is another by time alone; -1: never. */
+static double lifecycle_threshold(const rfm_turn *turn)
+{
+    double at_risk = turn->conf->lifecycle.at_risk, lapsed = turn->conf->lifecycle.lapsed;
+    switch ((rfm_lifecycle)turn->client->marks.lifecycle) {
+    case RFM_LIFECYCLE_NEW:
+    case RFM_LIFECYCLE_ACTIVE: return at_risk > lapsed ? at_risk : lapsed;
+    case RFM_LIFECYCLE_AT_RISK:
+    case RFM_LIFECYCLE_REACTIVATED: return lapsed;
+    default: return -1;
+    }
+}
+
+/* The moment at which the falling ratio meets the highest threshold that is still below it. A rule on its rise is watched
+ * as well: it must be known again when it has ceased to hold. */
+static int64_t ratio_moment(const rfm_turn *turn, int64_t until_ms)
+{
+    const rfm_rule_list *list = &turn->binding->ratios;
+    double threshold = lifecycle_threshold(turn);
+    for (size_t i = 0; i < list->count; i++) {
+        const rfm_rule *rule = &turn->rules->rule[list->rule[i]];
+        bool above = rfm__rule_set_has(&turn->holding, list->rule[i]) == (rule->on.kind == RFM_CAUSE_RISE_RATIO);
+        if (above && rule->on.threshold > threshold)
+            threshold = rule->on.threshold;
+    }
+    if (threshold < 0 || rfm_client_ratio_at(turn->client, turn->conf, until_ms - 1) > threshold)
+        return INT64_MAX;
+    return rfm_client_ratio_moment_ms(turn->client, turn->conf, threshold);
+}
+
+static int64_t risk_moment(const rfm_turn *turn, int64_t until_ms)
+{
+    const rfm_rule_list *list = &turn->binding->risks;
+    double threshold = 2;
+    for (size_t i = 0; i < list->count; i++) {
+        const rfm_rule *rule = &turn->rules->rule[list->rule[i]];
+        bool below = rfm__rule_set_has(&turn->holding, list->rule[i]) == (rule->on.kind == RFM_CAUSE_FALL_RISK);
+        if (below && rule->on.threshold < threshold)
+            threshold = rule->on.threshold;
+    }
+    if (threshold > 1 || rfm_client_risk_at(turn->client, turn->conf, until_ms - 1) < threshold)
+        return INT64_MAX;
+    return rfm_client_risk_moment_ms(turn->client, turn->conf, threshold);
+}
+
+/* Recency by fixed thresholds falls at most four times after a purchase. The moment is the first of these after the last at
+ * which the mark was right. */
+static int64_t segment_moment(const rfm_turn *turn, int64_t until_ms)
+{
+    const rfm_client *client = turn->client;
+    const uint16_t *number = turn->binding->segment;
+    if (turn->binding->population || number[segment_at(turn, until_ms - 1)] == client->marks.segment)
+        return INT64_MAX;
+    int64_t found_ms = INT64_MAX, at_ms = client->last_ms;
+    while ((at_ms = rfm_client_segment_moment_ms(client, turn->conf, at_ms)) < until_ms) {
+        if (number[segment_at(turn, at_ms)] == client->marks.segment)
+            found_ms = INT64_MAX;
+        else if (found_ms == INT64_MAX)
+            found_ms = at_ms;
+    }
+    return found_ms;
+}
+
+int64_t rfm__next_moment(const rfm_turn *turn, int64_t until_ms)
+{
+    int64_t next_ms = earlier(pending_moment(turn), idles_moment(turn));
+    if (turn->client->marks.taken && is_buyer(turn->client)) {
+        next_ms = earlier(next_ms, ratio_moment(turn, until_ms));
+        next_ms = earlier(next_ms, risk_moment(turn, until_ms));
+        next_ms = earlier(next_ms, segment_moment(turn, until_ms));
+    }
+    return next_ms < until_ms ? next_ms : INT64_MAX;
+}

@@ -1,0 +1,354 @@
+#include "slot.h"
+
+#include <rfm/rule/decide.h>
+
+enum { SLOTS_VERSION = 1 };
+enum { KIND_HOLDING = 1, KIND_SINCE, KIND_SENT, KIND_PENDING };
+
+/* Stored in states: a type keeps its number. */
+_Static_assert(RFM_EVENT_PURCHASE == 0 && RFM_EVENT_REFUND == 1 && RFM_EVENT_VISIT == 2 && RFM_EVENT_MESSAGE == 3 &&
+                   RFM_EVENT_CONSENT == 4,
+               "new event types go to the end of the table");
+
+#define SENT_TIME_MAX_MS (INT64_C(1) << 48) /* beyond the year 9999 */
+
+/* The worst case of each section, every id of a send given up: entries' fields and their varints at full width. */
+enum {
+    RULE_BYTES = 3, /* a varint of 17 bits */
+    HOLDING_BYTES = 2 + RFM_RULES_MAX + RFM_NAMES_MAX / 128,
+    SINCE_BYTES = 1 + RFM_EVENT_TYPE_COUNT * 11,
+    SENT_BYTES = 2 + RFM_REMEMBERED_MAX * (RULE_BYTES + 7),
+    PENDING_BYTES = 1 + RFM_PENDING_BYTES_MAX
+};
+_Static_assert(1 + HOLDING_BYTES + SINCE_BYTES + SENT_BYTES + PENDING_BYTES <= RFM_SLOTS_BYTES_MAX, "all slots fit");
+
+static size_t pending_bytes_max(const rfm_pending *pending)
+{
+    return RULE_BYTES + 1 + 10 + 10 + 4 + 2 + pending->cause.id.len;
+}
+
+/* Rules as differences, which must grow. */
+static uint16_t read_rule(rfm_reader *reader, uint32_t *before, bool may_repeat)
+{
+    uint64_t step = rfm_read_varint(reader);
+    if (step > UINT16_MAX || *before + step > UINT16_MAX || (step == 0 && !may_repeat)) {
+        reader->bad = true;
+        return 0;
+    }
+    *before += (uint32_t)step;
+    return (uint16_t)*before;
+}
+
+static void read_holding(rfm_reader *reader, uint64_t count, rfm_slots *slots)
+{
+    uint32_t rule = 0;
+    if (count > RFM_RULES_MAX) {
+        reader->bad = true;
+        return;
+    }
+    for (uint64_t i = 0; i < count && !reader->bad; i++)
+        slots->holding[i] = read_rule(reader, &rule, false);
+    slots->holding_count = (uint16_t)count;
+}
+
+static void read_since(rfm_reader *reader, uint64_t count, rfm_slots *slots)
+{
+    int last = -1;
+    for (uint64_t i = 0; i < count && !reader->bad; i++) {
+        uint8_t type = rfm_read_u8(reader);
+        int64_t time_ms = rfm_read_zigzag(reader);
+        if (type >= RFM_EVENT_TYPE_COUNT || type <= last || time_ms == RFM_SINCE_NONE) {
+            reader->bad = true;
+            return;
+        }
+        slots->since_ms[type] = time_ms;
+        last = type;
+    }
+}
+
+static void read_sent(rfm_reader *reader, uint64_t count, rfm_slots *slots)
+{
+    uint32_t rule = 0;
+    if (count > RFM_REMEMBERED_MAX) {
+        reader->bad = true;
+        return;
+    }
+    for (uint64_t i = 0; i < count && !reader->bad; i++) {
+        rfm_remembered *sent = &slots->sent[i];
+        uint64_t step = rfm_read_varint(reader);
+        if (step >> 1 == 0 || step >> 1 > UINT16_MAX || rule + (step >> 1) > UINT16_MAX) {
+            reader->bad = true;
+            return;
+        }
+        rule += (uint32_t)(step >> 1);
+        sent->rule = (uint16_t)rule;
+        sent->has_id = step & 1;
+        sent->time_ms = (int64_t)rfm_read_varint(reader);
+        if (sent->time_ms < 0 || sent->time_ms > SENT_TIME_MAX_MS) {
+            reader->bad = true;
+            return;
+        }
+        memset(sent->id, 0, sizeof sent->id);
+        if (sent->has_id) {
+            rfm_bytes id = rfm_read_bytes(reader, sizeof sent->id);
+            if (!reader->bad)
+                memcpy(sent->id, id.at, sizeof sent->id);
+        }
+    }
+    slots->sent_count = (uint16_t)count;
+}
+
+static void read_cause(rfm_reader *reader, int64_t due_ms, rfm_cause *cause)
+{
+    uint8_t head = rfm_read_u8(reader);
+    uint64_t ago_ms = (uint64_t)rfm_read_zigzag(reader);
+    cause->code = head >> 1;
+    cause->time_ms = (int64_t)((uint64_t)due_ms - ago_ms);
+    cause->cart = head & 1 ? rfm_read_u32(reader) : 0;
+    cause->id = cause->code == RFM_CAUSE_TIMER ? RFM_BYTES_NONE : rfm_read_sized(reader);
+    if (cause->code > RFM_EVENT_TYPE_COUNT || (head & 1 && cause->cart == 0) || cause->id.len > RFM_EVENT_TEXT_MAX ||
+        (cause->code == RFM_CAUSE_TIMER && cause->cart != 0))
+        reader->bad = true;
+}
+
+static void read_pending(rfm_reader *reader, uint64_t count, rfm_slots *slots)
+{
+    uint32_t rule = 0;
+    size_t bytes = 0;
+    if (count > RFM_PENDING_MAX) {
+        reader->bad = true;
+        return;
+    }
+    for (uint64_t i = 0; i < count && !reader->bad; i++) {
+        rfm_pending *pending = &slots->pending[i];
+        pending->rule = read_rule(reader, &rule, i > 0);
+        pending->due_ms = (int64_t)rfm_read_varint(reader);
+        read_cause(reader, pending->due_ms, &pending->cause);
+        bytes += pending_bytes_max(pending);
+        bool ordered = i == 0 || pending[-1].rule < pending->rule || pending[-1].cause.cart < pending->cause.cart;
+        if (!ordered || bytes > RFM_PENDING_BYTES_MAX)
+            reader->bad = true;
+    }
+    slots->pending_count = (uint16_t)count;
+}
+
+static void read_section(rfm_reader *reader, uint64_t header, rfm_slots *slots)
+{
+    uint64_t count = header >> 3;
+    switch (header & 7) {
+    case KIND_HOLDING: read_holding(reader, count, slots); break;
+    case KIND_SINCE: read_since(reader, count, slots); break;
+    case KIND_SENT: read_sent(reader, count, slots); break;
+    case KIND_PENDING: read_pending(reader, count, slots); break;
+    default: reader->bad = true;
+    }
+}
+
+static void clear(rfm_slots *slots)
+{
+    slots->holding_count = slots->sent_count = slots->pending_count = 0;
+    for (size_t i = 0; i < RFM_EVENT_TYPE_COUNT; i++)
+        slots->since_ms[i] = RFM_SINCE_NONE;
+}
+
+int rfm__slots_decode(rfm_bytes packed, rfm_slots *slots)
+{
+    clear(slots);
+    if (packed.len == 0)
+        return 0;
+    if (packed.len > RFM_SLOTS_BYTES_MAX)
+        return RFM_E_CORRUPT;
+    rfm_reader reader = rfm_reader_of(packed);
+    uint8_t version = rfm_read_u8(&reader);
+    if (version != SLOTS_VERSION)
+        return version > SLOTS_VERSION ? RFM_E_VERSION : RFM_E_CORRUPT;
+    uint64_t last = 0;
+    do {
+        uint64_t header = rfm_read_varint(&reader);
+        if ((header & 7) <= last || header >> 3 == 0)
+            reader.bad = true;
+        last = header & 7;
+        if (!reader.bad)
+            read_section(&reader, header, slots);
+    } while (!reader.bad && rfm_reader_left(&reader) > 0);
+    if (!reader.bad)
+        return 0;
+    clear(slots);
+    return RFM_E_CORRUPT;
+}
+
+static void write_header(rfm_buffer *buffer, size_t count, int kind)
+{
+    rfm_write_varint(buffer, (uint64_t)count << 3 | (uint64_t)kind);
+}
+
+static void write_holding(rfm_buffer *buffer, const rfm_slots *slots)
+{
+    uint16_t before = 0;
+    if (slots->holding_count == 0)
+        return;
+    write_header(buffer, slots->holding_count, KIND_HOLDING);
+    for (size_t i = 0; i < slots->holding_count; i++) {
+        rfm_write_varint(buffer, (uint64_t)(slots->holding[i] - before));
+        before = slots->holding[i];
+    }
+}
+
+static void write_since(rfm_buffer *buffer, const rfm_slots *slots)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < RFM_EVENT_TYPE_COUNT; i++)
+        count += slots->since_ms[i] != RFM_SINCE_NONE;
+    if (count == 0)
+        return;
+    write_header(buffer, count, KIND_SINCE);
+    for (size_t i = 0; i < RFM_EVENT_TYPE_COUNT; i++) {
+        if (slots->since_ms[i] == RFM_SINCE_NONE)
+            continue;
+        rfm_write_u8(buffer, (uint8_t)i);
+        rfm_write_zigzag(buffer, slots->since_ms[i]);
+    }
+}
+
+static void write_sent(rfm_buffer *buffer, const rfm_slots *slots)
+{
+    uint16_t before = 0;
+    if (slots->sent_count == 0)
+        return;
+    write_header(buffer, slots->sent_count, KIND_SENT);
+    for (size_t i = 0; i < slots->sent_count; i++) {
+        const rfm_remembered *sent = &slots->sent[i];
+        rfm_write_varint(buffer, (uint64_t)(sent->rule - before) << 1 | sent->has_id);
+        rfm_write_varint(buffer, (uint64_t)sent->time_ms);
+        if (sent->has_id)
+            rfm_write_bytes(buffer, rfm_bytes_of(sent->id, sizeof sent->id));
+        before = sent->rule;
+    }
+}
+
+static void write_pending(rfm_buffer *buffer, const rfm_slots *slots)
+{
+    uint16_t before = 0;
+    if (slots->pending_count == 0)
+        return;
+    write_header(buffer, slots->pending_count, KIND_PENDING);
+    for (size_t i = 0; i < slots->pending_count; i++) {
+        const rfm_pending *pending = &slots->pending[i];
+        const rfm_cause *cause = &pending->cause;
+        rfm_write_varint(buffer, (uint64_t)(pending->rule - before));
+        rfm_write_varint(buffer, (uint64_t)pending->due_ms);
+        rfm_write_u8(buffer, (uint8_t)(cause->code << 1 | (cause->cart != 0)));
+        rfm_write_zigzag(buffer, (int64_t)((uint64_t)pending->due_ms - (uint64_t)cause->time_ms));
+        if (cause->cart != 0)
+            rfm_write_u32(buffer, cause->cart);
+        if (cause->code != RFM_CAUSE_TIMER)
+            rfm_write_sized(buffer, cause->id);
+        before = pending->rule;
+    }
+}
+
+static bool give_up_oldest_id(rfm_slots *slots)
+{
+    rfm_remembered *oldest = NULL;
+    for (size_t i = 0; i < slots->sent_count; i++) {
+        rfm_remembered *sent = &slots->sent[i];
+        if (sent->has_id && (oldest == NULL || sent->time_ms < oldest->time_ms))
+            oldest = sent;
+    }
+    if (oldest != NULL) {
+        oldest->has_id = false;
+        memset(oldest->id, 0, sizeof oldest->id);
+    }
+    return oldest != NULL;
+}
+
+size_t rfm__slots_encode(rfm_slots *slots, uint8_t packed[RFM_SLOTS_BYTES_MAX])
+{
+    for (;;) {
+        rfm_buffer buffer = rfm_buffer_over(packed, RFM_SLOTS_BYTES_MAX);
+        rfm_write_u8(&buffer, SLOTS_VERSION);
+        write_holding(&buffer, slots);
+        write_since(&buffer, slots);
+        write_sent(&buffer, slots);
+        write_pending(&buffer, slots);
+        if (!buffer.bad)
+            return buffer.len == 1 ? 0 : buffer.len;
+        bool gave_up = give_up_oldest_id(slots);
+        RFM_ASSERT(gave_up);
+    }
+}
+
+rfm_remembered *rfm__slots_sent(rfm_slots *slots, uint16_t rule)
+{
+    for (size_t i = 0; i < slots->sent_count; i++) {
+        if (slots->sent[i].rule == rule)
+            return &slots->sent[i];
+    }
+    return NULL;
+}
+
+rfm_remembered *rfm__slots_remember(rfm_slots *slots, uint16_t rule)
+{
+    size_t i = 0;
+    while (i < slots->sent_count && slots->sent[i].rule < rule)
+        i++;
+    rfm_remembered *sent = &slots->sent[i];
+    if (i < slots->sent_count && sent->rule == rule)
+        return sent;
+    if (slots->sent_count == RFM_REMEMBERED_MAX)
+        return NULL;
+    memmove(sent + 1, sent, (slots->sent_count++ - i) * sizeof *sent);
+    *sent = (rfm_remembered){.rule = rule};
+    return sent;
+}
+
+void rfm__slots_forget(rfm_slots *slots, rfm_remembered *sent)
+{
+    size_t i = (size_t)(sent - slots->sent);
+    memmove(sent, sent + 1, (--slots->sent_count - i) * sizeof *sent);
+}
+
+rfm_pending *rfm__slots_pending(rfm_slots *slots, uint16_t rule, uint32_t cart)
+{
+    for (size_t i = 0; i < slots->pending_count; i++) {
+        if (slots->pending[i].rule == rule && slots->pending[i].cause.cart == cart)
+            return &slots->pending[i];
+    }
+    return NULL;
+}
+
+static bool pending_before(const rfm_pending *a, const rfm_pending *b)
+{
+    return a->rule != b->rule ? a->rule < b->rule : a->cause.cart < b->cause.cart;
+}
+
+bool rfm__slots_defer(rfm_slots *slots, const rfm_pending *pending)
+{
+    rfm_pending *old = rfm__slots_pending(slots, pending->rule, pending->cause.cart);
+    size_t bytes = pending_bytes_max(pending);
+    for (size_t i = 0; i < slots->pending_count; i++)
+        bytes += &slots->pending[i] == old ? 0 : pending_bytes_max(&slots->pending[i]);
+    if (bytes > RFM_PENDING_BYTES_MAX || (old == NULL && slots->pending_count == RFM_PENDING_MAX))
+        return false;
+    if (old != NULL) {
+        *old = *pending;
+        return true;
+    }
+    size_t i = slots->pending_count++;
+    for (; i > 0 && pending_before(pending, &slots->pending[i - 1]); i--)
+        slots->pending[i] = slots->pending[i - 1];
+    slots->pending[i] = *pending;
+    return true;
+}
+
+void rfm__slots_drop(rfm_slots *slots, rfm_pending *pending)
+{
+    size_t i = (size_t)(pending - slots->pending);
+    memmove(pending, pending + 1, (--slots->pending_count - i) * sizeof *pending);
+}
+
+int rfm_slots_check(rfm_bytes packed)
+{
+    rfm_slots slots;
+    return rfm__slots_decode(packed, &slots);
+}

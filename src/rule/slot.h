@@ -1,0 +1,67 @@
+/* Slots: what the rule layer remembers of one client, decoded. Packed they are opaque bytes in rfm_client:
+ *
+ *     nothing remembered: no bytes; else: version 1, then sections of ascending kind, each once and not empty:
+ *     header: varint(count << 3 | kind), then `count` entries in ascending order of their key
+ *       HOLDING  rule: of a crossing or an idle rule whose condition holds now. A known side that does not hold needs no
+ *                entry: every such rule of a client is known once its value is (marks.version covers changes of the rules)
+ *       SINCE    event type, time: the last event of a type whose time is no fact
+ *       SENT     rule << 1 | has id, time, id: the last send
+ *       PENDING  rule, due, cause: a delayed one; key (rule, cart)
+ *
+ * Rules are the numbers of their names in the task's table, each as the difference to the one before. A new kind of entry
+ * is a new version; old ones are read forever. Bounds make every combination fit into RFM_SLOTS_BYTES_MAX. */
+#ifndef RFM_RULE_SLOT_H
+#define RFM_RULE_SLOT_H
+
+#include <rfm/client/client.h>
+#include <rfm/rule/rules.h>
+
+enum { RFM_PENDING_MAX = 8, RFM_PENDING_BYTES_MAX = 960, RFM_REMEMBERED_MAX = 64, RFM_CAUSE_TIMER = 0 };
+#define RFM_SINCE_NONE INT64_MIN
+
+/* Why a rule fires: an event (code: its type + 1) or a timer. */
+typedef struct rfm_cause {
+    uint8_t code;
+    uint32_t cart;   /* of the event's cart_id; 0: none */
+    int64_t time_ms; /* the event's time; the timer's moment */
+    rfm_bytes id;    /* the event's; a view */
+} rfm_cause;
+
+typedef struct rfm_pending {
+    uint16_t rule;
+    int64_t due_ms;
+    rfm_cause cause;
+} rfm_pending;
+
+typedef struct rfm_remembered {
+    uint16_t rule;
+    bool has_id; /* ids are given up first where there is no room */
+    int64_t time_ms;
+    uint8_t id[16];
+} rfm_remembered;
+
+typedef struct rfm_slots {
+    uint16_t holding_count, sent_count, pending_count;
+    uint16_t holding[RFM_RULES_MAX];
+    int64_t since_ms[RFM_EVENT_TYPE_COUNT]; /* RFM_SINCE_NONE: not known */
+    rfm_remembered sent[RFM_REMEMBERED_MAX];
+    rfm_pending pending[RFM_PENDING_MAX]; /* causes' ids are views into the packed bytes or an event */
+} rfm_slots;
+
+/* RFM_E_CORRUPT, RFM_E_VERSION. Any bytes are safe. */
+int rfm__slots_decode(rfm_bytes packed, rfm_slots *slots);
+/* Canonical: equal slots give equal bytes. Gives up ids of the oldest sends if there is no room for them. `packed` may not
+ * be where the causes' ids lie. */
+size_t rfm__slots_encode(rfm_slots *slots, uint8_t packed[RFM_SLOTS_BYTES_MAX]);
+
+rfm_remembered *rfm__slots_sent(rfm_slots *slots, uint16_t rule); /* NULL: never */
+/* The entry of a rule, new if need be; NULL: no room. */
+rfm_remembered *rfm__slots_remember(rfm_slots *slots, uint16_t rule);
+void rfm__slots_forget(rfm_slots *slots, rfm_remembered *sent);
+
+rfm_pending *rfm__slots_pending(rfm_slots *slots, uint16_t rule, uint32_t cart); /* NULL: none */
+/* Replaces what is pending for the rule and cart. False: no room, nothing has changed. */
+bool rfm__slots_defer(rfm_slots *slots, const rfm_pending *pending);
+void rfm__slots_drop(rfm_slots *slots, rfm_pending *pending);
+
+#endif
