@@ -39,10 +39,11 @@ if(RFM_TESTS)
         rfm_add_test(sim sim)
     endif()
 
-    # bench/<name>.c: bench_<name>; those that start with e2e speak to Kafka and Redis.
+    # bench/<name>.c or <name>_bench.c: bench_<name>; those that start with e2e speak to Kafka and Redis.
     file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/*.c")
     foreach(source IN LISTS sources)
         cmake_path(GET source STEM name)
+        string(REGEX REPLACE "_bench$" "" name "${name}")
         add_executable(bench_${name} "${source}")
         target_link_libraries(bench_${name} PRIVATE rfm_engine)
         if(name MATCHES "^e2e")
