@@ -12,7 +12,8 @@ struct history {
     double s, beta, d;
 };
 
-static struct history history_of(const rfm_model *model, double x, double t_x_days) {
+static struct history history_of(const rfm_model *model, double x, double t_x_days)
+{
     double fade = 1 / (1 + x / model->evidence_cap);
     return (struct history){
         .s = model->r + x * fade,
@@ -21,22 +22,26 @@ static struct history history_of(const rfm_model *model, double x, double t_x_da
     };
 }
 
-static double p_alive_of(const struct history *history, double idle) {
+static double p_alive_of(const struct history *history, double idle)
+{
     return 1 / (1 + history->d * exp(history->s * log1p(idle / history->beta)));
 }
 
-static double p_active_of(const struct history *history, double idle, double horizon) {
+static double p_active_of(const struct history *history, double idle, double horizon)
+{
     return p_alive_of(history, idle) * -expm1(-history->s * log1p(horizon / (history->beta + idle)));
 }
 
-static int check_positive(const char *name, double value, rfm_error *error) {
+static int check_positive(const char *name, double value, rfm_error *error)
+{
     if (isfinite(value) && value > 0) {
         return RFM_OK;
     }
     return rfm_fail(error, RFM_E_RANGE, "model: %s is %g, it must be a finite number above 0", name, value);
 }
 
-int rfm_model_check(const rfm_model *model, rfm_error *error) {
+int rfm_model_check(const rfm_model *model, rfm_error *error)
+{
     const struct {
         const char *name;
         double value;
@@ -57,41 +62,48 @@ int rfm_model_check(const rfm_model *model, rfm_error *error) {
     return RFM_OK;
 }
 
-double rfm_model_p_alive(const rfm_model *model, double x, double t_x_days, double idle_days) {
+double rfm_model_p_alive(const rfm_model *model, double x, double t_x_days, double idle_days)
+{
     struct history history = history_of(model, x, t_x_days);
     return p_alive_of(&history, idle_days / model->unit_days);
 }
 
-double rfm_model_p_active(const rfm_model *model, double x, double t_x_days, double idle_days, double horizon_days) {
+double rfm_model_p_active(const rfm_model *model, double x, double t_x_days, double idle_days, double horizon_days)
+{
     struct history history = history_of(model, x, t_x_days);
     return p_active_of(&history, idle_days / model->unit_days, horizon_days / model->unit_days);
 }
 
 double rfm_model_activity_ratio(const rfm_model *model, double x, double t_x_days, double idle_days,
-                                double horizon_days) {
+                                double horizon_days)
+{
     struct history history = history_of(model, x, t_x_days);
     double horizon = horizon_days / model->unit_days;
     return p_active_of(&history, idle_days / model->unit_days, horizon) / p_active_of(&history, 0, horizon);
 }
 
 /* w at which P(alive) = threshold; below 0 if it is lower from the start. */
-static double w_at_p_alive(const struct history *history, double threshold) {
+static double w_at_p_alive(const struct history *history, double threshold)
+{
     return (log1p(-threshold) - log(threshold) - log(history->d)) / history->s;
 }
 
 /* w at which P(a purchase within the horizon, given alive) = threshold. */
-static double w_at_purchase(const struct history *history, double horizon, double threshold) {
+static double w_at_purchase(const struct history *history, double horizon, double threshold)
+{
     return log(horizon / history->beta) - log(expm1(-log1p(-threshold) / history->s));
 }
 
-static double log_p_active(const struct history *history, double horizon, double w) {
+static double log_p_active(const struct history *history, double horizon, double w)
+{
     double purchase = -expm1(-history->s * log1p(horizon / history->beta * exp(-w)));
     return log(purchase) - log1p(history->d * exp(history->s * w));
 }
 
 /* The root of log P(active) - log_threshold in [low, high], where it is above 0 at `low` and falls; by Brent's method
  * (Algorithms for Minimization without Derivatives, 1973, chapter 4), to the last digits of w. */
-static double root(const struct history *history, double horizon, double log_threshold, double low, double high) {
+static double root(const struct history *history, double horizon, double log_threshold, double low, double high)
+{
     double other = low, other_value = log_p_active(history, horizon, low) - log_threshold;
     double best = high, best_value = log_p_active(history, horizon, high) - log_threshold;
     if (best_value >= 0) {
@@ -140,7 +152,8 @@ static double root(const struct history *history, double horizon, double log_thr
 }
 
 /* Idle time, in the model's unit, at which P(active) has fallen to `threshold`. */
-static double idle_at_p_active(const struct history *history, double horizon, double threshold) {
+static double idle_at_p_active(const struct history *history, double horizon, double threshold)
+{
     if (p_active_of(history, 0, horizon) <= threshold) {
         return 0;
     }
@@ -151,26 +164,29 @@ static double idle_at_p_active(const struct history *history, double horizon, do
     return history->beta * expm1(root(history, horizon, log(threshold), 0, high));
 }
 
-double rfm_model_idle_at_p_alive(const rfm_model *model, double x, double t_x_days, double threshold) {
+double rfm_model_idle_at_p_alive(const rfm_model *model, double x, double t_x_days, double threshold)
+{
     struct history history = history_of(model, x, t_x_days);
     double w = w_at_p_alive(&history, threshold);
     return w > 0 ? model->unit_days * history.beta * expm1(w) : 0;
 }
 
 double rfm_model_idle_at_p_active(const rfm_model *model, double x, double t_x_days, double horizon_days,
-                                  double threshold) {
+                                  double threshold)
+{
     struct history history = history_of(model, x, t_x_days);
     return model->unit_days * idle_at_p_active(&history, horizon_days / model->unit_days, threshold);
 }
 
-double rfm_model_idle_at_ratio(const rfm_model *model, double x, double t_x_days, double horizon_days,
-                               double threshold) {
+double rfm_model_idle_at_ratio(const rfm_model *model, double x, double t_x_days, double horizon_days, double threshold)
+{
     struct history history = history_of(model, x, t_x_days);
     double horizon = horizon_days / model->unit_days;
     return model->unit_days * idle_at_p_active(&history, horizon, threshold * p_active_of(&history, 0, horizon));
 }
 
-double rfm_model_gap_days(const rfm_model *model, double x, double t_x_days, double q) {
+double rfm_model_gap_days(const rfm_model *model, double x, double t_x_days, double q)
+{
     struct history history = history_of(model, x, t_x_days);
     return model->unit_days * history.beta * expm1(-log1p(-q) / history.s);
 }

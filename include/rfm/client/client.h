@@ -15,15 +15,22 @@ enum { RFM_ORDERS_MAX = 16, RFM_SEEN_MAX = 32, RFM_CHANNELS_MAX = 8, RFM_CONSENT
  * A refund that waits for its order (waiting true): refunded_minor, or refunds_full > 0 when without an amount. */
 typedef struct rfm_order {
     uint64_t id48;
-    int64_t time_ms;      /* the order's time; while waiting the (first) refund's */
+    int64_t time_ms;      /* whole seconds: the order's time; while waiting the (latest) refund's */
     int64_t left_minor;
     int64_t refunded_minor;
     uint64_t source;      /* where the waiting refund came from (input << 56 | offset), for its dead letter */
-    uint8_t refunds_full; /* refunds without amount that wait */
+    uint8_t refunds_full; /* refunds without amount that wait: 0 or 1, the next one of the same order stands by itself */
     bool waiting;
 } rfm_order;
-typedef struct rfm_seen { uint64_t id48; int64_t time_ms; } rfm_seen;
-typedef struct rfm_channel_stats { uint16_t name; uint32_t by_status[RFM_STATUS_COUNT]; } rfm_channel_stats;
+typedef struct rfm_seen { uint64_t id48; int64_t time_ms; /* whole seconds */ } rfm_seen;
+/* The latest of its permanent bounces and deliveries says whether a channel is blocked; a tie: it is. */
+typedef enum rfm_reach { RFM_REACH_UNKNOWN, RFM_REACH_DELIVERED, RFM_REACH_BOUNCED } rfm_reach;
+typedef struct rfm_channel_stats {
+    uint16_t name;
+    uint8_t reach; /* rfm_reach */
+    uint32_t by_status[RFM_STATUS_COUNT];
+    int64_t reach_ms;
+} rfm_channel_stats;
 /* Latest wins by time, a tie: refusal. */
 typedef struct rfm_consent { uint16_t channel; uint8_t class_; bool granted; int64_t time_ms; } rfm_consent;
 
@@ -36,14 +43,14 @@ typedef struct rfm_client {
     int64_t first_ms, last_ms;              /* first and last purchase */
     int32_t first_day, last_day;            /* the same as calendar days in rfm.timezone */
     int64_t before_last_ms;                 /* the latest purchase on a day before last_day (for `reactivated`); x 0: none */
-    uint64_t purchase_days;                 /* bit i: bought on last_day - i */
+    uint64_t purchase_days;                 /* bit i: bought on last_day - i; beyond RFM_LATENESS_DAYS: not known */
     uint32_t orders, refunds, x, visits;
     int64_t visit_last_ms;
     uint8_t order_count, seen_count, channel_count, consent_count;
     rfm_order order[RFM_ORDERS_MAX];        /* oldest arrival first */
     rfm_seen seen[RFM_SEEN_MAX];
-    rfm_channel_stats channel[RFM_CHANNELS_MAX];
-    rfm_consent consent[RFM_CONSENTS_MAX];
+    rfm_channel_stats channel[RFM_CHANNELS_MAX + 1]; /* by name's number; the one too many is "other", which all further share */
+    rfm_consent consent[RFM_CONSENTS_MAX];           /* by channel's number, then class */
     /* marks */
     struct { bool taken; uint8_t lifecycle; uint16_t segment, previous; /* names' numbers, previous 0: none */
              int64_t since_ms; uint32_t version; } marks;
@@ -70,10 +77,15 @@ typedef struct rfm_applied {
 /* Changes the facts by one event. `source`: input << 56 | offset of its record. On REPEAT and REFUSED nothing has changed. */
 rfm_applied_kind rfm_client_apply(rfm_client *client, const rfm_event *event, uint64_t source, const rfm_client_conf *conf,
                                   rfm_names *names, rfm_applied *applied);
+/* The facts alone: neither the windows for repeats and refunds, which go by arrival, nor marks and slots. */
 bool rfm_client_facts_equal(const rfm_client *a, const rfm_client *b);
+/* The latest time that any fact or the window of repeats holds; INT64_MIN: nothing has happened. */
+int64_t rfm_client_last_event_ms(const rfm_client *client);
 
 typedef enum rfm_permission { RFM_PERMISSION_UNKNOWN, RFM_PERMISSION_GRANTED, RFM_PERMISSION_REFUSED } rfm_permission;
 /* Consent facts and unsubscribed / complained messages together (contract, Deciding 4), the latest by time; a tie: refusal. */
 rfm_permission rfm_client_permission(const rfm_client *client, uint16_t channel, rfm_class class_);
+/* A permanent bounce after the last delivery (contract, Deciding 4). */
+bool rfm_client_bounces(const rfm_client *client, uint16_t channel);
 
 #endif

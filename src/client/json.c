@@ -1,0 +1,272 @@
+#include <rfm/client/json.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <rfm/base/utf8.h>
+
+void rfm_write_json_number(rfm_buffer *json, double value)
+{
+    if (!isfinite(value)) {
+        rfm_write_text(json, "null");
+        return;
+    }
+    char text[40];
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value) {
+            break;
+        }
+    }
+    rfm_write_text(json, text);
+}
+
+void rfm_write_json_money(rfm_buffer *json, int64_t amount_minor, uint8_t digits)
+{
+    char text[RFM_MONEY_TEXT];
+    size_t len = rfm_money_format(amount_minor, digits, text);
+    rfm_write_u8(json, '"');
+    rfm_write_bytes(json, rfm_bytes_of(text, len));
+    rfm_write_u8(json, '"');
+}
+
+void rfm_write_json_time(rfm_buffer *json, int64_t time_ms)
+{
+    char text[RFM_TIME_TEXT];
+    size_t len = rfm_time_format(time_ms, text);
+    rfm_write_u8(json, '"');
+    rfm_write_bytes(json, rfm_bytes_of(text, len));
+    rfm_write_u8(json, '"');
+}
+
+static void key(rfm_buffer *json, const char *name)
+{
+    rfm_write_text(json, ",\"");
+    rfm_write_text(json, name);
+    rfm_write_text(json, "\":");
+}
+
+static void put_null(rfm_buffer *json, const char *name)
+{
+    key(json, name);
+    rfm_write_text(json, "null");
+}
+
+static void put_count(rfm_buffer *json, const char *name, uint64_t count)
+{
+    key(json, name);
+    rfm_write_format(json, "%llu", (unsigned long long)count);
+}
+
+static void put_number(rfm_buffer *json, const char *name, double value)
+{
+    key(json, name);
+    rfm_write_json_number(json, value);
+}
+
+static void put_money(rfm_buffer *json, const char *name, int64_t amount_minor, const rfm_client_conf *conf)
+{
+    key(json, name);
+    rfm_write_json_money(json, amount_minor, conf->money.base.digits);
+}
+
+static void put_time(rfm_buffer *json, const char *name, bool known, int64_t time_ms)
+{
+    if (!known) {
+        put_null(json, name);
+        return;
+    }
+    key(json, name);
+    rfm_write_json_time(json, time_ms);
+}
+
+static void put_text(rfm_buffer *json, const char *name, rfm_bytes text)
+{
+    if (text.len == 0) {
+        put_null(json, name);
+        return;
+    }
+    key(json, name);
+    rfm_write_json_string(json, text);
+}
+
+static void put_purchases(rfm_buffer *json, const rfm_client *client, const rfm_client_conf *conf)
+{
+    bool buyer = client->orders > 0;
+    put_count(json, "orders", client->orders);
+    put_count(json, "refunds", client->refunds);
+    put_money(json, "revenue", client->revenue_minor, conf);
+    put_text(json, "currency", rfm_text(conf->money.base.code));
+    if (buyer) {
+        put_money(json, "avg_order", rfm_div_half_even(client->revenue_minor, client->orders), conf);
+    } else {
+        put_null(json, "avg_order");
+    }
+    put_time(json, "first_purchase", buyer, client->first_ms);
+    put_time(json, "last_purchase", buyer, client->last_ms);
+}
+
+/* The model's answers, or null for all of them. */
+static void put_activity(rfm_buffer *json, const rfm_scores *scores)
+{
+    const struct {
+        const char *name;
+        double value;
+    } numbers[] = {
+        {"p_alive", scores->p_alive},
+        {"p_active", scores->p_active},
+        {"churn_risk", scores->churn_risk},
+        {"activity_ratio", scores->activity_ratio},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        put_number(json, numbers[i].name, scores->buyer ? numbers[i].value : NAN);
+    }
+}
+
+/* The marks tell since when only if the last look saw the segment that holds at `as_of`. */
+static void put_segment(rfm_buffer *json, const rfm_client *client, const rfm_client_conf *conf, const rfm_names *names,
+                        const rfm_scores *scores)
+{
+    rfm_bytes segment = rfm_text(conf->segments.name[scores->segment]);
+    put_text(json, "segment", segment);
+    put_text(json, "previous_segment",
+             client->marks.taken ? rfm_names_text(names, client->marks.previous) : RFM_BYTES_NONE);
+    bool known = client->marks.taken && rfm_bytes_equal(rfm_names_text(names, client->marks.segment), segment);
+    put_time(json, "segment_since", known, client->marks.since_ms);
+}
+
+static void put_expected_next(rfm_buffer *json, const rfm_client *client, const rfm_client_conf *conf,
+                              const rfm_scores *scores)
+{
+    double gap_ms = client->x > 0
+                        ? rfm_model_gap_days(&conf->model, client->x, scores->t_x_days, .5) * (double)RFM_DAY_MS
+                        : NAN;
+    bool known = scores->buyer && gap_ms < (double)(INT64_C(253402300799999) - client->last_ms);
+    put_time(json, "expected_next_purchase", known, known ? client->last_ms + llround(gap_ms) : 0);
+}
+
+static void put_scores(rfm_buffer *json, const rfm_client *client, const rfm_client_conf *conf, const rfm_names *names,
+                       const rfm_scores *scores)
+{
+    put_count(json, "x", client->x);
+    put_number(json, "t_x", scores->buyer ? scores->t_x_days : NAN);
+    put_number(json, "age", scores->buyer ? scores->t_x_days + scores->idle_days : NAN);
+    if (scores->buyer) {
+        rfm_write_format(json, ",\"rfm\":{\"r\":%d,\"f\":%d,\"m\":%d}", scores->r, scores->f, scores->m);
+    } else {
+        put_null(json, "rfm");
+    }
+    put_segment(json, client, conf, names, scores);
+    put_text(json, "lifecycle", rfm_text(rfm_lifecycle_name(scores->lifecycle)));
+    put_activity(json, scores);
+    put_expected_next(json, client, conf, scores);
+    put_null(json, "expected_orders");
+    rfm_write_text(json, ",\"ltv\":{\"historic\":");
+    rfm_write_json_money(json, client->revenue_minor, conf->money.base.digits);
+    rfm_write_text(json, ",\"predicted\":null}");
+}
+
+/* Entries in the order of their channels' texts: numbers differ from task to task. */
+static void sort_by_text(const rfm_names *names, const uint16_t *channel, size_t count, uint8_t *order)
+{
+    for (size_t i = 0; i < count; i++) {
+        rfm_bytes text = rfm_names_text(names, channel[i]);
+        size_t place = i;
+        while (place > 0 && rfm_bytes_compare(text, rfm_names_text(names, channel[order[place - 1]])) < 0) {
+            order[place] = order[place - 1];
+            place--;
+        }
+        order[place] = (uint8_t)i;
+    }
+}
+
+static void put_statuses(rfm_buffer *json, const rfm_channel_stats *stats)
+{
+    const char *before = "";
+    rfm_write_u8(json, '{');
+    for (int status = 0; status < RFM_STATUS_COUNT; status++) {
+        if (stats->by_status[status] > 0) {
+            rfm_write_format(json, "%s\"%s\":%lu", before, rfm_message_status_name((rfm_message_status)status),
+                             (unsigned long)stats->by_status[status]);
+            before = ",";
+        }
+    }
+    rfm_write_u8(json, '}');
+}
+
+static void put_messages(rfm_buffer *json, const rfm_client *client, const rfm_names *names)
+{
+    uint16_t channel[RFM_CHANNELS_MAX + 1];
+    uint8_t order[RFM_CHANNELS_MAX + 1];
+    for (size_t i = 0; i < client->channel_count; i++) {
+        channel[i] = client->channel[i].name;
+    }
+    sort_by_text(names, channel, client->channel_count, order);
+    key(json, "messages");
+    rfm_write_u8(json, '{');
+    for (size_t i = 0; i < client->channel_count; i++) {
+        rfm_write_text(json, i > 0 ? "," : "");
+        rfm_write_json_string(json, rfm_names_text(names, channel[order[i]]));
+        rfm_write_u8(json, ':');
+        put_statuses(json, &client->channel[order[i]]);
+    }
+    rfm_write_u8(json, '}');
+}
+
+static void put_consents(rfm_buffer *json, const rfm_client *client, const rfm_names *names)
+{
+    uint16_t channel[RFM_CONSENTS_MAX];
+    uint8_t order[RFM_CONSENTS_MAX];
+    for (size_t i = 0; i < client->consent_count; i++) {
+        channel[i] = client->consent[i].channel;
+    }
+    sort_by_text(names, channel, client->consent_count, order);
+    key(json, "consent");
+    rfm_write_u8(json, '{');
+    for (size_t i = 0; i < client->consent_count; i++) {
+        const rfm_consent *consent = &client->consent[order[i]];
+        if (i > 0 && consent->channel == channel[order[i - 1]]) {
+            rfm_write_u8(json, ',');
+        } else {
+            rfm_write_text(json, i > 0 ? "}," : "");
+            rfm_write_json_string(json, rfm_names_text(names, consent->channel));
+            rfm_write_text(json, ":{");
+        }
+        rfm_write_format(json, "\"%s\":%s", rfm_class_name((rfm_class)consent->class_),
+                         consent->granted ? "true" : "false");
+    }
+    rfm_write_text(json, client->consent_count > 0 ? "}}" : "}");
+}
+
+static void put_contacts(rfm_buffer *json, const rfm_client *client, const rfm_names *names)
+{
+    rfm_write_text(json, ",\"favourite_category\":null,\"favourite_categories\":[],\"preferred_channel\":null");
+    put_count(json, "visits", client->visits);
+    put_time(json, "last_visit", client->visits > 0, client->visit_last_ms);
+    put_messages(json, client, names);
+    put_consents(json, client, names);
+    rfm_write_text(json,
+                   ",\"nps\":null,\"open_complaints\":0,\"points\":0,\"traits\":{},\"timezone\":null,\"language\":null,"
+                   "\"source\":null");
+}
+
+int rfm_client_json(rfm_buffer *json, rfm_bytes client_id, const rfm_client *client, const rfm_client_conf *conf,
+                    const rfm_names *names, const rfm_edges *edges, int64_t as_of_ms, rfm_error *error)
+{
+    if (as_of_ms < rfm_client_last_event_ms(client)) {
+        return rfm_fail(error, RFM_E_RANGE,
+                        "as_of lies before the client's last event: the state then is not kept, ask for now or later");
+    }
+    rfm_scores scores;
+    rfm_scores_at(client, conf, edges, as_of_ms, &scores);
+    rfm_write_text(json, "{\"client_id\":");
+    rfm_write_json_string(json, client_id);
+    put_time(json, "as_of", true, as_of_ms);
+    put_purchases(json, client, conf);
+    put_scores(json, client, conf, names, &scores);
+    put_contacts(json, client, names);
+    return json->bad
+               ? rfm_fail(error, RFM_E_FULL, "the client's JSON is larger than its room of %zu bytes", json->limit)
+               : RFM_OK;
+}
