@@ -73,11 +73,19 @@ count() {
     failed=$((failed + $2))
 }
 
+# limited SECONDS COMMAND...: within its time, and such that a signal to this script ends it.
+child=
+limited() {
+    timeout -k 30 "$@" &
+    child=$!
+    wait $child
+}
+
 # quietly NAME SECONDS COMMAND...: runs it within its time and shows its output only if it fails.
 quietly() {
     local name=$1 budget=$2 started=$SECONDS result
     shift 2
-    timeout -k 10 "$budget" "$@" >"$results/$name.log" 2>&1
+    limited "$budget" "$@" >"$results/$name.log" 2>&1
     result=$?
     if [ $result -ne 0 ]; then
         tail -n 60 "$results/$name.log"
@@ -185,7 +193,7 @@ suite_pytest() {
     started=$SECONDS
     rm -f "$results/$name.xml"
     # shellcheck disable=SC2086
-    RFMD=$root/build/$preset/rfmd RFMD_KAFKA_JARS=$jars timeout -k 30 "$budget" \
+    RFMD=$root/build/$preset/rfmd RFMD_KAFKA_JARS=$jars limited "$budget" \
         "$venv/bin/python" -m pytest tests/e2e -q -ra --durations=5 -m "$marker" \
         --junitxml="$results/$name.xml" ${PYTEST_ARGS:-}
     result=$?
@@ -222,7 +230,14 @@ finish() {
     exit
 }
 
-trap 'failed=$((failed + 1)); finish' INT TERM
+interrupted() {
+    trap '' INT TERM
+    [ -z "$child" ] || { kill "$child" && wait "$child"; } 2>/dev/null
+    say "interrupted"
+    count 0 1
+    finish
+}
+trap interrupted INT TERM
 if ! install; then
     count 0 1
     finish
