@@ -24,6 +24,7 @@ def test_byte_for_byte_with_the_clock_of_the_records(tmp_path):
     assert verdict.good, verdict.details()
 
 
+@pytest.mark.sanitizer
 def test_without_any_fault_nothing_differs(tmp_path):
     plan = Plan(kills=0, stops=0, rollbacks=0, broker_restarts=0, seed=22)
     verdict = wall_form(tmp_path, events=5_000, clients=500, plan=plan, processes=1, config={"engine": {"workers": 2}})

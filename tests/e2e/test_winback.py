@@ -67,6 +67,7 @@ def by_client(records: list) -> dict:
     return {record.key.decode(): record for record in records}
 
 
+@pytest.mark.sanitizer
 def test_at_the_computed_second_with_no_event_arriving(live):
     shapes = {"once": (), "twice": (1,), "often": (30, 20, 12, 5), "refuses": ()}
     send(live, 2, [consent(client) for client in shapes if client != "refuses"])

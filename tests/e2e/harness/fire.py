@@ -18,7 +18,7 @@ from .chaos import Chaos, Plan, expected_s, planned
 from .cluster import Cluster
 from .rfmd import client_lines, replay
 from .traffic import Message, Shape, Traffic, _text_of
-from .waiting import Timeout, wait_for
+from .waiting import Timeout
 
 DAY_MS = 86_400_000
 SCORES = ("age", "p_alive", "p_active", "churn_risk", "activity_ratio")
