@@ -42,3 +42,11 @@ find_path(XXHASH_INCLUDE_DIR xxhash.h) # header only: XXH_INLINE_ALL
 if(NOT XXHASH_INCLUDE_DIR)
     message(FATAL_ERROR "xxhash.h is missing: run deploy/install-dependencies.sh")
 endif()
+
+# jemalloc for the whole program, named or not: a linker that drops what it sees no use for must keep it.
+function(rfm_link_allocator target)
+    if(NOT RFM_SANITIZE)
+        get_target_property(jemalloc PkgConfig::JEMALLOC INTERFACE_LINK_LIBRARIES)
+        target_link_options(${target} PRIVATE "LINKER:--push-state,--no-as-needed,${jemalloc},--pop-state")
+    endif()
+endfunction()
