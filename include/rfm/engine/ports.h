@@ -1,6 +1,6 @@
 /* The engine's only connection to the world. It does no I/O and calls nobody: it is told inputs and asked for effects;
- * adapters, replay and simulator run the same loop. Views in an input last for the call; views in an effect last until the
- * input that answers it. One thread. What concerns a task carries the task's `term`, which grows with every take-over and
+ * adapters, replay and simulator run the same loop. Views in an input last for the call; views in an effect until the
+ * worker is called again (who needs them longer copies them), but a step to publish lasts until PUBLISHED. One thread. What concerns a task carries the task's `term`, which grows with every take-over and
  * every loss: an answer from an older term is dropped by the engine, so that an adapter may answer late. */
 #ifndef RFM_ENGINE_PORTS_H
 #define RFM_ENGINE_PORTS_H
@@ -60,13 +60,14 @@ typedef enum rfm_answer {
 
 typedef enum rfm_input_kind {
     RFM_IN_TIME,     /* only now_ms */
+    RFM_IN_CLOCK,    /* record clock only: every record up to now_ms has been fed, so moments up to it are due (replay) */
     RFM_IN_ASSIGNED, /* task, assignment: ours from now on; deliver no records before CONSUME_FROM */
     RFM_IN_REVOKING, /* task: give it up; RELEASED answers when nothing of it is in flight */
     RFM_IN_LOST,     /* task: no longer ours already */
     RFM_IN_POSITION, /* answers READ_POSITION */
     RFM_IN_TAIL,     /* answers READ_TAIL: ids of transactions that are open there */
     RFM_IN_EVICTED,  /* answers EVICT */
-    RFM_IN_WAL,      /* answers READ_WAL, in batches, the last one with `last` */
+    RFM_IN_WAL,      /* answers READ_WAL; `last`: nothing is left up to `until` */
     RFM_IN_OPENED,   /* answers OPEN, and again after every reconnection by itself */
     RFM_IN_CLOSED,   /* the task's connection to Redis broke: loads and stores under way get no answer */
     RFM_IN_LOADED,   /* answers LOAD */
@@ -100,8 +101,9 @@ typedef struct rfm_input {
 
 typedef enum rfm_effect_kind {
     RFM_OUT_READ_POSITION, /* committed offsets, stable (waits for pending commits up to 1 s, then BLOCKED), log starts and ends */
-    RFM_OUT_READ_WAL,      /* the task's WAL from read_wal.from on until past read_wal.until (committed records only);
-                              until INT64_MAX: until the last stable offset is at the log's end */
+    RFM_OUT_READ_WAL,      /* one batch of the task's WAL from read_wal.from on (committed records only), `last` when it reaches
+                              past read_wal.until; the engine asks again for the rest. until INT64_MAX: until the last stable
+                              offset is at the log's end; until at or beyond the log's end: REFUSED_FOR_GOOD */
     RFM_OUT_READ_TAIL,     /* read_uncommitted from the WAL's last stable offset on: transactional ids found there (header) */
     RFM_OUT_EVICT,         /* init_transactions under that id, on a throw-away producer */
     RFM_OUT_RENEW,         /* destroy the producer, make a new one under our id */

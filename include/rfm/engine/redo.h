@@ -26,19 +26,21 @@ int rfm_redo_open(rfm_bytes part, rfm_redo_header *header, rfm_bytes *rest);
 /* The next operation; false at the end, or where it is broken (then rest->len > 0). */
 bool rfm_redo_next(rfm_bytes *rest, rfm_redo_item *item);
 
-/* Writing: begin, operations, end. Parts are split by size between operations. */
+/* Writing: begin, operations, end. Parts are split by size between operations; the header is known last. */
 typedef struct rfm_redo {
-    rfm_buffer buffer;     /* all parts one after the other */
+    rfm_buffer buffer; /* all parts one after the other */
     size_t part_at[RFM_REDO_PARTS_MAX + 1];
     size_t part_count;
-    rfm_redo_header header;
+    uint8_t input_count;
 } rfm_redo;
 void rfm_redo_init(rfm_redo *redo);
 void rfm_redo_release(rfm_redo *redo);
-void rfm_redo_begin(rfm_redo *redo, const rfm_redo_header *header); /* part and parts are filled in by end */
+void rfm_redo_begin(rfm_redo *redo, size_t input_count);
 void rfm_redo_put(rfm_redo *redo, const rfm_redo_item *item);
-/* Fixes the headers and gives the parts, copied into the arena. */
-size_t rfm_redo_end(rfm_redo *redo, rfm_arena *arena, const rfm_bytes **parts);
+static inline size_t rfm_redo_bytes(const rfm_redo *redo) { return redo->buffer.len; }
+/* Gives the parts, copied into the arena, with the headers filled in: `before` is the WAL offset of the task's record before
+ * this one, `next` its next input offsets. */
+size_t rfm_redo_end(rfm_redo *redo, int64_t before, const int64_t *next, rfm_arena *arena, const rfm_bytes **parts);
 
 /* The text of the Redis key `wal`: "<offset> <next 0> <next 1> ...". */
 enum { RFM_WAL_VALUE_MAX = 24 * (RFM_INPUTS_MAX + 1) };

@@ -1,0 +1,231 @@
+/* The worker's structure, shared by the files that make it: worker.c (inputs and effects), apply.c (one client meets an event or
+ * a moment), timer.c (minute lists and due buckets), step.c (closing, publishing, storing), takeover.c.
+ *
+ * Invariants. (1) The cached states of a running task are: committed by published steps, plus the step being published, plus the
+ * step in the making; nothing else. (2) A step's redo is fixed when it is closed. (3) `stored_wal` of a task is a value that
+ * Redis was seen to hold under this term. (4) Whatever breaks (1) or (3) ends in rfm__reset: all tasks of the worker are taken
+ * over again; a publish under way is awaited first, and the producer renewed if its outcome was not a clean commit. */
+#ifndef RFM_ENGINE_INSIDE_H
+#define RFM_ENGINE_INSIDE_H
+
+#include "cache.h"
+#include "counters.h"
+#include "due.h"
+#include <rfm/base/arena.h>
+#include <rfm/engine/worker.h>
+#include <rfm/rule/decide.h>
+
+/* Builds that test the tests switch a part of the protocol off by -DRFM_FAULT_<NAME>. */
+#ifdef RFM_FAULT_STORE_RULE
+#define RFM__FAULT_STORE_RULE true
+#else
+#define RFM__FAULT_STORE_RULE false
+#endif
+#ifdef RFM_FAULT_LOAD_FENCE
+#define RFM__FAULT_LOAD_FENCE true
+#else
+#define RFM__FAULT_LOAD_FENCE false
+#endif
+#ifdef RFM_FAULT_TAKEOVER_REPLAY
+#define RFM__FAULT_TAKEOVER_REPLAY true
+#else
+#define RFM__FAULT_TAKEOVER_REPLAY false
+#endif
+
+enum {
+    RFM__PAGE_ENTRIES = 1000,     /* of a timer list, read at a time */
+    RFM__WINDOW = 32,             /* records decoded and prefetched ahead */
+    RFM__RETRY_MS = 1000,         /* a take-over that is blocked, a store that was refused */
+    RFM__CHECK_MS = 1000,         /* an idle task compares Redis `wal` */
+};
+
+/* Growing arrays of the worker, kept over their clearing. */
+#define RFM__VECTOR(type) struct { type *items; size_t count, size; }
+#define rfm__push(vector, ...)                                                                                         \
+    do {                                                                                                               \
+        if ((vector)->count == (vector)->size)                                                                         \
+            (vector)->items = rfm__grow((vector)->items, &(vector)->size, sizeof *(vector)->items);                    \
+        (vector)->items[(vector)->count++] = __VA_ARGS__;                                                              \
+    } while (0)
+void *rfm__grow(void *items, size_t *size, size_t item_bytes);
+
+typedef enum rfm__load_purpose { RFM__FOR_CLIENTS, RFM__FOR_PAGE, RFM__FOR_TABLE, RFM__FOR_CHECK } rfm__load_purpose;
+typedef struct rfm__load {
+    uint64_t number;
+    uint32_t task;
+    rfm__load_purpose purpose;
+    rfm_load_kind what;
+    bool sent;         /* asked for on the present connection */
+    uint8_t table;     /* FOR_TABLE: which */
+    int64_t known_wal; /* stored, as known when it was asked */
+    int64_t from, length;
+    rfm_arena arena;
+    RFM__VECTOR(rfm_bytes) keys;
+    RFM__VECTOR(uint32_t) entries; /* FOR_CLIENTS: cache indexes, as keys */
+} rfm__load;
+
+typedef struct rfm__waiting { rfm_record record; uint32_t entry; int64_t clock_ms; } rfm__waiting; /* bytes lie in the step's arena */
+
+typedef struct rfm__step {
+    rfm_step step;
+    rfm_arena arena;
+    RFM__VECTOR(rfm_message) messages;
+    RFM__VECTOR(uint32_t) changed;      /* cache indexes of the clients that it changed */
+    RFM__VECTOR(rfm__waiting) waiting;  /* records whose clients are being loaded, in order of arrival */
+    RFM__VECTOR(rfm_change) changes;
+    size_t records, redo_bytes, stores_left;
+    int64_t closed_ms;
+} rfm__step;
+
+typedef enum rfm__phase {
+    RFM__IDLE,      /* not ours */
+    RFM__HELD,      /* ours, waits for the producer to be renewed */
+    RFM__POSITION,  /* (1) reading the committed offsets */
+    RFM__TAIL,      /* blocked: reading which transactions are open */
+    RFM__EVICTING,
+    RFM__RESTING,   /* until retry_ms, then begin again */
+    RFM__OPENING,   /* (2) reading Redis `wal` */
+    RFM__REPLAYING, /* WAL records are being read */
+    RFM__RESTORING, /* WAL records are being stored */
+    RFM__TABLES,    /* names, counters, buckets are being loaded */
+    RFM__RUNNING,
+} rfm__phase;
+
+typedef enum rfm__page_state { RFM__PAGE_NONE, RFM__PAGE_BARRIER, RFM__PAGE_LISTING, RFM__PAGE_LOADING } rfm__page_state;
+typedef struct rfm__page {
+    rfm__page_state state;
+    bool ring;             /* a minute list, else a due bucket */
+    int64_t moment_ms;     /* the minute, the end of the bucket's second */
+    int64_t from;          /* entries of a minute list already seen */
+    uint64_t barrier_step; /* read it when this step is stored */
+    rfm_arena arena;
+    RFM__VECTOR(rfm_bytes) ids;
+    size_t read;           /* entries that the list gave */
+    uint64_t counted;      /* the bucket's entries when it was asked for them */
+} rfm__page;
+
+typedef struct rfm__pending_store { rfm__step *step; size_t change; } rfm__pending_store;
+
+typedef struct rfm__task {
+    uint32_t number, term, assignment;
+    rfm__phase phase;
+    bool revoking;      /* to be released when nothing of it is in flight */
+    bool linked;        /* Redis can be asked */
+    bool in_step;       /* has a part in the step in the making */
+    bool tables_kept;   /* cache and tables are those of `position` (a rebalance may give the task back) */
+    bool store_under_way;
+    rfm_position position;          /* of the last published step */
+    int64_t next[RFM_INPUTS_MAX];   /* of the step in the making */
+    uint64_t last_step;             /* the last step it has a part in */
+    int64_t stored_wal;
+    int64_t published_ms, checked_ms, retry_ms;
+    /* clock and timers */
+    int64_t clock_ms, seen_ms[RFM_INPUTS_MAX], end_ms[RFM_INPUTS_MAX]; /* end_ms: at its end as of then; INT64_MIN: not */
+    int64_t catch_up_end[RFM_INPUTS_MAX];
+    bool catching_up;
+    int64_t ring_minute;            /* minutes up to this one are done; INT64_MIN: not known yet */
+    int64_t ring_minute_written;
+    rfm__due due;
+    rfm__page page;
+    /* tables */
+    rfm_names *names;
+    size_t names_written;
+    rfm_binding *binding;
+    rfm__counters counters;
+    rfm_redo redo;
+    RFM__VECTOR(int64_t) buckets_touched; /* seconds whose counts this step writes */
+    RFM__VECTOR(rfm__pending_store) stores;
+    /* take-over */
+    rfm_position committed;         /* its wal is M */
+    bool target_known;              /* false: no committed offsets, M is to be found in the WAL */
+    int64_t wal_begin;
+    int64_t log_begin[RFM_INPUTS_MAX], log_end[RFM_INPUTS_MAX];
+    rfm_position replayed;          /* what the records read so far lead to */
+    int64_t replay_from;
+    rfm_arena replay_arena;
+    RFM__VECTOR(rfm_bytes) replay_parts; /* whole records, to be stored in one EXEC */
+    size_t replay_whole;            /* so many of the parts make whole records */
+    bool replay_last, reread;
+    size_t evictions_left, tables_left;
+} rfm__task;
+
+struct rfm_worker {
+    rfm_worker_conf conf;
+    rfm_worker_stats stats;
+    rfm__cache cache;
+    rfm__cache_owner *owners;   /* by task number */
+    rfm__task **tasks;          /* by task number; NULL: never ours */
+    RFM__VECTOR(rfm__task *) owned;
+    rfm__step *making, *publishing;
+    RFM__VECTOR(rfm__step *) storing, spare; /* storing: in order of their numbers */
+    uint64_t step_number, load_number;
+    RFM__VECTOR(rfm__load *) loads;          /* not answered */
+    RFM__VECTOR(rfm__load *) spare_loads;
+    RFM__VECTOR(uint32_t) loaded;            /* entries whose values have come, not yet used */
+    RFM__VECTOR(rfm_effect) effects;         /* decided, not handed out; from effects_at on */
+    size_t effects_at, client_loads_left, dirty_bytes;
+    rfm_decoder *decoder;
+    rfm_client client;          /* the one at work, decoded */
+    rfm_decisions decisions;
+    rfm_edges edges;
+    bool edges_known, resetting, renew, renewing, halted;
+    const rfm_client_conf *new_client;
+    const rfm_rules *new_rules;
+    int64_t now_ms;
+    char reason[512];
+    uint8_t packed[RFM_CLIENT_PACKED_MAX];
+    rfm_buffer value, headers;
+};
+
+static inline rfm__task *rfm__task_at(const rfm_worker *worker, uint32_t number) {
+    return number < worker->conf.partition_count ? worker->tasks[number] : NULL;
+}
+
+/* worker.c */
+void rfm__effect(rfm_worker *worker, const rfm_effect *effect);
+void rfm__halt(rfm_worker *worker, const char *format, ...) __attribute__((format(printf, 2, 3)));
+rfm__load *rfm__load_new(rfm_worker *worker, rfm__task *task, rfm__load_purpose purpose, rfm_load_kind what);
+void rfm__load_key(rfm__load *load, const char *prefix, rfm_bytes name);
+void rfm__load_send(rfm_worker *worker, rfm__load *load); /* now, or when the task is linked again */
+void rfm__loads_forget(rfm_worker *worker, const rfm__task *task);
+void rfm__reset(rfm_worker *worker, bool renew); /* invariant (4) */
+
+/* apply.c */
+/* One record of a task whose client is at hand. */
+void rfm__apply_record(rfm_worker *worker, rfm__task *task, const rfm_record *record, const rfm_event *event, uint32_t entry, int64_t clock_ms);
+void rfm__dead_letter(rfm_worker *worker, rfm__task *task, const rfm_record *record, const rfm_fault *fault);
+/* All moments of a client up to until_ms, in their order. */
+void rfm__look(rfm_worker *worker, rfm__task *task, uint32_t entry, int64_t until_ms);
+void rfm__join_step(rfm_worker *worker, rfm__task *task);
+
+/* timer.c */
+int64_t rfm__next_review_ms(uint64_t hash, int64_t after_ms);
+/* Moments up to this one may fire (contract, "One event, one instant"). */
+int64_t rfm__timer_bound_ms(const rfm_worker *worker, const rfm__task *task);
+void rfm__timers_advance(rfm_worker *worker, rfm__task *task);
+void rfm__page_loaded(rfm_worker *worker, rfm__task *task, const rfm_bytes *values, size_t count);
+int64_t rfm__timers_wake_ms(const rfm_worker *worker, const rfm__task *task);
+void rfm__list_client(rfm_worker *worker, rfm__task *task, rfm_bytes client_id, int64_t old_ms, int64_t new_ms);
+
+/* step.c */
+rfm__step *rfm__step_new(rfm_worker *worker);
+void rfm__step_recycle(rfm_worker *worker, rfm__step *step);
+void rfm__step_free(rfm__step *step);
+void rfm__step_drop_changes(rfm_worker *worker, rfm__step *step);
+bool rfm__step_is_empty(const rfm_worker *worker);
+void rfm__step_try_close(rfm_worker *worker);
+void rfm__step_published(rfm_worker *worker, const rfm_input *input);
+void rfm__stores_advance(rfm_worker *worker, rfm__task *task);
+void rfm__stored(rfm_worker *worker, rfm__task *task, const rfm_input *input);
+void rfm__store_done(rfm_worker *worker, rfm__task *task); /* the oldest pending store has taken effect */
+void rfm__stores_forget(rfm_worker *worker, rfm__task *task);
+
+/* takeover.c */
+void rfm__takeover_begin(rfm_worker *worker, rfm__task *task);
+void rfm__takeover_tell(rfm_worker *worker, rfm__task *task, const rfm_input *input);
+void rfm__takeover_wake(rfm_worker *worker, rfm__task *task);
+void rfm__table_loaded(rfm_worker *worker, rfm__task *task, const rfm__load *load, const rfm_bytes *values, size_t count);
+void rfm__forget_tables(rfm_worker *worker, rfm__task *task);
+void rfm__bind_rules(rfm_worker *worker, rfm__task *task);
+
+#endif

@@ -1,0 +1,241 @@
+#include "inside.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+rfm__step *rfm__step_new(rfm_worker *worker) {
+    rfm__step *step;
+    if (worker->spare.count > 0) {
+        step = worker->spare.items[--worker->spare.count];
+    } else {
+        step = calloc(1, sizeof *step);
+        RFM_ASSERT(step != NULL);
+        rfm_arena_init(&step->arena);
+    }
+    step->step.number = ++worker->step_number;
+    return step;
+}
+
+void rfm__step_recycle(rfm_worker *worker, rfm__step *step) {
+    rfm_arena_reset(&step->arena);
+    step->messages.count = step->changed.count = step->waiting.count = step->changes.count = 0;
+    step->records = step->redo_bytes = step->stores_left = 0;
+    rfm__push(&worker->spare, step);
+}
+
+void rfm__step_free(rfm__step *step) {
+    if (step == NULL) return;
+    rfm_arena_release(&step->arena);
+    free(step->messages.items);
+    free(step->changed.items);
+    free(step->waiting.items);
+    free(step->changes.items);
+    free(step);
+}
+
+/* Forgets what a step in the making has changed; the tasks' epochs must have been raised. */
+void rfm__step_drop_changes(rfm_worker *worker, rfm__step *step) {
+    for (size_t i = 0; i < worker->owned.count; i++) worker->owned.items[i]->in_step = false;
+    rfm__step_recycle(worker, step);
+}
+
+bool rfm__step_is_empty(const rfm_worker *worker) {
+    if (worker->making->records > 0 || worker->making->messages.count > 0 || worker->making->waiting.count > 0) return false;
+    for (size_t i = 0; i < worker->owned.count; i++)
+        if (worker->owned.items[i]->in_step) return false;
+    return true;
+}
+
+static void put_hash(rfm__task *task, const char *key, int64_t field, int64_t value) {
+    char field_text[24], value_text[24];
+    snprintf(field_text, sizeof field_text, "%lld", (long long)field);
+    snprintf(value_text, sizeof value_text, "%lld", (long long)value);
+    rfm_redo_put(&task->redo, &(rfm_redo_item){.op = value == 0 ? RFM_REDO_HASH_DELETE : RFM_REDO_HASH_SET, .key = rfm_text(key),
+                                               .field = rfm_text(field_text), .value = rfm_text(value_text)});
+}
+
+static void write_clients(rfm_worker *worker, rfm__step *step) {
+    uint8_t key[2 + RFM_CLIENT_ID_MAX] = "c:";
+    for (size_t i = 0; i < step->changed.count; i++) {
+        rfm__entry *entry = rfm__cache_at(&worker->cache, step->changed.items[i]);
+        rfm_bytes id = rfm__entry_key(entry);
+        memcpy(key + 2, id.at, id.len);
+        rfm_redo_put(&worker->tasks[entry->task]->redo, &(rfm_redo_item){.op = RFM_REDO_SET, .key = rfm_bytes_of(key, 2 + id.len),
+                                                                         .value = rfm__entry_packed(entry)});
+        entry->in_step = false;
+    }
+}
+
+static void write_names(rfm__task *task) {
+    char field[8];
+    size_t count = rfm_names_count(task->names);
+    for (size_t number = task->names_written + 1; number <= count; number++) {
+        snprintf(field, sizeof field, "%zu", number);
+        rfm_redo_put(&task->redo, &(rfm_redo_item){.op = RFM_REDO_HASH_SET, .key = rfm_text("names"), .field = rfm_text(field),
+                                                   .value = rfm_names_text(task->names, (uint16_t)number)});
+    }
+    task->names_written = count;
+}
+
+static void write_buckets(rfm__task *task) {
+    for (size_t i = 0; i < task->buckets_touched.count; i++) {
+        int64_t second = task->buckets_touched.items[i];
+        uint64_t entries = rfm__due_bucket(&task->due, second)->entries;
+        put_hash(task, "n:due", second, (int64_t)entries);
+        if (entries == 0) rfm__due_remove(&task->due, second);
+    }
+    task->buckets_touched.count = 0;
+}
+
+static void write_task(rfm_worker *worker, rfm__task *task) {
+    write_names(task);
+    rfm__counters_write(&task->counters, &task->redo);
+    write_buckets(task);
+    if (task->ring_minute != task->ring_minute_written && task->ring_minute != INT64_MIN)
+        put_hash(task, "n:task", 0, task->ring_minute);
+    task->ring_minute_written = task->ring_minute;
+    if (worker->conf.clock == RFM_CLOCK_RECORD && task->clock_ms != INT64_MIN) put_hash(task, "n:task", 1, task->clock_ms);
+}
+
+/* The task's part: what it publishes and stores, and where it stands afterwards. */
+static void close_task(rfm_worker *worker, rfm__step *step, rfm__task *task) {
+    rfm_change change = {.task = task->number, .term = task->term, .from = task->position, .to = task->position};
+    memcpy(change.to.next, task->next, sizeof change.to.next);
+    write_task(worker, task);
+    size_t bytes = rfm_redo_bytes(&task->redo);
+    change.redo_count = rfm_redo_end(&task->redo, task->position.wal, task->next, &step->arena, &change.redo);
+    for (size_t i = 0; i < change.redo_count; i++)
+        rfm__push(&step->messages, (rfm_message){.topic = RFM_TOPIC_WAL, .partition = (int32_t)task->number,
+            .change = (int32_t)step->changes.count, .value = change.redo[i]});
+    rfm__push(&step->changes, change);
+    step->redo_bytes += bytes;
+    task->in_step = false;
+}
+
+static void close_step(rfm_worker *worker) {
+    rfm__step *step = worker->making;
+    write_clients(worker, step);
+    for (size_t i = 0; i < worker->owned.count; i++)
+        if (worker->owned.items[i]->in_step) close_task(worker, step, worker->owned.items[i]);
+    RFM_ASSERT(step->changes.count > 0);
+    step->step.assignment = worker->owned.items[0]->assignment;
+    step->step.messages = step->messages.items;
+    step->step.message_count = step->messages.count;
+    step->step.changes = step->changes.items;
+    step->step.change_count = step->changes.count;
+    step->closed_ms = worker->now_ms;
+    worker->dirty_bytes += step->redo_bytes;
+    worker->stats.redo_bytes += step->redo_bytes;
+    worker->stats.steps++;
+    worker->publishing = step;
+    worker->making = rfm__step_new(worker);
+    rfm__effect(worker, &(rfm_effect){.kind = RFM_OUT_PUBLISH, .step = &step->step});
+}
+
+static bool is_stale(const rfm_worker *worker, const rfm__task *task) {
+    return task->phase == RFM__RUNNING && !task->revoking && worker->now_ms - task->published_ms >= worker->conf.wal_idle_ms;
+}
+
+/* Rules change only between two steps. */
+static void take_new_rules(rfm_worker *worker) {
+    if (worker->new_rules == NULL) return;
+    worker->conf.rules = worker->new_rules;
+    worker->conf.client = worker->new_client;
+    worker->new_rules = NULL;
+    for (size_t i = 0; i < worker->owned.count; i++)
+        if (worker->owned.items[i]->phase == RFM__RUNNING) rfm__bind_rules(worker, worker->owned.items[i]);
+}
+
+void rfm__step_try_close(rfm_worker *worker) {
+    if (worker->publishing != NULL || worker->resetting || worker->halted) return;
+    if (worker->client_loads_left > 0 || worker->making->waiting.count > 0) return;
+    for (size_t i = 0; i < worker->owned.count; i++)
+        if (is_stale(worker, worker->owned.items[i])) rfm__join_step(worker, worker->owned.items[i]);
+    if (!rfm__step_is_empty(worker)) close_step(worker);
+    if (rfm__step_is_empty(worker)) take_new_rules(worker);
+}
+
+static void keep_for_storing(rfm_worker *worker, rfm__step *step) {
+    for (size_t i = 0; i < step->changes.count; i++) {
+        rfm_change *change = &step->changes.items[i];
+        rfm__task *task = rfm__task_at(worker, change->task);
+        if (task == NULL || task->term != change->term || task->phase != RFM__RUNNING) continue;
+        RFM_ASSERT(change->to.wal > change->from.wal);
+        task->position = change->to;
+        task->published_ms = worker->now_ms;
+        rfm__push(&task->stores, (rfm__pending_store){step, i});
+        step->stores_left++;
+    }
+    if (step->stores_left > 0) {
+        rfm__push(&worker->storing, step);
+    } else {
+        worker->dirty_bytes -= step->redo_bytes;
+        rfm__step_recycle(worker, step);
+    }
+}
+
+void rfm__step_published(rfm_worker *worker, const rfm_input *input) {
+    rfm__step *step = worker->publishing;
+    RFM_ASSERT(step != NULL && input->step == &step->step);
+    worker->publishing = NULL;
+    if (input->answer == RFM_DONE && !worker->resetting) {
+        keep_for_storing(worker, step);
+        return;
+    }
+    worker->dirty_bytes -= step->redo_bytes;
+    rfm__step_recycle(worker, step);
+    if (input->answer != RFM_DONE) worker->stats.aborts++;
+    rfm__reset(worker, input->answer != RFM_DONE);
+}
+
+void rfm__stores_advance(rfm_worker *worker, rfm__task *task) {
+    if (task->phase != RFM__RUNNING || !task->linked || task->store_under_way || task->stores.count == 0) return;
+    if (worker->now_ms < task->retry_ms) return;
+    const rfm__pending_store *store = &task->stores.items[0];
+    const rfm_change *change = &store->step->changes.items[store->change];
+    char *text = rfm_arena_take(&store->step->arena, RFM_WAL_VALUE_MAX);
+    size_t len = rfm_wal_value_format(&change->to, worker->conf.input_count, text);
+    task->store_under_way = true;
+    rfm__effect(worker, &(rfm_effect){.kind = RFM_OUT_STORE, .task = task->number, .term = task->term,
+        .store = {.redo = change->redo, .redo_count = change->redo_count, .wal_value = rfm_bytes_of(text, len),
+                  .fenced = !RFM__FAULT_STORE_RULE}});
+}
+
+static void release_store(rfm_worker *worker, rfm__step *step) {
+    if (--step->stores_left > 0) return;
+    worker->dirty_bytes -= step->redo_bytes;
+    for (size_t i = 0; i < worker->storing.count; i++) {
+        if (worker->storing.items[i] != step) continue;
+        memmove(worker->storing.items + i, worker->storing.items + i + 1, (--worker->storing.count - i) * sizeof *worker->storing.items);
+        break;
+    }
+    rfm__step_recycle(worker, step);
+}
+
+void rfm__store_done(rfm_worker *worker, rfm__task *task) {
+    rfm__pending_store store = task->stores.items[0];
+    memmove(task->stores.items, task->stores.items + 1, --task->stores.count * sizeof *task->stores.items);
+    task->stored_wal = store.step->changes.items[store.change].to.wal;
+    task->checked_ms = worker->now_ms;
+    worker->owners[task->number].stored_step = store.step->step.number;
+    worker->cache.stuck = false;
+    worker->stats.stores++;
+    release_store(worker, store.step);
+}
+
+/* The one rule: mine, and it is done; my predecessor's, and it is still to be done; anything else: take the task over again. */
+void rfm__stored(rfm_worker *worker, rfm__task *task, const rfm_input *input) {
+    if (!task->store_under_way) return;
+    task->store_under_way = false;
+    const rfm__pending_store *store = &task->stores.items[0];
+    const rfm_change *change = &store->step->changes.items[store->change];
+    int64_t wal = rfm_wal_value_parse(input->wal_value);
+    if (input->answer == RFM_DONE || wal == change->to.wal) rfm__store_done(worker, task);
+    else if (wal == change->from.wal) task->retry_ms = worker->now_ms + RFM__RETRY_MS / 10;
+    else worker->stats.rollbacks++, rfm__reset(worker, false);
+}
+
+void rfm__stores_forget(rfm_worker *worker, rfm__task *task) {
+    while (task->stores.count > 0) release_store(worker, task->stores.items[--task->stores.count].step);
+    task->store_under_way = false;
+}
