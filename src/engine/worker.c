@@ -300,11 +300,20 @@ static void try_release(rfm_worker *worker, rfm__task *task) {
 
 static void used_loaded(rfm_worker *worker);
 
+/* States are checked once, where they come in. */
+static bool is_readable(rfm_worker *worker, rfm_bytes packed) {
+    if (packed.len == 0) return true;
+    if (packed.len > RFM_CLIENT_PACKED_MAX || rfm_client_decode(packed, &worker->client) != RFM_OK) return false;
+    return rfm_slots_check(rfm_bytes_of(worker->client.slots, worker->client.slots_len)) == RFM_OK;
+}
+
 static void clients_loaded(rfm_worker *worker, rfm__load *load, const rfm_bytes *values) {
     for (size_t i = 0; i < load->entries.count; i++) {
         uint32_t index = load->entries.items[i];
-        if (values[i].len > RFM_CLIENT_PACKED_MAX) {
-            rfm__halt(worker, "task %u: the state of a client in Redis is larger than any that rfmd writes: restore Redis from a backup", load->task);
+        if (!is_readable(worker, values[i])) {
+            rfm_bytes key = load->keys.items[i];
+            rfm__halt(worker, "task %u: the Redis key '%.*s' cannot be read: it is damaged or was written by a newer version; restore Redis "
+                      "from a backup, or run that version", load->task, (int)key.len, (const char *)key.at);
             return;
         }
         rfm__cache_put(&worker->cache, index, values[i]);
