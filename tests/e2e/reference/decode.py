@@ -141,6 +141,8 @@ def _purchase(event: Event, fields: dict, settings: Settings) -> None:
     event.amount_minor = amount_minor(fields["amount"], _text(fields, "currency"), settings)
     event.channel = _text(fields, "channel", needed=False)
     items = fields.get("items") or []
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise Refused("wrong_type")
     event.categories = tuple(dict.fromkeys(item["category"] for item in items if item.get("category")))
 
 
