@@ -46,11 +46,11 @@ uint64_t rfm__read_varint_long(rfm_reader *reader)
     uint64_t value = 0;
     for (unsigned shift = 0; shift < 64; shift += 7) {
         uint8_t byte = rfm_read_u8(reader);
-        if (shift == 63 && byte > 1)
+        if (reader->bad || (shift == 63 && byte > 1))
             break;
         value |= (uint64_t)(byte & 0x7f) << shift;
         if (byte < 0x80)
-            return value; /* a reader gone bad reads 0, and ends here too */
+            return value;
     }
     reader->bad = true;
     return 0;

@@ -6,9 +6,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-/* Memory comes in chunks, cut into aligned slabs. A slab serves one class until all its blocks are back, then any: so the
- * limit is never stuck in classes that nobody asks for any more. Where the limit is reached, a larger class may lend a
- * block; a block's slab, not its length, says where it goes back to. */
+/* Memory comes in chunks, cut into aligned slabs. A slab serves one class until all its blocks are back, then any: so
+ * the limit is never stuck in classes that nobody asks for any more. Where the limit is reached, a larger class may
+ * lend a block; a block's slab, not its length, says where it goes back to. */
 enum {
     CLASS_COUNT = RFM_POOL_BLOCK_MAX / RFM_POOL_CLASS_BYTES,
     SLAB_BYTES_LARGE = 64 * 1024,

@@ -32,8 +32,8 @@ static bool is_digit(uint8_t byte)
     return byte >= '0' && byte <= '9';
 }
 
-/* `width` digits at `*at`, which moves on; -1 where they are not digits or out of [min, max]. The caller knows that the
- * bytes are there. */
+/* `width` digits at `*at`, which moves on; -1 where they are not digits or out of [min, max]. The caller knows that
+ * the bytes are there. */
 static int digits(const uint8_t **at, int width, int min, int max)
 {
     int value = 0;

@@ -187,8 +187,7 @@ static rfm_zone_span footer_span(const footer_rule *rule, int64_t time_s)
     const int64_t cycle_s = INT64_C(146097) * DAY_S; /* the calendar repeats after 400 years, weekdays too */
     if (!rule->has_dst)
         return (rfm_zone_span){INT64_MIN, INT64_MAX, rule->std_offset_s};
-    int64_t shift_s = (rfm_div_floor(time_s, cycle_s) - 1) * cycle_s; /* into 2370..2769, away from 1970 */
-    int64_t within_s = time_s - shift_s;
+    int64_t within_s = (time_s % cycle_s + cycle_s) % cycle_s + cycle_s; /* in 2370..2769, away from 1970 */
     int year, month, day_of_month, count = 0;
     change changes[CHANGES];
     rfm_civil_of_day((int32_t)rfm_div_floor(within_s, DAY_S), &year, &month, &day_of_month);
@@ -207,8 +206,8 @@ static rfm_zone_span footer_span(const footer_rule *rule, int64_t time_s)
     int now = 0;
     while (now + 2 < CHANGES && changes[now + 1].time_s <= within_s)
         now++;
-    return (rfm_zone_span){add_clamped(changes[now].time_s, shift_s), add_clamped(changes[now + 1].time_s, shift_s),
-                           changes[now].offset_s};
+    return (rfm_zone_span){add_clamped(time_s, changes[now].time_s - within_s),
+                           add_clamped(time_s, changes[now + 1].time_s - within_s), changes[now].offset_s};
 }
 
 /* The file: RFC 9636, section 3. */

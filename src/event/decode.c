@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <yyjson.h>
 
-/* One pass sorts an object's members into an array by field; then each type takes its fields from there. The JSON text is
- * copied into the arena and parsed in place, so that texts are views into the copy; the parser's nodes live in scratch
- * memory that the next event uses again, and stays near. */
+/* One pass sorts an object's members into an array by field; then each type takes its fields from there. The JSON text
+ * is copied into the arena and parsed in place, so that texts are views into the copy; the parser's nodes live in
+ * scratch memory that the next event uses again, and stays near. */
 
 #define EVENT_FIELDS(X) \
     X(type)             \

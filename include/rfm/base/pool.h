@@ -1,7 +1,8 @@
 /* Blocks in size classes (multiples of 32 bytes up to RFM_POOL_BLOCK_MAX) within a limit, from chunks that are never
- * given back before the end: the memory of the client cache. Blocks are cut from slabs of 64 KiB (16 KiB in a pool under
- * 16 MiB), each of one class while any of its blocks is out; a slab that is whole again serves any class, so a full pool
- * of small blocks can become one of large blocks by giving back enough of them. Blocks are 32-byte aligned. */
+ * given back before the end: the memory of the client cache. Blocks are cut from slabs of 64 KiB (16 KiB in a pool
+ * under 16 MiB), each of one class while any of its blocks is out; a slab that is whole again serves any class, so a
+ * full pool of small blocks can become one of large blocks by giving back enough of them. Blocks are 32-byte aligned.
+ * */
 #ifndef RFM_BASE_POOL_H
 #define RFM_BASE_POOL_H
 

@@ -1,6 +1,6 @@
 /* A map from a 64-bit hash to a 32-bit index, open addressing with linear probing and backward-shift deletion. Equal
- * hashes of different things are kept side by side: the caller compares what the index stands for. Grows by doubling at
- * 3/4 full. `rfm_table_prefetch` brings the line of a hash near, for callers that work in batches. */
+ * hashes of different things are kept side by side: the caller compares what the index stands for. Grows by doubling
+ * at 3/4 full. `rfm_table_prefetch` brings the line of a hash near, for callers that work in batches. */
 #ifndef RFM_BASE_TABLE_H
 #define RFM_BASE_TABLE_H
 

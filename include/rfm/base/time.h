@@ -11,8 +11,8 @@
 #define RFM_TIME_1990_MS INT64_C(631152000000)
 enum { RFM_TIME_TEXT = 32 };
 
-/* RFC 3339 with an offset ("Z", "+02:00"; "T" or a space; fractions beyond ms are cut; a leap second counts as :59.999).
- * RFM_E_MALFORMED: anything else, also a day that its month does not have. */
+/* RFC 3339 with an offset ("Z", "+02:00"; "T" or a space; fractions beyond ms are cut; a leap second counts as
+ * :59.999). RFM_E_MALFORMED: anything else, also a day that its month does not have. */
 int rfm_time_parse(rfm_bytes text, int64_t *time_ms);
 /* "2026-11-22T07:11:05.000Z"; returns its length. Years 0 to 9999. */
 size_t rfm_time_format(int64_t time_ms, char text[RFM_TIME_TEXT]);

@@ -1,5 +1,5 @@
-/* Time zones from the system's TZif files (RFC 9636, version 2+ with its footer rule). A zone answers with the offset and
- * the interval in which it holds, so that a hot path asks once per interval. "UTC" needs no file. */
+/* Time zones from the system's TZif files (RFC 9636, version 2+ with its footer rule). A zone answers with the offset
+ * and the interval in which it holds, so that a hot path asks once per interval. "UTC" needs no file. */
 #ifndef RFM_BASE_ZONE_H
 #define RFM_BASE_ZONE_H
 

@@ -1,7 +1,7 @@
-/* Decoding: strict, bounded, exact. Everything that can be wrong with a record has a reason, a stable code that goes to
- * the dead letters; the table is the only list and generates its documentation. One decoder per thread; its memory grows
- * to what a batch needs and is kept over a reset. Unknown fields are ignored; a null
- * field is an absent one; repeated keys of one object: the first counts. */
+/* Decoding: strict, bounded, exact. Everything that can be wrong with a record has a reason, a stable code that goes
+ * to the dead letters; the table is the only list and generates its documentation. One decoder per thread; its memory
+ * grows to what a batch needs and is kept over a reset. Unknown fields are ignored; a null field is an absent one;
+ * repeated keys of one object: the first counts. */
 #ifndef RFM_EVENT_DECODE_H
 #define RFM_EVENT_DECODE_H
 
@@ -45,8 +45,8 @@ typedef struct rfm_fault {
 rfm_decoder *rfm_decoder_new(const rfm_money_conf *money); /* NULL: no memory; `money` must outlive it */
 void rfm_decoder_free(rfm_decoder *decoder);
 void rfm_decoder_reset(rfm_decoder *decoder); /* forgets all events decoded since the last reset */
-/* Decodes one native event: RFM_REASON_NONE and *event, or the reason and *fault (may be NULL), and *event is undefined.
- * Key and partition are not looked at. `append_ms`: the record's Kafka timestamp; INT64_MAX: no limit. */
+/* Decodes one native event: RFM_REASON_NONE and *event, or the reason and *fault (may be NULL), and *event is
+ * undefined. Key and partition are not looked at. `append_ms`: the record's Kafka timestamp; INT64_MAX: no limit. */
 rfm_reason rfm_decode(rfm_decoder *decoder, rfm_bytes value, int64_t append_ms, rfm_event *event, rfm_fault *fault);
 
 typedef enum rfm_partitioner { RFM_PARTITIONER_MURMUR2, RFM_PARTITIONER_CRC32, RFM_PARTITIONER_NONE } rfm_partitioner;

@@ -1,5 +1,5 @@
-/* One event, decoded: plain values and views. Strings are views into the decoder's memory (or the record's key) and live
- * until that decoder's reset. Amounts are exact and already in the base currency's minor units. */
+/* One event, decoded: plain values and views. Strings are views into the decoder's memory (or the record's key) and
+ * live until that decoder's reset. Amounts are exact and already in the base currency's minor units. */
 #ifndef RFM_EVENT_EVENT_H
 #define RFM_EVENT_EVENT_H
 
@@ -15,11 +15,11 @@ typedef enum rfm_event_type {
         RFM_EVENT_TYPE_COUNT
 } rfm_event_type;
 
-#define RFM_MESSAGE_STATUSES(X)                                                                             \
-    X(SENT, sent)                                                                                           \
-    X(DELIVERED, delivered)                                                                                 \
-    X(OPENED, opened) X(CLICKED, clicked) X(REPLIED, replied) X(BOUNCED, bounced) X(COMPLAINED, complained) \
-        X(UNSUBSCRIBED, unsubscribed)
+#define RFM_MESSAGE_STATUSES(X) \
+    X(SENT, sent)               \
+    X(DELIVERED, delivered)     \
+    X(OPENED, opened)           \
+    X(CLICKED, clicked) X(REPLIED, replied) X(BOUNCED, bounced) X(COMPLAINED, complained) X(UNSUBSCRIBED, unsubscribed)
 typedef enum rfm_message_status {
 #define X(NAME, name) RFM_STATUS_##NAME,
     RFM_MESSAGE_STATUSES(X)
@@ -43,7 +43,7 @@ typedef struct rfm_event {
     int64_t time_ms;
     uint64_t id48;       /* low 48 bits of XXH3-64(type 0x1F id): what repeats are known by */
     uint64_t order_id48; /* of order_id alone; purchase, refund */
-    /* category: a visit's own; a purchase's is that of the item with the highest price * quantity, the first of equals */
+    /* category: a visit's own; a purchase's is that of the item with the highest price * quantity, first of equals */
     rfm_bytes order_id, channel, cart_id, campaign, action, sku, category, trigger_id;
     bool has_amount;
     int64_t amount_minor;      /* purchase: always; refund: if has_amount, as base currency where it names none */

@@ -1,5 +1,6 @@
-/* Record headers as one block of bytes, so that a message is three views: (varint name length, name, varint value length
- * + 1 or 0 for null, value)*. Used for dead letters (the original's headers plus rfmd.*), triggers (CloudEvents) and WAL. */
+/* Record headers as one block of bytes, so that a message is three views: (varint name length, name, varint value
+ * length + 1 or 0 for null, value)*. Used for dead letters (the original's headers plus rfmd.*), triggers
+ * (CloudEvents) and WAL. */
 #ifndef RFM_EVENT_HEADERS_H
 #define RFM_EVENT_HEADERS_H
 

@@ -1,0 +1,76 @@
+#include <rfm/base/arena.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+
+enum { PIECES = 2000 };
+
+static void pieces_are_apart_and_stay(void **state)
+{
+    (void)state;
+    rfm_arena arena;
+    uint8_t *pieces[PIECES];
+    size_t lens[PIECES];
+    rfm_arena_init(&arena);
+    for (int round = 0; round < 5; round++) {
+        for (size_t i = 0; i < PIECES; i++) {
+            lens[i] = (size_t)rand() % (i % 100 == 99 ? 200000 : 300);
+            pieces[i] = rfm_arena_take(&arena, lens[i]);
+            assert_int_equal((uintptr_t)pieces[i] % 16, 0);
+            memset(pieces[i], (int)i, lens[i]);
+        }
+        for (size_t i = 0; i < PIECES; i++) {
+            for (size_t at = 0; at < lens[i]; at++)
+                assert_int_equal(pieces[i][at], (uint8_t)i);
+        }
+        rfm_arena_reset(&arena);
+        assert_int_equal(arena.used_bytes, 0);
+    }
+    rfm_arena_release(&arena);
+}
+
+static void a_steady_state_takes_the_same_memory(void **state)
+{
+    (void)state;
+    rfm_arena arena;
+    void *first[3], *second[3];
+    static const size_t lens[] = {60000, 300000, 10000};
+    rfm_arena_init(&arena);
+    for (size_t i = 0; i < 3; i++)
+        first[i] = rfm_arena_take(&arena, lens[i]);
+    rfm_arena_reset(&arena);
+    for (size_t i = 0; i < 3; i++)
+        second[i] = rfm_arena_take(&arena, lens[i]);
+    assert_memory_equal(first, second, sizeof first);
+    rfm_arena_release(&arena);
+}
+
+static void a_copy_owns_its_bytes(void **state)
+{
+    (void)state;
+    rfm_arena arena;
+    char text[] = "abc";
+    rfm_arena_init(&arena);
+    rfm_bytes copy = rfm_arena_copy(&arena, rfm_text(text));
+    text[0] = 'x';
+    assert_true(rfm_bytes_is(copy, "abc"));
+    assert_int_equal(rfm_arena_copy(&arena, RFM_BYTES_NONE).len, 0);
+    rfm_arena_release(&arena);
+    rfm_arena_release(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pieces_are_apart_and_stay),
+        cmocka_unit_test(a_steady_state_takes_the_same_memory),
+        cmocka_unit_test(a_copy_owns_its_bytes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
