@@ -44,6 +44,8 @@ static void order_by_number(rfm_binding *binding, size_t count)
 {
     rfm_rule_list *list = &binding->by_number;
     for (size_t i = 0; i < count; i++) {
+        if (binding->number[i] == RFM_NUMBER_NONE)
+            continue;
         size_t at = list->count++;
         for (; at > 0 && binding->number[list->rule[at - 1]] > binding->number[i]; at--)
             list->rule[at] = list->rule[at - 1];
@@ -60,15 +62,29 @@ static uint32_t version_of(const rfm_rules *rules, const rfm_client_conf *conf)
     return (uint32_t)rfm_hash64(rfm_buffer_view(&buffer));
 }
 
-static void bind_rule(rfm_binding *binding, const rfm_rule *rule, size_t i, rfm_names *names)
+/* A full table answers with the name "other", which is none of ours. */
+static uint16_t own_number(const rfm_binding *binding, const rfm_rule *rule, rfm_names *names)
 {
     uint16_t number = rfm_names_number(names, rfm_text(rule->name));
+    bool own = rfm_bytes_is(rfm_names_text(names, number), rule->name) && binding->rule_of[number] == RFM_RULE_NONE;
+    return own ? number : RFM_NUMBER_NONE;
+}
+
+static bool watches_time(const rfm_rule *rule)
+{
+    return rule->on.kind >= RFM_CAUSE_RISE_RISK;
+}
+
+static void bind_rule(rfm_binding *binding, const rfm_rule *rule, size_t i, rfm_names *names)
+{
+    uint16_t number = own_number(binding, rule, names);
     binding->number[i] = number;
-    if (binding->rule_of[number] == RFM_RULE_NONE)
+    if (number != RFM_NUMBER_NONE)
         binding->rule_of[number] = (int16_t)i;
     for (size_t c = 0; c < rule->channel_count; c++)
         binding->channel[i][c] = rfm_names_number(names, rfm_text(rule->channel[c]));
-    watch(binding, rule, i);
+    if (number != RFM_NUMBER_NONE || !watches_time(rule))
+        watch(binding, rule, i);
 }
 
 rfm_binding *rfm_binding_new(const rfm_rules *rules, const rfm_client_conf *conf, rfm_names *names)

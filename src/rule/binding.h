@@ -1,11 +1,12 @@
 /* A rule set joined to one task's names: which rules wait for what, as sets and lists that deciding walks, and the numbers
- * under which states know rules, channels and segments. Rules are meant by their index, which is their order. */
+ * under which states know rules, channels and segments. Rules are meant by their index, which is their order. A rule for whose
+ * name the table had no room cannot be remembered: it watches nothing, and what it is asked for ends as slots_full. */
 #ifndef RFM_RULE_BINDING_H
 #define RFM_RULE_BINDING_H
 
 #include <rfm/rule/decide.h>
 
-enum { RFM_RULE_SET_WORDS = RFM_RULES_MAX / 64, RFM_RULE_NONE = -1 };
+enum { RFM_RULE_SET_WORDS = RFM_RULES_MAX / 64, RFM_RULE_NONE = -1, RFM_NUMBER_NONE = 0 };
 typedef struct rfm_rule_set {
     uint64_t word[RFM_RULE_SET_WORDS];
 } rfm_rule_set;
@@ -40,8 +41,8 @@ struct rfm_binding {
     rfm_rule_set on_event[RFM_EVENT_TYPE_COUNT];
     uint32_t since_types; /* event types whose last time has to be kept in the slots */
     rfm_rule_list segments, lifecycles, ratios, risks, idles; /* rules by what they watch */
-    rfm_rule_list by_number; /* all rules, in ascending order of their numbers */
-    uint16_t number[RFM_RULES_MAX];
+    rfm_rule_list by_number; /* in ascending order of their numbers */
+    uint16_t number[RFM_RULES_MAX]; /* RFM_NUMBER_NONE: no room for the name */
     uint16_t channel[RFM_RULES_MAX][RFM_RULE_CHANNELS_MAX];
     uint16_t segment[RFM_SEGMENTS_MAX];
     int16_t rule_of[RFM_NAMES_MAX + 1]; /* by number; RFM_RULE_NONE */

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <rfm/base/hash.h>
+#include <rfm/base/time.h>
 #include <stdio.h>
 
 /* A decision waits for the next look if so few more would fit: what one instant can cause. */
@@ -77,8 +78,7 @@ static void close_turn(rfm_turn *turn)
     slots->holding_count = 0;
     for (size_t i = 0; i < list->count; i++) {
         uint16_t number = turn->binding->number[list->rule[i]];
-        bool again = slots->holding_count > 0 && slots->holding[slots->holding_count - 1] == number;
-        if (rfm__rule_set_has(&turn->holding, list->rule[i]) && !again)
+        if (rfm__rule_set_has(&turn->holding, list->rule[i]))
             slots->holding[slots->holding_count++] = number;
     }
     size_t len = rfm__slots_encode(slots, packed);
@@ -123,22 +123,31 @@ static rfm_decision *add_decision(rfm_hearing *hearing, size_t rule, const rfm_c
     return decision;
 }
 
-/* Index of the first channel that consent allows; UINT8_MAX: null. False: all are refused. */
-static bool choose_channel(const rfm_turn *turn, size_t index, uint8_t *channel)
+static bool consents(const rfm_client *client, uint16_t channel, rfm_class class_)
+{
+    rfm_permission permission = rfm_client_permission(client, channel, class_);
+    return class_ == RFM_CLASS_MARKETING ? permission == RFM_PERMISSION_GRANTED : permission != RFM_PERMISSION_REFUSED;
+}
+
+/* The first channel that consent allows and that does not bounce, as an index; UINT8_MAX: the rule has none. */
+static rfm_suppression choose_channel(const rfm_turn *turn, size_t index, uint8_t *channel)
 {
     const rfm_rule *rule = &turn->rules->rule[index];
+    rfm_suppression why_not = RFM_SUPPRESSED_CONSENT;
     *channel = UINT8_MAX;
     if (rule->channel_count == 0)
-        return true;
+        return RFM_SENT;
     for (uint8_t i = 0; i < rule->channel_count; i++) {
-        rfm_permission permission = rfm_client_permission(turn->client, turn->binding->channel[index][i], rule->class_);
-        if (rule->class_ == RFM_CLASS_MARKETING ? permission == RFM_PERMISSION_GRANTED
-                                                : permission != RFM_PERMISSION_REFUSED) {
+        uint16_t number = turn->binding->channel[index][i];
+        if (!consents(turn->client, number, rule->class_))
+            continue;
+        if (!rfm_client_bounces(turn->client, number)) {
             *channel = i;
-            return true;
+            return RFM_SENT;
         }
+        why_not = RFM_SUPPRESSED_NO_CHANNEL;
     }
-    return false;
+    return why_not;
 }
 
 static bool cooling(const rfm_rule *rule, const rfm_remembered *sent, int64_t now_ms)
@@ -176,8 +185,9 @@ static void send_trigger(rfm_hearing *hearing, size_t index, const rfm_cause *ca
     rfm_turn *turn = &hearing->turn;
     const rfm_rule *rule = &turn->rules->rule[index];
     uint8_t channel;
-    if (!choose_channel(turn, index, &channel)) {
-        add_decision(hearing, index, cause, RFM_SUPPRESSED_CONSENT);
+    rfm_suppression why_not = choose_channel(turn, index, &channel);
+    if (why_not != RFM_SENT) {
+        add_decision(hearing, index, cause, why_not);
         return;
     }
     rfm_remembered *sent = remember(turn, index, hearing->moment->now_ms);
@@ -214,7 +224,9 @@ static void decide_cause(rfm_hearing *hearing, size_t index, const rfm_cause *ca
     const rfm_rule *rule = &turn->rules->rule[index];
     uint16_t number = turn->binding->number[index];
     const rfm_remembered *sent = rfm__slots_sent(&turn->slots, number);
-    if (sent != NULL && rule->once)
+    if (number == RFM_NUMBER_NONE)
+        add_decision(hearing, index, cause, RFM_SUPPRESSED_SLOTS_FULL);
+    else if (sent != NULL && rule->once)
         add_decision(hearing, index, cause, RFM_SUPPRESSED_ONCE);
     else if (sent != NULL && cooling(rule, sent, hearing->moment->now_ms))
         add_decision(hearing, index, cause, RFM_SUPPRESSED_COOLDOWN);
@@ -336,8 +348,8 @@ static void decide_look(rfm_hearing *hearing)
     rfm_turn *turn = &hearing->turn;
     int64_t until_ms = moment->review_ms > moment->moment_ms ? moment->review_ms : moment->moment_ms + 1;
     bool review = moment->is_review && turn->binding->population;
-    if (rfm__marks_stale(turn)) /* as just before: what comes about at this very moment is not the new version's doing */
-        rfm__marks_renew(turn, moment->moment_ms - 1, moment->now_ms);
+    if (rfm__marks_stale(turn)) /* as a second before: what comes about at this very moment is not the new version's doing */
+        rfm__marks_renew(turn, moment->moment_ms - RFM_SECOND_MS, moment->now_ms);
     int64_t last_ms = INT64_MIN, next_ms;
     while ((next_ms = rfm__next_moment(turn, until_ms)) <= moment->moment_ms && next_ms > last_ms) {
         if (hearing->decisions->size - hearing->decisions->count < ROOM_PER_INSTANT)

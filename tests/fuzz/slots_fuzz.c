@@ -1,0 +1,19 @@
+/* Slots: what can be read is written again in one way only, and says the same. */
+#include "rule/slot.h"
+
+#include <rfm/base/error.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    uint8_t packed[RFM_SLOTS_BYTES_MAX], again[RFM_SLOTS_BYTES_MAX];
+    rfm_slots slots, other;
+    if (rfm__slots_decode(rfm_bytes_of(data, size), &slots) != 0)
+        return 0;
+    size_t len = rfm__slots_encode(&slots, packed);
+    RFM_ASSERT(len <= size);
+    RFM_ASSERT(rfm__slots_decode(rfm_bytes_of(packed, len), &other) == 0);
+    RFM_ASSERT(other.holding_count == slots.holding_count && other.sent_count == slots.sent_count);
+    RFM_ASSERT(other.pending_count == slots.pending_count);
+    RFM_ASSERT(rfm__slots_encode(&other, again) == len && memcmp(packed, again, len) == 0);
+    return 0;
+}
