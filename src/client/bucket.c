@@ -55,7 +55,7 @@ _Static_assert((EDGES_COUNT + 1) * EDGE_STEP < RFM_BUCKETS, "a bucket for every 
 /* ceil(1.01 edge), at least one more; INT64_MAX beyond. */
 static int64_t next_edge(int64_t edge)
 {
-    int64_t hundredth = edge / 100 + (edge % 100 != 0);
+    int64_t hundredth = (int64_t)(((uint64_t)edge + 99) / 100);
     return edge > INT64_MAX - hundredth ? INT64_MAX : edge + hundredth;
 }
 

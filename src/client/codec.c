@@ -20,7 +20,7 @@ enum {
 #define TIME_LIMIT INT64_C(1000000000000000) /* ms either side of 1970: day numbers stay far within 32 bits */
 #define DAY_SHIFT  8                         /* a zone's day differs from UTC's by at most 2 */
 
-static inline uint8_t *put_varint(uint8_t *at, uint64_t value)
+static uint8_t *put_varint_slow(uint8_t *at, uint64_t value)
 {
     while (value >= 0x80) {
         *at++ = (uint8_t)(value | 0x80);
@@ -28,6 +28,26 @@ static inline uint8_t *put_varint(uint8_t *at, uint64_t value)
     }
     *at++ = (uint8_t)value;
     return at;
+}
+
+/* Up to 56 bits without a branch for each byte: the bits are spread to seven a byte, and eight bytes written, of which the
+ * length counts. What is written last is therefore never a varint at the end of the buffer (RFM_CLIENT_PACKED_MAX has room). */
+static inline uint8_t *put_varint(uint8_t *at, uint64_t value)
+{
+    if (value < 0x80) {
+        *at = (uint8_t)value;
+        return at + 1;
+    }
+    if (value >> 56) {
+        return put_varint_slow(at, value);
+    }
+    unsigned len = (unsigned)(70 - __builtin_clzll(value)) / 7;
+    value = (value & 0x0000000fffffff) | (value & 0xfffffff0000000) << 4;
+    value = (value & 0x00003fff00003fff) | (value & 0x0fffc0000fffc000) << 2;
+    value = (value & 0x007f007f007f007f) | (value & 0x3f803f803f803f80) << 1;
+    value |= UINT64_C(0x8080808080808080) & ((UINT64_C(1) << 8 * (len - 1)) - 1);
+    memcpy(at, &value, sizeof value);
+    return at + len;
 }
 
 static inline uint64_t zigzag(uint64_t difference)
@@ -52,18 +72,17 @@ static inline uint8_t *put_since(uint8_t *at, int64_t value, int64_t reference)
 
 static inline uint8_t *put_fixed(uint8_t *at, uint64_t value, size_t len)
 {
-    for (size_t i = 0; i < len; i++) {
-        at[i] = (uint8_t)(value >> 8 * i);
-    }
+    memcpy(at, &value, sizeof value); /* little endian */
     return at + len;
 }
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words are written as they lie in memory");
 
 static inline int64_t seconds(int64_t time_ms)
 {
     return rfm_div_floor(time_ms, RFM_SECOND_MS);
 }
 
-/* The first failure makes `bad`; from then on everything reads as 0. */
+/* The first failure makes `bad` and goes to the end; from then on everything reads as 0. */
 struct cursor {
     const uint8_t *at, *end;
     bool bad;
@@ -71,13 +90,16 @@ struct cursor {
 
 static inline void fail_unless(struct cursor *cursor, bool good)
 {
-    cursor->bad |= !good;
+    if (!good) {
+        cursor->bad = true;
+        cursor->at = cursor->end;
+    }
 }
 
-static inline uint64_t get_fixed(struct cursor *cursor, size_t len)
+static uint64_t get_fixed_slow(struct cursor *cursor, size_t len)
 {
-    if (cursor->bad || (size_t)(cursor->end - cursor->at) < len) {
-        cursor->bad = true;
+    fail_unless(cursor, (size_t)(cursor->end - cursor->at) >= len);
+    if (cursor->bad) {
         return 0;
     }
     uint64_t value = 0;
@@ -88,10 +110,27 @@ static inline uint64_t get_fixed(struct cursor *cursor, size_t len)
     return value;
 }
 
+static inline uint64_t load(const uint8_t *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+static inline uint64_t get_fixed(struct cursor *cursor, size_t len)
+{
+    if (cursor->end - cursor->at < (ptrdiff_t)sizeof(uint64_t)) {
+        return get_fixed_slow(cursor, len);
+    }
+    uint64_t word = load(cursor->at);
+    cursor->at += len;
+    return word & UINT64_MAX >> (64 - 8 * len);
+}
+
 static uint64_t get_varint_slow(struct cursor *cursor)
 {
     uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64 && cursor->at < cursor->end && !cursor->bad; shift += 7) {
+    for (unsigned shift = 0; shift < 64 && cursor->at < cursor->end; shift += 7) {
         uint64_t byte = *cursor->at++;
         if (shift == 63 && byte > 1) {
             break;
@@ -101,16 +140,28 @@ static uint64_t get_varint_slow(struct cursor *cursor)
             return value;
         }
     }
-    cursor->bad = true;
+    fail_unless(cursor, false);
     return 0;
 }
 
 static inline uint64_t get_varint(struct cursor *cursor)
 {
-    if (cursor->at < cursor->end && *cursor->at < 0x80 && !cursor->bad) {
-        return *cursor->at++;
+    if (cursor->end - cursor->at < (ptrdiff_t)sizeof(uint64_t)) {
+        return get_varint_slow(cursor);
     }
-    return get_varint_slow(cursor);
+    uint64_t word = load(cursor->at), ends = ~word & UINT64_C(0x8080808080808080);
+    if (word & 0x80) {
+        if (ends == 0) {
+            return get_varint_slow(cursor);
+        }
+        word &= ends ^ (ends - 1);
+        cursor->at += (unsigned)__builtin_ctzll(ends) / 8 + 1;
+        word = (word & 0x007f007f007f007f) | (word & 0x7f007f007f007f00) >> 1;
+        word = (word & 0x00003fff00003fff) | (word & 0x3fff00003fff0000) >> 2;
+        return (word & 0x000000000fffffff) | (word & 0x0fffffff00000000) >> 4;
+    }
+    cursor->at++;
+    return word & 0x7f;
 }
 
 static inline uint64_t get_varint_max(struct cursor *cursor, uint64_t max)
@@ -190,11 +241,8 @@ static uint64_t get_purchase_days(struct cursor *cursor)
     unsigned bit = 0;
     for (uint8_t i = 0; i < count; i++) {
         bit += 1u + get_u8_max(cursor, 62);
-        if (bit > 63) {
-            cursor->bad = true;
-            break;
-        }
-        purchase_days |= UINT64_C(1) << bit;
+        fail_unless(cursor, bit <= 63);
+        purchase_days |= UINT64_C(1) << (bit & 63);
     }
     return purchase_days;
 }
@@ -259,69 +307,6 @@ static void get_visits(struct cursor *cursor, rfm_client *client, int64_t *refer
     *reference_ms = client->orders > 0 ? *reference_ms : client->visit_last_ms;
 }
 
-/* Orders: id, time and whether it waits, then what is left, or what waits. */
-
-static uint8_t *put_orders(uint8_t *at, const rfm_client *client, int64_t reference_ms)
-{
-    int64_t after_s = seconds(reference_ms);
-    at = put_varint(at, client->order_count);
-    for (size_t i = client->order_count; i-- > 0;) {
-        const rfm_order *order = &client->order[i];
-        int64_t time_s = seconds(order->time_ms);
-        at = put_fixed(at, order->id48, 6);
-        at = put_varint(at, zigzag((uint64_t)after_s - (uint64_t)time_s) << 1 | order->waiting);
-        after_s = time_s;
-        if (!order->waiting) {
-            at = put_varint(at, (uint64_t)order->left_minor);
-            continue;
-        }
-        at = put_varint(at, (uint64_t)order->refunded_minor);
-        *at++ = order->refunds_full;
-        if (order->refunds_full > 0) {
-            *at++ = (uint8_t)(order->source >> 56);
-            at = put_varint(at, order->source & (UINT64_MAX >> 8));
-        }
-    }
-    return at;
-}
-
-static void get_waiting(struct cursor *cursor, rfm_order *order)
-{
-    order->refunded_minor = (int64_t)get_varint_max(cursor, INT64_MAX);
-    order->refunds_full = get_u8_max(cursor, 1);
-    if (order->refunds_full > 0) {
-        uint64_t input = get_fixed(cursor, 1);
-        order->source = input << 56 | get_varint_max(cursor, UINT64_MAX >> 8);
-    }
-}
-
-static int64_t get_time_before_s(struct cursor *cursor, int64_t after_s, uint64_t difference)
-{
-    int64_t time_s = (int64_t)((uint64_t)after_s - unzigzag(difference));
-    bool good = time_s > -TIME_LIMIT / RFM_SECOND_MS && time_s < TIME_LIMIT / RFM_SECOND_MS;
-    fail_unless(cursor, good);
-    return good ? time_s : 0;
-}
-
-static void get_orders(struct cursor *cursor, rfm_client *client, int64_t reference_ms)
-{
-    int64_t after_s = seconds(reference_ms);
-    client->order_count = (uint8_t)get_varint_max(cursor, RFM_ORDERS_MAX);
-    for (size_t i = client->order_count; i-- > 0 && !cursor->bad;) {
-        rfm_order *order = &client->order[i];
-        *order = (rfm_order){.id48 = get_fixed(cursor, 6)};
-        uint64_t time = get_varint(cursor);
-        order->waiting = time & 1;
-        after_s = get_time_before_s(cursor, after_s, time >> 1);
-        order->time_ms = after_s * RFM_SECOND_MS;
-        if (order->waiting) {
-            get_waiting(cursor, order);
-        } else {
-            order->left_minor = (int64_t)get_varint_max(cursor, INT64_MAX);
-        }
-    }
-}
-
 static uint8_t *put_seen(uint8_t *at, const rfm_client *client, int64_t *reference_ms)
 {
     int64_t after_s = seconds(*reference_ms);
@@ -338,6 +323,14 @@ static uint8_t *put_seen(uint8_t *at, const rfm_client *client, int64_t *referen
     return at;
 }
 
+static int64_t get_time_before_s(struct cursor *cursor, int64_t after_s, uint64_t difference)
+{
+    int64_t time_s = (int64_t)((uint64_t)after_s - unzigzag(difference));
+    bool good = time_s > -TIME_LIMIT / RFM_SECOND_MS && time_s < TIME_LIMIT / RFM_SECOND_MS;
+    fail_unless(cursor, good);
+    return good ? time_s : 0;
+}
+
 static void get_seen(struct cursor *cursor, rfm_client *client, int64_t *reference_ms)
 {
     int64_t after_s = seconds(*reference_ms);
@@ -349,6 +342,92 @@ static void get_seen(struct cursor *cursor, rfm_client *client, int64_t *referen
     }
     if (*reference_ms == EPOCH_MS && client->seen_count > 0 && !cursor->bad) {
         *reference_ms = client->seen[client->seen_count - 1].time_ms;
+    }
+}
+
+/* Orders: id; a head with the time and whether it waits; then what is left, or what waits. An order and the event that
+ * brought it have one time: as long as the window of events holds it, the head says how many of its entries to skip. */
+enum { HEAD_WAITS = 1, HEAD_SEEN = 2, HEAD_SHIFT = 2 };
+
+/* Goes down from *place to the next event of this time; 0 if there is none. */
+static bool seek_seen(const rfm_client *client, int64_t time_ms, size_t *place, uint64_t *skipped)
+{
+    size_t from = *place;
+    while (*place > 0) {
+        --*place;
+        if (client->seen[*place].time_ms == time_ms) {
+            *skipped = from - 1 - *place;
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint8_t *put_waiting(uint8_t *at, const rfm_order *order)
+{
+    at = put_varint(at, (uint64_t)order->refunded_minor);
+    *at++ = order->refunds_full;
+    if (order->refunds_full > 0) {
+        *at++ = (uint8_t)(order->source >> 56);
+        at = put_varint(at, order->source & (UINT64_MAX >> 8));
+    }
+    return at;
+}
+
+static uint8_t *put_orders(uint8_t *at, const rfm_client *client, int64_t reference_ms)
+{
+    int64_t after_s = seconds(reference_ms);
+    size_t place = client->seen_count;
+    at = put_varint(at, client->order_count);
+    for (size_t i = client->order_count; i-- > 0;) {
+        const rfm_order *order = &client->order[i];
+        uint64_t waits = order->waiting ? HEAD_WAITS : 0, skipped;
+        at = put_fixed(at, order->id48, 6);
+        if (seek_seen(client, order->time_ms, &place, &skipped)) {
+            at = put_varint(at, skipped << HEAD_SHIFT | HEAD_SEEN | waits);
+        } else {
+            int64_t time_s = seconds(order->time_ms);
+            at = put_varint(at, zigzag((uint64_t)after_s - (uint64_t)time_s) << HEAD_SHIFT | waits);
+            after_s = time_s;
+        }
+        at = order->waiting ? put_waiting(at, order) : put_varint(at, (uint64_t)order->left_minor);
+    }
+    return at;
+}
+
+static void get_waiting(struct cursor *cursor, rfm_order *order)
+{
+    order->refunded_minor = (int64_t)get_varint_max(cursor, INT64_MAX);
+    order->refunds_full = get_u8_max(cursor, 1);
+    if (order->refunds_full > 0) {
+        uint64_t input = get_fixed(cursor, 1);
+        order->source = input << 56 | get_varint_max(cursor, UINT64_MAX >> 8);
+    }
+}
+
+static void get_orders(struct cursor *cursor, rfm_client *client, int64_t reference_ms)
+{
+    int64_t after_s = seconds(reference_ms);
+    size_t place = client->seen_count;
+    client->order_count = (uint8_t)get_varint_max(cursor, RFM_ORDERS_MAX);
+    for (size_t i = client->order_count; i-- > 0 && !cursor->bad;) {
+        rfm_order *order = &client->order[i];
+        *order = (rfm_order){.id48 = get_fixed(cursor, 6)};
+        uint64_t head = get_varint(cursor), rest = head >> HEAD_SHIFT;
+        order->waiting = head & HEAD_WAITS;
+        if (head & HEAD_SEEN) {
+            fail_unless(cursor, rest < place);
+            place = rest < place ? place - 1 - rest : 0;
+            order->time_ms = cursor->bad ? 0 : client->seen[place].time_ms;
+        } else {
+            after_s = get_time_before_s(cursor, after_s, rest);
+            order->time_ms = after_s * RFM_SECOND_MS;
+        }
+        if (order->waiting) {
+            get_waiting(cursor, order);
+        } else {
+            order->left_minor = (int64_t)get_varint_max(cursor, INT64_MAX);
+        }
     }
 }
 
@@ -467,8 +546,8 @@ size_t rfm_client_encode(const rfm_client *client, uint8_t packed[RFM_CLIENT_PAC
     at = put_varint(at, sections);
     at = sections & SECTION_MONEY ? put_money(at, client) : at;
     at = sections & SECTION_VISITS ? put_visits(at, client, &reference_ms) : at;
-    at = sections & SECTION_ORDERS ? put_orders(at, client, reference_ms) : at;
     at = sections & SECTION_SEEN ? put_seen(at, client, &reference_ms) : at;
+    at = sections & SECTION_ORDERS ? put_orders(at, client, reference_ms) : at;
     at = sections & SECTION_CHANNELS ? put_channels(at, client, reference_ms) : at;
     at = sections & SECTION_CONSENTS ? put_consents(at, client, reference_ms) : at;
     at = sections & SECTION_MARKS ? put_marks(at, client, reference_ms) : at;
@@ -483,8 +562,8 @@ size_t rfm_client_encode(const rfm_client *client, uint8_t packed[RFM_CLIENT_PAC
 static void get_slots(struct cursor *cursor, rfm_client *client)
 {
     size_t len = (size_t)(cursor->end - cursor->at);
-    if (cursor->bad || len > RFM_SLOTS_BYTES_MAX) {
-        cursor->bad = true;
+    fail_unless(cursor, len <= RFM_SLOTS_BYTES_MAX);
+    if (cursor->bad) {
         return;
     }
     memcpy(client->slots, cursor->at, len);
@@ -501,11 +580,11 @@ static void get_sections(struct cursor *cursor, rfm_client *client, unsigned sec
     if (sections & SECTION_VISITS) {
         get_visits(cursor, client, &reference_ms);
     }
-    if (sections & SECTION_ORDERS) {
-        get_orders(cursor, client, reference_ms);
-    }
     if (sections & SECTION_SEEN) {
         get_seen(cursor, client, &reference_ms);
+    }
+    if (sections & SECTION_ORDERS) {
+        get_orders(cursor, client, reference_ms);
     }
     if (sections & SECTION_CHANNELS) {
         get_channels(cursor, client, reference_ms);

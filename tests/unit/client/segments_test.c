@@ -95,8 +95,8 @@ static void a_wrong_cell_changes_nothing(void **state)
     rfm_error error;
     assert_int_equal(rfm_segments_add(&segments, "a", "111 112", &error), 0);
     before = segments;
-    static const char *const wrong[] = {"5",   "5555", "561", "[1-6]1", "[3-2]1", "[12", "[]1", "[1-", "5[1-2",
-                                        "11x", "222 0", "[", "-11",   "1 1",    "[1-2]"};
+    static const char *const wrong[] = {"5",     "5555", "561",   "[1-6]1", "[3-2]1", "[12", "[]1",  "[1-",
+                                        "5[1-2", "11x",  "222 0", "[",      "-11",    "1 1", "[1-2]"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         assert_int_equal(rfm_segments_add(&segments, "b", wrong[i], &error), RFM_E_MALFORMED);
         assert_memory_equal(&segments, &before, sizeof before);
@@ -104,7 +104,8 @@ static void a_wrong_cell_changes_nothing(void **state)
     assert_int_equal(rfm_segments_add(&segments, "b", "222 111", &error), RFM_E_DUPLICATE);
     assert_non_null(strstr(error.message, "111"));
     assert_non_null(strstr(error.message, "'a'"));
-    static const char *const names[] = {"", "A", "1a", "a-b", "prospect", "abcdefghijklmnopqrstuvwxyz_abcdefghijklmnopqrstuv"};
+    static const char *const names[] = {"",    "A",        "1a",
+                                        "a-b", "prospect", "abcdefghijklmnopqrstuvwxyz_abcdefghijklmnopqrstuv"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         assert_int_equal(rfm_segments_add(&segments, names[i], "222", NULL), RFM_E_MALFORMED);
     }
@@ -158,9 +159,12 @@ static void the_defaults_are_sound(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(classic_11_covers_every_cell),   cmocka_unit_test(rf_10_covers_every_cell),
-        cmocka_unit_test(an_unknown_preset_is_not_found), cmocka_unit_test(cells_are_digits_and_ranges),
-        cmocka_unit_test(a_wrong_cell_changes_nothing),   cmocka_unit_test(there_is_room_for_63),
+        cmocka_unit_test(classic_11_covers_every_cell),
+        cmocka_unit_test(rf_10_covers_every_cell),
+        cmocka_unit_test(an_unknown_preset_is_not_found),
+        cmocka_unit_test(cells_are_digits_and_ranges),
+        cmocka_unit_test(a_wrong_cell_changes_nothing),
+        cmocka_unit_test(there_is_room_for_63),
         cmocka_unit_test(the_version_follows_what_marks_depend_on),
         cmocka_unit_test(the_defaults_are_sound),
     };

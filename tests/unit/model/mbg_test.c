@@ -9,20 +9,25 @@
 #include <cmocka.h>
 
 /* The figures of Fader, Hardie & Lee's CDNOW sample, in weeks. */
-static const rfm_model CDNOW = {.r = .52484, .alpha = 6.1831, .a = .89135, .b = 1.61399, .unit_days = 7, .evidence_cap = 5};
+static const rfm_model CDNOW = {
+    .r = .52484, .alpha = 6.1831, .a = .89135, .b = 1.61399, .unit_days = 7, .evidence_cap = 5};
 static const rfm_model PLAIN = {
     .r = .52484, .alpha = 6.1831, .a = .89135, .b = 1.61399, .unit_days = 7, .evidence_cap = INFINITY};
 
-static void assert_near(double value, double expected, double relative) {
+static void assert_near(double value, double expected, double relative)
+{
     if (fabs(value - expected) > relative * fabs(expected)) {
         print_error("%.17g is not %.17g\n", value, expected);
         fail();
     }
 }
 
-static void published_p_active(void **state) {
+static void published_p_active(void **state)
+{
     (void)state;
-    static const struct { double x, t_x, age, horizon, plain, capped; } rows[] = {
+    static const struct {
+        double x, t_x, age, horizon, plain, capped;
+    } rows[] = {
         {0, 0, 272, 39 * 7, .10880286, .10880286},
         {2, 213, 272, 39 * 7, .55994072, .53736360},
         {2, 213, 272, 13 * 7, .33389069, .31827445},
@@ -31,18 +36,22 @@ static void published_p_active(void **state) {
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         double idle = rows[i].age - rows[i].t_x;
-        assert_true(fabs(rfm_model_p_active(&PLAIN, rows[i].x, rows[i].t_x, idle, rows[i].horizon) - rows[i].plain) < 1e-8);
-        assert_true(fabs(rfm_model_p_active(&CDNOW, rows[i].x, rows[i].t_x, idle, rows[i].horizon) - rows[i].capped) < 1e-8);
+        assert_true(fabs(rfm_model_p_active(&PLAIN, rows[i].x, rows[i].t_x, idle, rows[i].horizon) - rows[i].plain) <
+                    1e-8);
+        assert_true(fabs(rfm_model_p_active(&CDNOW, rows[i].x, rows[i].t_x, idle, rows[i].horizon) - rows[i].capped) <
+                    1e-8);
     }
 }
 
-static void published_p_alive(void **state) {
+static void published_p_alive(void **state)
+{
     (void)state;
     double t_x = 30.43 * 7, idle = (38.86 - 30.43) * 7;
     assert_true(fabs(rfm_model_p_alive(&PLAIN, 2, t_x, idle) - .70612735) < 1e-8);
 }
 
-static void published_moments(void **state) {
+static void published_moments(void **state)
+{
     (void)state;
     double t_x = 20 * 7, h = 13 * 7;
     assert_near(20 + rfm_model_idle_at_p_alive(&PLAIN, 10, t_x, .2) / 7, 31.937373587, 1e-9);
@@ -52,9 +61,12 @@ static void published_moments(void **state) {
 }
 
 /* From the formulas in 40 digits (mpmath), by bisection where a moment is asked. */
-static void values_in_forty_digits(void **state) {
+static void values_in_forty_digits(void **state)
+{
     (void)state;
-    static const struct { double x, t_x, idle, horizon, cap, active, ratio; } rows[] = {
+    static const struct {
+        double x, t_x, idle, horizon, cap, active, ratio;
+    } rows[] = {
         {0, 0, 100, 90, 5, 0.11091179097114929, 0.38615557228287794},
         {1, 30, 60, 90, 5, 0.28519472246072662, 0.56177610690174601},
         {1000, 3650, 20, 90, 5, 0.97922163091468419, 0.98700359243257511},
@@ -68,15 +80,19 @@ static void values_in_forty_digits(void **state) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         rfm_model model = CDNOW;
         model.evidence_cap = rows[i].cap;
-        assert_near(rfm_model_p_active(&model, rows[i].x, rows[i].t_x, rows[i].idle, rows[i].horizon), rows[i].active, 1e-10);
-        assert_near(rfm_model_activity_ratio(&model, rows[i].x, rows[i].t_x, rows[i].idle, rows[i].horizon), rows[i].ratio,
+        assert_near(rfm_model_p_active(&model, rows[i].x, rows[i].t_x, rows[i].idle, rows[i].horizon), rows[i].active,
                     1e-10);
+        assert_near(rfm_model_activity_ratio(&model, rows[i].x, rows[i].t_x, rows[i].idle, rows[i].horizon),
+                    rows[i].ratio, 1e-10);
     }
 }
 
-static void moments_in_forty_digits(void **state) {
+static void moments_in_forty_digits(void **state)
+{
     (void)state;
-    static const struct { double x, t_x, horizon, cap, threshold, idle; } rows[] = {
+    static const struct {
+        double x, t_x, horizon, cap, threshold, idle;
+    } rows[] = {
         {0, 0, 90, 5, 0.3, 141.40607897997974},
         {1, 1, 90, 5, 0.3, 102.49404479809},
         {0, 0, 90, 5, 0.2, 226.3295450916409},
@@ -91,12 +107,13 @@ static void moments_in_forty_digits(void **state) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         rfm_model model = CDNOW;
         model.evidence_cap = rows[i].cap;
-        assert_near(rfm_model_idle_at_ratio(&model, rows[i].x, rows[i].t_x, rows[i].horizon, rows[i].threshold), rows[i].idle,
-                    1e-9);
+        assert_near(rfm_model_idle_at_ratio(&model, rows[i].x, rows[i].t_x, rows[i].horizon, rows[i].threshold),
+                    rows[i].idle, 1e-9);
     }
 }
 
-static void every_value_falls_with_idle_time(void **state) {
+static void every_value_falls_with_idle_time(void **state)
+{
     (void)state;
     static const double xs[] = {0, 1, 2, 7, 100, 1200, 100000};
     for (size_t i = 0; i < sizeof xs / sizeof *xs; i++) {
@@ -117,18 +134,23 @@ static void every_value_falls_with_idle_time(void **state) {
     }
 }
 
-static double uniform(uint64_t *seed) {
+static double uniform(uint64_t *seed)
+{
     *seed = *seed * 6364136223846793005u + 1442695040888963407u;
     return (double)(*seed >> 11) / 9007199254740992.0;
 }
 
-static void moments_meet_the_formula(void **state) {
+static void moments_meet_the_formula(void **state)
+{
     (void)state;
     uint64_t seed = 1;
     for (int i = 0; i < 20000; i++) {
-        rfm_model model = {.r = exp(6 * uniform(&seed) - 4), .alpha = exp(6 * uniform(&seed) - 2),
-                           .a = exp(6 * uniform(&seed) - 4), .b = exp(6 * uniform(&seed) - 3),
-                           .unit_days = i % 2 ? 7 : 1, .evidence_cap = i % 3 ? 5 : INFINITY};
+        rfm_model model = {.r = exp(6 * uniform(&seed) - 4),
+                           .alpha = exp(6 * uniform(&seed) - 2),
+                           .a = exp(6 * uniform(&seed) - 4),
+                           .b = exp(6 * uniform(&seed) - 3),
+                           .unit_days = i % 2 ? 7 : 1,
+                           .evidence_cap = i % 3 ? 5 : INFINITY};
         double x = floor(exp(8 * uniform(&seed)) - 1), t_x = x * 10 * uniform(&seed);
         double horizon = 1 + 300 * uniform(&seed), threshold = .001 + .998 * uniform(&seed);
         double idle = rfm_model_idle_at_ratio(&model, x, t_x, horizon, threshold);
@@ -150,7 +172,8 @@ static void moments_meet_the_formula(void **state) {
     }
 }
 
-static void gap_quantile_is_the_waiting_time(void **state) {
+static void gap_quantile_is_the_waiting_time(void **state)
+{
     (void)state;
     /* Given alive, P(no purchase in g) = (beta / (beta + g))^s = 1 - q. */
     double g = rfm_model_gap_days(&PLAIN, 4, 210, .9) / 7, beta = 6.1831 + 30, s = .52484 + 4;
@@ -159,7 +182,8 @@ static void gap_quantile_is_the_waiting_time(void **state) {
     assert_near(pow(beta / (beta + g), s), .5, 1e-12);
 }
 
-static void a_parameter_out_of_range_is_named(void **state) {
+static void a_parameter_out_of_range_is_named(void **state)
+{
     (void)state;
     rfm_error error;
     assert_int_equal(rfm_model_check(&CDNOW, &error), 0);
@@ -176,7 +200,8 @@ static void a_parameter_out_of_range_is_named(void **state) {
     }
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(published_p_active),
         cmocka_unit_test(published_p_alive),
