@@ -1,4 +1,7 @@
 """Whatever dies, and whenever: every event counts once, every trigger is there once. Longer: fire.py."""
+import os
+from pathlib import Path
+
 import pytest
 
 from harness.chaos import Plan
@@ -29,3 +32,35 @@ def test_without_any_fault_nothing_differs(tmp_path):
     plan = Plan(kills=0, stops=0, rollbacks=0, broker_restarts=0, seed=22)
     verdict = wall_form(tmp_path, events=5_000, clients=500, plan=plan, processes=1, config={"engine": {"workers": 2}})
     assert verdict.good, verdict.details()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", (1, 2))
+def test_the_long_form_with_the_wall_clock(tmp_path, seed):
+    verdict = wall_form(tmp_path, events=200_000, clients=20_000, plan=Plan(seed=seed), static=seed % 2 == 0)
+    assert verdict.good, verdict.details()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_long_form_with_the_clock_of_the_records(tmp_path):
+    verdict = record_form(tmp_path, events=200_000, clients=20_000, plan=Plan(seed=3))
+    assert verdict.good, verdict.details()
+
+
+FAULT_BUILDS = [Path(path) for path in os.environ.get("RFMD_FAULT_BUILDS", "").split(":") if path]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("program", FAULT_BUILDS, ids=str)
+def test_a_program_with_a_rule_left_out_is_seen(tmp_path, monkeypatch, program):
+    """RFMD_FAULT_BUILDS: programs, with colons between, each with one rule of the protocol switched off."""
+    monkeypatch.setenv("RFMD", str(program))
+    for seed in range(30, 34):
+        plan = Plan(kills=12, stops=3, rollbacks=8, broker_restarts=0, seed=seed, pause_s=(0.2, 1.2), session_s=4)
+        verdict = wall_form(tmp_path / str(seed), events=30_000, clients=3_000, plan=plan)
+        if verdict.lost or verdict.repeated or verdict.extra or verdict.wrong_states:
+            return
+    pytest.fail(f"{program} did nothing wrong under four seeds")

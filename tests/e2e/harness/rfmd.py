@@ -12,6 +12,8 @@ from pathlib import Path
 
 import yaml
 
+from reference.decode import time_text
+
 from .process import Process, free_port
 from .waiting import wait_for
 
@@ -80,8 +82,13 @@ def client_all(config: Path, as_of: str | int | None = None, timeout_s: float = 
     return [json.loads(line) for line in client_lines(config, as_of, timeout_s)]
 
 
+def _moment(time: str | int) -> str:
+    """RFC 3339; integers are ms since 1970."""
+    return time_text(time) if isinstance(time, int) else time
+
+
 def client_lines(config: Path, as_of: str | int | None = None, timeout_s: float = 180) -> list[bytes]:
-    arguments = ["client", "-c", config, "--all"] + ([] if as_of is None else ["--as-of", as_of])
+    arguments = ["client", "-c", config, "--all"] + ([] if as_of is None else ["--as-of", _moment(as_of)])
     done = run_command(*arguments, timeout_s=timeout_s)
     assert done.returncode == 0, f"rfmd client: exit {done.returncode}\n{done.stderr.decode(errors='replace')}"
     return done.stdout.splitlines()
@@ -94,7 +101,7 @@ def replay(config: Path, events: list[Path], folder: Path, until: str | int | No
     arguments = ["replay", "-c", config, "--events", *events]
     for name in names:
         arguments += [f"--{name}", folder / f"replay-{name}.ndjson"]
-    done = run_command(*arguments, *(["--until", until] if until is not None else []), *more, timeout_s=timeout_s)
+    done = run_command(*arguments, *(["--until", _moment(until)] if until is not None else []), *more, timeout_s=timeout_s)
     assert done.returncode == 0, f"rfmd replay: exit {done.returncode}\n{done.stderr.decode(errors='replace')}"
     return {name: (folder / f"replay-{name}.ndjson").read_bytes().splitlines() for name in names}
 
