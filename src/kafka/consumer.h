@@ -12,8 +12,8 @@
 #ifndef RFM_KAFKA_CONSUMER_H
 #define RFM_KAFKA_CONSUMER_H
 
-#include "kafka/conf.h"
-#include "kafka/group.h"
+#include "conf.h"
+#include "group.h"
 
 #include <uv.h>
 

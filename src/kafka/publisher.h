@@ -10,7 +10,7 @@
 #ifndef RFM_KAFKA_PUBLISHER_H
 #define RFM_KAFKA_PUBLISHER_H
 
-#include "kafka/consumer.h"
+#include "consumer.h"
 
 typedef struct rfm_publisher rfm_publisher;
 

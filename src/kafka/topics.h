@@ -2,7 +2,7 @@
 #ifndef RFM_KAFKA_TOPICS_H
 #define RFM_KAFKA_TOPICS_H
 
-#include "kafka/conf.h"
+#include "conf.h"
 
 enum { RFM_TOPIC_ID_TEXT = 32, RFM_CLUSTER_ID_TEXT = 64 };
 

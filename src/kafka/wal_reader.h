@@ -4,7 +4,7 @@
 #ifndef RFM_KAFKA_WAL_READER_H
 #define RFM_KAFKA_WAL_READER_H
 
-#include "kafka/consumer.h"
+#include "consumer.h"
 
 typedef struct rfm_wal_reader rfm_wal_reader;
 

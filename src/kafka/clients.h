@@ -1,0 +1,11 @@
+/* The consumer's clients, for the reader. */
+#ifndef RFM_KAFKA_CLIENTS_H
+#define RFM_KAFKA_CLIENTS_H
+
+#include "client.h"
+#include "consumer.h"
+
+rd_kafka_t *rfm__consumer_member_client(rfm_consumer *consumer);
+rd_kafka_t *rfm__consumer_fetch_client(rfm_consumer *consumer);
+
+#endif

@@ -1,0 +1,250 @@
+#include "member.h"
+
+#include "group_metadata.h"
+
+#include <stdlib.h>
+
+struct rfm__member {
+    const rfm_kafka_conf *conf;
+    rfm__member_owner owner;
+    rd_kafka_t *client;
+    rd_kafka_queue_t *queue;
+    uint8_t *inputs_of; /* by partition: how many inputs the assignment has it of */
+    uint32_t *tasks;
+    bool leaving, left;
+};
+
+static void fail(rfm__member *member, rfm_error *error)
+{
+    member->owner.failed(member->owner.self, error);
+}
+
+static bool is_input(const rfm_kafka_conf *conf, const char *topic)
+{
+    for (size_t i = 0; i < conf->input_count; i++)
+        if (strcmp(conf->input_topic[i], topic) == 0)
+            return true;
+    return false;
+}
+
+/* Counts for each partition of how many inputs we have it. */
+static int count_inputs(rfm__member *member, const rd_kafka_topic_partition_list_t *partitions, rfm_error *error)
+{
+    const rfm_kafka_conf *conf = member->conf;
+    memset(member->inputs_of, 0, conf->partition_count);
+    for (int i = 0; i < partitions->cnt; i++) {
+        const rd_kafka_topic_partition_t *at = &partitions->elems[i];
+        if (!is_input(conf, at->topic))
+            return rfm_fail(error, RFM_E_REFUSED, "group '%s' gave us '%s', which is no input: another program with "
+                            "other topics is in this group; give rfmd a group of its own", conf->group, at->topic);
+        if ((uint32_t)at->partition >= conf->partition_count)
+            return rfm_fail(error, RFM_E_REFUSED, "topic '%s' has more than the %u partitions that it had at the start: "
+                            "give all inputs and the WAL equal numbers, then start again", at->topic,
+                            conf->partition_count);
+        member->inputs_of[at->partition]++;
+    }
+    return RFM_OK;
+}
+
+static int tasks_of(rfm__member *member, const rd_kafka_topic_partition_list_t *partitions, size_t *count,
+                    rfm_error *error)
+{
+    int code = count_inputs(member, partitions, error);
+    if (code != RFM_OK)
+        return code;
+    *count = 0;
+    for (uint32_t task = 0; task < member->conf->partition_count; task++) {
+        if (member->inputs_of[task] == 0)
+            continue;
+        if (member->inputs_of[task] != member->conf->input_count)
+            return rfm_fail(error, RFM_E_REFUSED, "group '%s' gave us partition %u of only %u of %zu inputs: all members "
+                            "must read the same inputs, with equal partition counts, by the range assignor",
+                            member->conf->group, task, member->inputs_of[task], member->conf->input_count);
+        member->tasks[(*count)++] = task;
+    }
+    return RFM_OK;
+}
+
+static void assign(rfm__member *member, rd_kafka_topic_partition_list_t *none)
+{
+    rd_kafka_resp_err_t code = rd_kafka_assign(member->client, none);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        rfm__kafka_log(member->conf, RFM_KAFKA_LOG_WARNING, "group '%s': %s", member->conf->group,
+                       rd_kafka_err2str(code));
+}
+
+/* A generation below 0 would not be fenced by the broker: then the assignment is over already, and offsets of it must not
+ * be sent. */
+static rfm_group *take_group(rfm__member *member)
+{
+    rd_kafka_consumer_group_metadata_t *metadata = rd_kafka_consumer_group_metadata(member->client);
+    if (metadata && rd_kafka_consumer_group_metadata_generation_id(metadata) >= 0 &&
+        rd_kafka_consumer_group_metadata_member_id(metadata)[0] != '\0')
+        return rfm__group_new(metadata);
+    if (metadata)
+        rd_kafka_consumer_group_metadata_destroy(metadata);
+    return NULL;
+}
+
+static void on_assigned(rfm__member *member, const rd_kafka_topic_partition_list_t *partitions)
+{
+    rfm_error error;
+    size_t count;
+    rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
+    int code = tasks_of(member, partitions, &count, &error);
+    rfm_group *group = take_group(member);
+    assign(member, none);
+    rd_kafka_topic_partition_list_destroy(none);
+    if (code == RFM_OK) {
+        member->owner.assigned(member->owner.self, member->tasks, count, group);
+    } else {
+        rfm_group_drop(group);
+        fail(member, &error);
+    }
+}
+
+static void on_rebalance(rfm__member *member, rd_kafka_event_t *event)
+{
+    if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
+        on_assigned(member, rd_kafka_event_topic_partition_list(event));
+    else
+        member->owner.revoked(member->owner.self, rfm__member_is_lost(member));
+}
+
+static void on_fatal(rfm__member *member)
+{
+    const rfm_kafka_conf *conf = member->conf;
+    char text[256] = "";
+    rfm_error error;
+    rd_kafka_resp_err_t code = rd_kafka_fatal_error(member->client, text, sizeof text);
+    if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
+        rfm_fail(&error, RFM_E_FENCED, "group '%s': another process has joined as instance '%s'; kafka.instance_id must be "
+                 "different in each process that runs", conf->group, conf->instance_id ? conf->instance_id : "");
+    else
+        rfm_fail(&error, RFM_E_REFUSED, "group '%s': %s: %s", conf->group, rd_kafka_err2name(code), text);
+    fail(member, &error);
+}
+
+static void on_error(rfm__member *member, rd_kafka_event_t *event)
+{
+    const char *group = member->conf->group, *text = rd_kafka_event_error_string(event);
+    rd_kafka_resp_err_t code = rd_kafka_event_error(event);
+    rfm_error error;
+    if (rd_kafka_event_error_is_fatal(event) || code == RD_KAFKA_RESP_ERR__FATAL) {
+        on_fatal(member);
+    } else if (rfm__kafka_denied(code)) {
+        rfm_fail(&error, RFM_E_DENIED, "group '%s': %s; grant READ on the group and on the inputs", group, text);
+        fail(member, &error);
+    } else if (code == RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL) {
+        rfm_fail(&error, RFM_E_REFUSED, "group '%s' has members with another assignor than range: give rfmd a group of its "
+                 "own (%s)", group, text);
+        fail(member, &error);
+    } else if (code != RD_KAFKA_RESP_ERR__TRANSPORT && code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) { /* logged already */
+        rfm__kafka_log(member->conf, RFM_KAFKA_LOG_WARNING, "group '%s': %s", group, text);
+    }
+}
+
+static void on_event(rfm__member *member, rd_kafka_event_t *event)
+{
+    switch (rd_kafka_event_type(event)) {
+    case RD_KAFKA_EVENT_REBALANCE: on_rebalance(member, event); break;
+    case RD_KAFKA_EVENT_ERROR: on_error(member, event); break;
+    default: break;
+    }
+}
+
+void rfm__member_serve(rfm__member *member)
+{
+    if (member->left)
+        return;
+    rd_kafka_event_t *event;
+    while ((event = rd_kafka_queue_poll(member->queue, 0)) != NULL) {
+        on_event(member, event);
+        rd_kafka_event_destroy(event);
+    }
+    if (member->leaving && rd_kafka_consumer_closed(member->client)) {
+        member->left = true;
+        member->owner.left(member->owner.self);
+    }
+}
+
+void rfm__member_give_up(rfm__member *member)
+{
+    assign(member, NULL);
+}
+
+bool rfm__member_is_lost(const rfm__member *member)
+{
+    return rd_kafka_assignment_lost(member->client) != 0;
+}
+
+void rfm__member_leave(rfm__member *member)
+{
+    if (member->leaving)
+        return;
+    member->leaving = true;
+    rd_kafka_error_t *error = rd_kafka_consumer_close_queue(member->client, member->queue);
+    if (error)
+        rfm__kafka_log(member->conf, RFM_KAFKA_LOG_WARNING, "leaving group '%s': %s", member->conf->group,
+                       rd_kafka_error_string(error));
+    rd_kafka_error_destroy(error);
+}
+
+rd_kafka_t *rfm__member_client(rfm__member *member)
+{
+    return member->client;
+}
+
+static int subscribe(rfm__member *member, rfm_error *error)
+{
+    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new((int)member->conf->input_count);
+    for (size_t i = 0; i < member->conf->input_count; i++)
+        rd_kafka_topic_partition_list_add(topics, member->conf->input_topic[i], RD_KAFKA_PARTITION_UA);
+    rd_kafka_resp_err_t code = rd_kafka_subscribe(member->client, topics);
+    rd_kafka_topic_partition_list_destroy(topics);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return RFM_OK;
+    return rfm_fail(error, RFM_E_MALFORMED, "kafka.inputs: cannot subscribe: %s", rd_kafka_err2str(code));
+}
+
+int rfm__member_new(const rfm_kafka_conf *conf, const rfm__member_owner *owner, rfm__wake *wake, rfm__member **made,
+                    rfm_error *error)
+{
+    rd_kafka_conf_t *client_conf;
+    int code = rfm__client_conf(conf, RFM__MEMBER, &client_conf, error);
+    if (code != RFM_OK)
+        return code;
+    rd_kafka_conf_set_events(client_conf, RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_ERROR);
+    rfm__member *member = calloc(1, sizeof *member);
+    RFM_ASSERT(member);
+    *member = (rfm__member){.conf = conf, .owner = *owner};
+    member->inputs_of = calloc(conf->partition_count, sizeof *member->inputs_of);
+    member->tasks = calloc(conf->partition_count, sizeof *member->tasks);
+    RFM_ASSERT(member->inputs_of && member->tasks);
+    code = rfm__client_new(RFM__MEMBER, client_conf, &member->client, error);
+    if (code == RFM_OK) {
+        rd_kafka_poll_set_consumer(member->client);
+        member->queue = rd_kafka_queue_get_consumer(member->client);
+        rfm__wake_watch(wake, member->queue);
+        code = subscribe(member, error);
+    }
+    if (code != RFM_OK) {
+        rfm__member_free(member);
+        return code;
+    }
+    *made = member;
+    return RFM_OK;
+}
+
+void rfm__member_free(rfm__member *member)
+{
+    if (member == NULL)
+        return;
+    if (member->queue)
+        rd_kafka_queue_destroy(member->queue);
+    if (member->client)
+        rd_kafka_destroy_flags(member->client, member->left ? 0 : RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    free(member->inputs_of);
+    free(member->tasks);
+    free(member);
+}
