@@ -10,6 +10,7 @@
 
 typedef enum rfm_input_format { RFM_FORMAT_NATIVE } rfm_input_format;
 typedef enum rfm_delivery { RFM_DELIVERY_EXACTLY_ONCE, RFM_DELIVERY_AT_LEAST_ONCE } rfm_delivery;
+typedef enum rfm_output { RFM_OUTPUT_BINARY } rfm_output;
 typedef enum rfm_log_level { RFM_LOG_DEBUG, RFM_LOG_INFO, RFM_LOG_WARN, RFM_LOG_ERROR } rfm_log_level;
 typedef enum rfm_log_format { RFM_LOG_LOGFMT, RFM_LOG_JSON } rfm_log_format;
 
@@ -47,7 +48,7 @@ typedef struct rfm_config {
         struct {
             const char *name, *topic;
             rfm_input_format format;
-        } input[RFM_INPUTS_MAX]; /* by name */
+        } input[RFM_INPUTS_MAX]; /* in the order written */
         size_t input_count;
         const char *wal, *dead_letters, *audit, *profiles;
         rfm_delivery delivery;
@@ -72,11 +73,13 @@ typedef struct rfm_config {
         const char *until;
     } fitted; /* what the model file says about its fit; until "": nothing */
     const char *timezone, *segments_source, *model_file;
+    enum { RFM_MODEL_MBG_NBD } model_kind;
     rfm_trait traits[RFM_TRAITS_MAX]; /* by name */
     size_t trait_count;
     rfm_texts rule_files;
     int64_t erase_remember_ms;
     const char *promo_secret_file;
+    rfm_output output;
     struct {
         const char *host, *token, *token_file;
         uint16_t port;
@@ -114,12 +117,12 @@ void rfm_config_errors_release(rfm_config_errors *errors);
 void rfm_config_errors_write(const rfm_config_errors *errors, rfm_buffer *text);
 
 /* Loads `path` and what it names. `environment` is like environ ("RFMD_KAFKA__BROKERS=..."; NULL: no overrides): its
- * RFMD_ variables go over the file's keys. 0 and *config, or RFM_E_MALFORMED (the input is wrong), RFM_E_NOT_FOUND or
- * RFM_E_IO (a file cannot be read) with everything wrong in `errors`, which is cleared first. */
+ * RFMD_ variables go over the file's keys. 0 and *config, or RFM_E_MALFORMED with everything that is wrong in `errors`,
+ * also a file that cannot be read; `errors` is cleared first. */
 int rfm_config_load(const char *path, char *const *environment, rfm_config **config, rfm_config_errors *errors);
 void rfm_config_free(rfm_config *config);
 
-/* The effective configuration as YAML that loads again, secrets redacted. */
+/* The effective configuration as YAML, secrets redacted; without secrets it loads again and gives the same. */
 void rfm_config_print(const rfm_config *config, rfm_buffer *yaml);
 /* docs/configuration.md. */
 void rfm_config_reference(rfm_buffer *markdown);

@@ -1,0 +1,289 @@
+#include "keys.h"
+
+#include <rfm/base/utf8.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static bool is_broker(const char *text, size_t len)
+{
+    const char *colon = memrchr(text, ':', len);
+    if (!colon || colon == text || memchr(text, ' ', len))
+        return false;
+    size_t digits = len - (size_t)(colon - text) - 1;
+    return digits > 0 && digits <= 5 && strspn(colon + 1, "0123456789") >= digits && atol(colon + 1) <= UINT16_MAX;
+}
+
+static bool check_brokers(rfm__loader *loader, const rfm_yaml *node, const char *text)
+{
+    for (const char *part = text;; part++) {
+        size_t len = strcspn(part, ",");
+        if (!is_broker(part, len)) {
+            rfm__report(loader, node, "a broker is needed here as host:port, not %s", rfm__show_node(node).text);
+            return false;
+        }
+        part += len;
+        if (!*part)
+            return true;
+    }
+}
+
+static void read_brokers(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
+{
+    (void)key;
+    rfm_buffer list;
+    rfm_buffer_init(&list, 1 << 16);
+    const rfm_yaml *item = node->kind == RFM_YAML_LIST ? node->first : node;
+    bool good = item != NULL;
+    if (!item)
+        rfm__report(loader, node, "the list is empty");
+    for (; good && item; item = node == item ? NULL : item->next) {
+        const char *text;
+        good = rfm__text_of(loader, item, &text) && check_brokers(loader, item, text);
+        if (good)
+            rfm_write_format(&list, "%s%s", list.len ? "," : "", text);
+    }
+    if (good && !list.bad)
+        *(const char **)at = rfm__keep(loader, (const char *)list.at, list.len);
+    rfm_buffer_release(&list);
+}
+
+const rfm__kind rfm__brokers = {"text or list", true, true, read_brokers, rfm__print_text_at};
+
+/* One input, as a table of its own. */
+struct input {
+    const char *topic;
+    int format;
+};
+static const char *const formats[] = {"native", "!segment", "!ga4", "!cloudevents", "!auto", NULL};
+static const rfm__key input_keys[] = {
+    {"topic", &rfm__name, offsetof(struct input, topic), .text = ""},
+    {"format", &rfm__choice, offsetof(struct input, format), "native", .choices = formats, .text = ""},
+};
+static const rfm__table input_table = {input_keys, sizeof input_keys / sizeof *input_keys};
+
+static void read_input(rfm__loader *loader, const rfm_yaml *node)
+{
+    rfm_config *config = loader->config;
+    struct input input = {.topic = node->key};
+    if (!rfm__is_name(node->key, 64, "_-")) {
+        rfm__report_key(loader, node, "an input's name has letters, digits, '_' and '-' (64 at most), unlike \"%s\"",
+                        rfm__show(node->key).text);
+        return;
+    }
+    if (config->kafka.input_count == RFM_INPUTS_MAX) {
+        rfm__report_key(loader, node, "more than %d inputs", RFM_INPUTS_MAX);
+        return;
+    }
+    rfm__table_read(loader, &input_table, node, &input);
+    size_t i = config->kafka.input_count++;
+    config->kafka.input[i].name = rfm__keep(loader, node->key, strlen(node->key));
+    config->kafka.input[i].topic = rfm__keep(loader, input.topic, strlen(input.topic));
+    config->kafka.input[i].format = (rfm_input_format)input.format;
+}
+
+static void read_inputs(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
+{
+    (void)key;
+    (void)at;
+    if (node->kind != RFM_YAML_MAP || !node->first) {
+        rfm__report(loader, node, "a map NAME: {topic, format} with at least one input is needed here");
+        return;
+    }
+    for (const rfm_yaml *input = node->first; input; input = input->next)
+        read_input(loader, input);
+}
+
+static void print_inputs(rfm_buffer *yaml, const rfm__key *key, const rfm_config *config, const void *at)
+{
+    (void)key, (void)at;
+    for (size_t i = 0; i < config->kafka.input_count; i++)
+        rfm_write_format(yaml, "%s%s: {topic: %s, format: %s}", i ? ", " : "{", config->kafka.input[i].name,
+                         config->kafka.input[i].topic, formats[config->kafka.input[i].format]);
+    rfm_write_text(yaml, "}");
+}
+
+const rfm__kind rfm__inputs = {"map", false, false, read_inputs, print_inputs};
+
+static void read_settings(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
+{
+    (void)key;
+    if (node->kind != RFM_YAML_MAP) {
+        rfm__report(loader, node, "a map of librdkafka properties is needed here, not %s", rfm__show_node(node).text);
+        return;
+    }
+    rfm_setting *items = rfm__keep_room(loader, node->count * sizeof *items);
+    size_t count = 0;
+    for (const rfm_yaml *child = node->first; child; child = child->next) {
+        const char *value;
+        if (!rfm__text_of(loader, child, &value))
+            continue;
+        char where[512];
+        int len = snprintf(where, sizeof where, "%.450s:%u:%u", child->source->name, child->key_line,
+                           child->key_column);
+        items[count++] = (rfm_setting){.name = rfm__keep(loader, child->key, strlen(child->key)),
+                                       .value = rfm__keep(loader, value, strlen(value)),
+                                       .where = rfm__keep(loader, where, (size_t)len)};
+    }
+    *(rfm_settings *)at = (rfm_settings){items, count};
+}
+
+/* Passwords, keys and tokens: what names only a file or an address is not among them. */
+static bool is_secret(const char *name)
+{
+    static const char *const parts[] = {"password", "secret", "pem", "jaas", "token", "oauthbearer.config", "ssl_key"};
+    size_t len = strlen(name);
+    if (len > 9 && (strcmp(name + len - 9, ".location") == 0 || strcmp(name + len - 4, ".url") == 0))
+        return false;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        if (strstr(name, parts[i]))
+            return true;
+    }
+    return false;
+}
+
+static void print_settings(rfm_buffer *yaml, const rfm__key *key, const rfm_config *config, const void *at)
+{
+    const rfm_settings *settings = at;
+    (void)key, (void)config;
+    for (size_t i = 0; i < settings->count; i++) {
+        const rfm_setting *setting = &settings->items[i];
+        rfm_write_text(yaml, i ? ", " : "{");
+        rfm_write_json_string(yaml, rfm_text(setting->name));
+        rfm_write_text(yaml, ": ");
+        rfm_write_json_string(yaml, rfm_text(is_secret(setting->name) ? "(redacted)" : setting->value));
+    }
+    rfm_write_text(yaml, settings->count ? "}" : "{}");
+}
+
+const rfm__kind rfm__settings = {"map", false, false, read_settings, print_settings};
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* A part of a URL with its %XX resolved. */
+static const char *keep_decoded(rfm__loader *loader, const char *text, size_t len)
+{
+    char *decoded = rfm__keep_room(loader, len + 1);
+    size_t out = 0;
+    for (size_t i = 0; i < len; i++) {
+        int high = text[i] == '%' && i + 2 < len ? hex_digit(text[i + 1]) : -1,
+            low = high < 0 ? -1 : hex_digit(text[i + 2]);
+        bool escape = high >= 0 && low >= 0 && high + low > 0;
+        decoded[out++] = escape ? (char)(high * 16 + low) : text[i];
+        i += escape ? 2 : 0;
+    }
+    return decoded;
+}
+
+/* user:password@ becomes redis.username and redis.password, so that the URL can be shown. */
+static const char *take_userinfo(rfm__loader *loader, const char *url)
+{
+    rfm_config *config = loader->config;
+    const char *authority = strstr(url, "://") + 3, *end = authority + strcspn(authority, "/?#");
+    const char *at = memrchr(authority, '@', (size_t)(end - authority));
+    if (!at)
+        return rfm__keep(loader, url, strlen(url));
+    const char *colon = memchr(authority, ':', (size_t)(at - authority));
+    const char *user_end = colon ? colon : at;
+    config->redis.username = keep_decoded(loader, authority, (size_t)(user_end - authority));
+    if (colon)
+        config->redis.password = keep_decoded(loader, colon + 1, (size_t)(at - colon) - 1);
+    size_t scheme_len = (size_t)(authority - url), rest_len = strlen(at + 1);
+    char *shown = rfm__keep_room(loader, scheme_len + rest_len + 1);
+    memcpy(shown, url, scheme_len);
+    memcpy(shown + scheme_len, at + 1, rest_len);
+    return shown;
+}
+
+static void read_redis_url(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
+{
+    static const char *const schemes[] = {"redis://", "rediss://", "unix://"}, *const later[] = {"redis+cluster://",
+                                                                                                 "redis+sentinel://"};
+    const char *text;
+    (void)key;
+    if (!rfm__text_of(loader, node, &text))
+        return;
+    for (size_t i = 0; i < 2; i++) {
+        if (strncmp(text, later[i], strlen(later[i])) == 0) {
+            rfm__report(loader, node, "%s is not supported in this version", later[i]);
+            return;
+        }
+    }
+    for (size_t i = 0; i < 3; i++) {
+        size_t len = strlen(schemes[i]);
+        if (strncmp(text, schemes[i], len) == 0 && text[len] && strlen(text) < 1024 && !strpbrk(text, " \t\n")) {
+            *(const char **)at = i == 2 ? rfm__keep(loader, text, strlen(text)) : take_userinfo(loader, text);
+            return;
+        }
+    }
+    rfm__report(loader, node, "redis://host:port/db, rediss://host:port/db or unix:///path is needed here");
+}
+
+const rfm__kind rfm__redis_url = {"URL", true, true, read_redis_url, rfm__print_text_at};
+
+static void read_redis_prefix(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
+{
+    (void)key;
+    const char *text;
+    if (!rfm__text_of(loader, node, &text))
+        return;
+    size_t len = strlen(text);
+    bool good = len > 0 && len <= 64;
+    for (size_t i = 0; i < len; i++)
+        good = good && (unsigned char)text[i] > ' ' && text[i] != '{' && text[i] != '}' && text[i] != 0x7f;
+    if (good)
+        *(const char **)at = rfm__keep(loader, text, len);
+    else
+        rfm__report(loader, node, "1 to 64 bytes without blanks, { and } are needed here, not %s",
+                    rfm__show_node(node).text);
+}
+
+const rfm__kind rfm__redis_prefix = {"text", true, true, read_redis_prefix, rfm__print_text_at};
+
+/* host:port or [address]:port; *host_len is without the brackets. */
+static bool split_listen(const char *text, const char **host, size_t *host_len, long *port)
+{
+    const char *colon = strrchr(text, ':');
+    if (!colon)
+        return false;
+    *host = text, *host_len = (size_t)(colon - text);
+    bool bracketed = *text == '[' && *host_len >= 2 && colon[-1] == ']';
+    if (bracketed)
+        ++*host, *host_len -= 2;
+    size_t digits = strspn(colon + 1, "0123456789");
+    *port = digits && digits <= 5 && !colon[1 + digits] ? atol(colon + 1) : -1;
+    return *host_len > 0 && *port >= 0 && *port <= UINT16_MAX && (bracketed || !memchr(*host, ':', *host_len));
+}
+
+static void read_listen(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
+{
+    const char *text, *host;
+    size_t host_len;
+    long port;
+    (void)key, (void)at;
+    if (!rfm__text_of(loader, node, &text))
+        return;
+    if (!split_listen(text, &host, &host_len, &port)) {
+        rfm__report(loader, node, "host:port or [address]:port is needed here, not %s", rfm__show_node(node).text);
+        return;
+    }
+    loader->config->http.host = rfm__keep(loader, host, host_len);
+    loader->config->http.port = (uint16_t)port;
+}
+
+static void print_listen(rfm_buffer *yaml, const rfm__key *key, const rfm_config *config, const void *at)
+{
+    char text[300];
+    (void)key, (void)at;
+    const char *host = config->http.host;
+    snprintf(text, sizeof text, strchr(host, ':') ? "[%.255s]:%u" : "%.255s:%u", host, config->http.port);
+    rfm__print_text(yaml, text);
+}
+
+const rfm__kind rfm__listen = {"address", true, false, read_listen, print_listen};
