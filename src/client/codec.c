@@ -16,9 +16,9 @@ enum {
     SECTION_CONSENTS = 256,
     SECTIONS_ALL = 511
 };
-#define EPOCH_MS   RFM_TIME_1990_MS
-#define TIME_LIMIT INT64_C(1000000000000000) /* ms either side of 1970: day numbers stay far within 32 bits */
-#define DAY_SHIFT  8                         /* a zone's day differs from UTC's by at most 2 */
+#define EPOCH_MS    RFM_TIME_1990_MS
+#define TIME_MAX_MS INT64_C(253402300799999) /* the year 9999 ends; no event lies beyond, nor before 1990 */
+#define DAY_SHIFT   8                        /* a zone's day differs from UTC's by at most 2 */
 
 static uint8_t *put_varint_slow(uint8_t *at, uint64_t value)
 {
@@ -188,18 +188,21 @@ static inline int64_t get_since(struct cursor *cursor, int64_t reference)
     return (int64_t)((uint64_t)reference + unzigzag(get_varint(cursor)));
 }
 
-/* A time of an event: bounded, so that differences and days of it cannot overflow. */
-static inline int64_t get_time(struct cursor *cursor, int64_t reference)
+static inline int64_t checked_time(struct cursor *cursor, int64_t time_ms)
 {
-    int64_t time = get_since(cursor, reference);
-    bool good = time > -TIME_LIMIT && time < TIME_LIMIT;
+    bool good = time_ms >= EPOCH_MS && time_ms <= TIME_MAX_MS;
     fail_unless(cursor, good);
-    return good ? time : 0;
+    return good ? time_ms : EPOCH_MS;
 }
 
-static inline int64_t get_time_after(struct cursor *cursor, int64_t reference)
+static inline int64_t get_time(struct cursor *cursor, int64_t reference)
 {
-    return reference + (int64_t)get_varint_max(cursor, (uint64_t)TIME_LIMIT);
+    return checked_time(cursor, get_since(cursor, reference));
+}
+
+static inline uint64_t get_distance(struct cursor *cursor)
+{
+    return get_varint_max(cursor, (uint64_t)TIME_MAX_MS);
 }
 
 /* Days: the map without its lowest bit (always set), as the gaps between up to 7 days or as it is. */
@@ -280,7 +283,7 @@ static void get_money(struct cursor *cursor, rfm_client *client)
         return;
     }
     client->last_ms = get_time(cursor, EPOCH_MS);
-    client->first_ms = client->last_ms - (int64_t)get_varint_max(cursor, (uint64_t)TIME_LIMIT);
+    client->first_ms = checked_time(cursor, client->last_ms - (int64_t)get_distance(cursor));
     uint8_t shifts = (uint8_t)get_fixed(cursor, 1);
     client->first_day = (int32_t)(rfm_div_floor(client->first_ms, RFM_DAY_MS) + (shifts >> 4) - DAY_SHIFT);
     client->last_day = (int32_t)(rfm_div_floor(client->last_ms, RFM_DAY_MS) + (shifts & 15) - DAY_SHIFT);
@@ -288,7 +291,7 @@ static void get_money(struct cursor *cursor, rfm_client *client)
     client->first_day_minor = (int64_t)((uint64_t)client->revenue_minor - unzigzag(get_varint(cursor)));
     client->x = (uint32_t)get_varint_max(cursor, UINT32_MAX);
     if (client->x > 0) {
-        client->before_last_ms = get_time_after(cursor, client->first_ms);
+        client->before_last_ms = checked_time(cursor, client->first_ms + (int64_t)get_distance(cursor));
     }
 }
 
@@ -326,9 +329,9 @@ static uint8_t *put_seen(uint8_t *at, const rfm_client *client, int64_t *referen
 static int64_t get_time_before_s(struct cursor *cursor, int64_t after_s, uint64_t difference)
 {
     int64_t time_s = (int64_t)((uint64_t)after_s - unzigzag(difference));
-    bool good = time_s > -TIME_LIMIT / RFM_SECOND_MS && time_s < TIME_LIMIT / RFM_SECOND_MS;
+    bool good = time_s >= EPOCH_MS / RFM_SECOND_MS && time_s <= TIME_MAX_MS / RFM_SECOND_MS;
     fail_unless(cursor, good);
-    return good ? time_s : 0;
+    return good ? time_s : EPOCH_MS / RFM_SECOND_MS;
 }
 
 static void get_seen(struct cursor *cursor, rfm_client *client, int64_t *reference_ms)

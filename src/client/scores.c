@@ -16,7 +16,7 @@ static double idle_days_at(const rfm_client *client, int64_t now_ms)
 
 static double t_x_days_of(const rfm_client *client)
 {
-    return (double)client->last_day - client->first_day;
+    return client->last_day > client->first_day ? (double)client->last_day - client->first_day : 0;
 }
 
 double rfm_client_ratio_at(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms)

@@ -1,0 +1,66 @@
+/* A client's packed form: what can be read is written again in one way only, and says the same; and whatever was read can
+ * be scored, shown and changed by further events. */
+#include <rfm/client/json.h>
+
+static void check_codec(rfm_client *client)
+{
+    static rfm_client other;
+    static uint8_t packed[RFM_CLIENT_PACKED_MAX], again[RFM_CLIENT_PACKED_MAX];
+    size_t len = rfm_client_encode(client, packed);
+    RFM_ASSERT(rfm_client_decode(rfm_bytes_of(packed, len), &other) == RFM_OK);
+    RFM_ASSERT(rfm_client_facts_equal(client, &other));
+    RFM_ASSERT(other.order_count == client->order_count && other.seen_count == client->seen_count);
+    RFM_ASSERT(other.slots_len == client->slots_len && other.listed_ms == client->listed_ms);
+    RFM_ASSERT(rfm_client_encode(&other, again) == len && memcmp(packed, again, len) == 0);
+}
+
+static void check_scores(const rfm_client *client, const rfm_client_conf *conf, const rfm_names *names)
+{
+    static uint8_t room[65536];
+    rfm_buffer json = rfm_buffer_over(room, sizeof room);
+    int64_t now_ms = rfm_client_last_event_ms(client) + 12345678;
+    if (client->seen_count > 0 || client->orders > 0) {
+        RFM_ASSERT(rfm_client_json(&json, rfm_text("c"), client, conf, names, NULL, now_ms, NULL) == RFM_OK);
+    }
+    (void)rfm_client_ratio_moment_ms(client, conf, .3);
+    (void)rfm_client_risk_moment_ms(client, conf, .9);
+    (void)rfm_client_lifecycle_moment_ms(client, conf, now_ms, now_ms + RFM_DAY_MS);
+    (void)rfm_client_segment_moment_ms(client, conf, now_ms);
+    (void)rfm_client_standing(client);
+}
+
+static void check_events(rfm_client *client, const rfm_client_conf *conf, rfm_names *names)
+{
+    for (uint64_t i = 0; i < 10; i++) {
+        rfm_event event = {.type = (rfm_event_type)(i % RFM_EVENT_TYPE_COUNT), .id48 = i, .channel = rfm_text("email")};
+        event.time_ms = INT64_C(1767225600000) + (int64_t)i * RFM_DAY_MS;
+        event.order_id48 = client->order_count > 0 ? client->order[0].id48 : 7;
+        event.has_amount = i < 5;
+        event.amount_minor = 100;
+        event.status = RFM_STATUS_COMPLAINED;
+        rfm_applied applied;
+        (void)rfm_client_apply(client, &event, i, conf, names, &applied);
+        check_codec(client);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static rfm_client client;
+    static rfm_client_conf conf;
+    static rfm_names *names;
+    if (!names) {
+        rfm_client_conf_defaults(&conf);
+        conf.rfm.r = conf.rfm.m = RFM_AXIS_FIXED;
+        names = rfm_names_new();
+        RFM_ASSERT(names);
+    }
+    if (rfm_client_decode(rfm_bytes_of(data, size), &client) != RFM_OK) {
+        RFM_ASSERT(client.orders == 0 && client.seen_count == 0 && client.slots_len == 0);
+        return 0;
+    }
+    check_codec(&client);
+    check_scores(&client, &conf, names);
+    check_events(&client, &conf, names);
+    return 0;
+}
