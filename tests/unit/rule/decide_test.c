@@ -701,6 +701,42 @@ static void test_an_event_leaves_to_time_what_is_due(void **state)
     }
 }
 
+static void test_an_old_event_does_not_end_what_is_overdue(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    rfm_rule *rule = scene_add(s, "no_visit");
+    rule->on.kind = RFM_CAUSE_IDLE;
+    rule->on.event = RFM_EVENT_VISIT;
+    rule->on.idle_ms = 10 * DAY;
+    scene_bind(s);
+    scene_event(s, 0, visit("v"));
+    s->review_ms = START_MS + 31 * DAY;
+    rfm_event old = at(visit("w"), DAY);
+    scene_apply(s, &old, START_MS + 30 * DAY);
+    assert_int_equal(s->look_ms, START_MS + 11 * DAY);
+    scene_look(s, s->look_ms, START_MS + 30 * DAY, false);
+    scene_expect(s, line("no_visit sent due+%d -@%d\n", 11 * 86400, 30 * 86400));
+    scene_free(s);
+}
+
+static void test_of_one_instant_and_rule_the_older_cause_comes_first(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    rfm_rule *rule = scene_add(s, "no_visit");
+    rule->on.kind = RFM_CAUSE_IDLE;
+    rule->on.event = RFM_EVENT_VISIT;
+    rule->on.idle_ms = rule->delay_ms = 10 * DAY;
+    rule->cooldown_ms = DAY;
+    scene_bind(s);
+    scene_event(s, 0, visit("v"));
+    scene_event(s, 10 * DAY + 1, at(visit("w"), 10 * DAY));
+    scene_advance(s, START_MS + 21 * DAY);
+    scene_expect(s, line("no_visit sent due+%d -@%d\nno_visit cooldown due+%d -@%d\n", 864000, 2 * 864000, 2 * 864000, 2 * 864000));
+    scene_free(s);
+}
+
 static void test_a_late_look_catches_up(void **state)
 {
     (void)state;
@@ -782,6 +818,8 @@ int main(void)
         cmocka_unit_test(test_renewed_before_an_event_its_own_transitions_count),
         cmocka_unit_test(test_rules_that_are_gone_are_forgotten),
         cmocka_unit_test(test_an_event_leaves_to_time_what_is_due),
+        cmocka_unit_test(test_an_old_event_does_not_end_what_is_overdue),
+        cmocka_unit_test(test_of_one_instant_and_rule_the_older_cause_comes_first),
         cmocka_unit_test(test_a_late_look_catches_up),
         cmocka_unit_test(test_quiet_clients_remember_nothing),
         cmocka_unit_test(test_names_that_have_no_room),
