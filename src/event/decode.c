@@ -145,7 +145,8 @@ _Static_assert(NAME_SLOTS == 1 << (64 - 57), "a slot is the product's highest bi
 
 static bool place_names(rfm_decoder *decoder)
 {
-    memset(decoder->names, 0, sizeof decoder->names);
+    for (size_t i = 0; i < NAME_SLOTS; i++)
+        decoder->names[i] = (name_slot){.field = FIELD_UNKNOWN}; /* an empty name finds an empty slot */
     for (size_t i = 0; i < FIELD_COUNT; i++) {
         char name[16] = {0};
         size_t len = strlen(field_names[i]);

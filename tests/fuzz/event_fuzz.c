@@ -1,0 +1,64 @@
+/* Any bytes as an event: a refusal explains itself in ASCII, an accepted event keeps every promise of event.h. */
+#include <rfm/base/time.h>
+#include <rfm/base/utf8.h>
+#include <rfm/event/decode.h>
+
+#include <stdlib.h>
+
+#define CHECK(condition) ((condition) ? (void)0 : abort())
+
+static const rfm_money_conf money = {
+    .base = {"EUR", 2, {1, 0}},
+    .other = {{"USD", 2, {92, 2}}, {"JPY", 0, {61, 4}}, {"KWD", 3, {300000001, 8}}},
+    .other_count = 3,
+};
+
+static void check_text(rfm_bytes text, size_t len_min)
+{
+    CHECK(text.len >= len_min && text.len <= RFM_EVENT_TEXT_MAX);
+    CHECK(rfm_utf8_valid(text));
+}
+
+static void check_event(const rfm_event *event, int64_t append_ms)
+{
+    bool is_order = event->type == RFM_EVENT_PURCHASE || event->type == RFM_EVENT_REFUND;
+    CHECK(event->type < RFM_EVENT_TYPE_COUNT && event->status < RFM_STATUS_COUNT && event->class_ < RFM_CLASS_COUNT);
+    check_text(event->id, 1);
+    check_text(event->client_id, 1);
+    CHECK(event->client_id.len <= RFM_CLIENT_ID_MAX);
+    check_text(event->order_id, is_order);
+    check_text(event->channel, event->type == RFM_EVENT_MESSAGE || event->type == RFM_EVENT_CONSENT);
+    check_text(event->currency, event->type == RFM_EVENT_PURCHASE);
+    check_text(event->cart_id, 0);
+    check_text(event->campaign, 0);
+    check_text(event->action, 0);
+    check_text(event->sku, 0);
+    check_text(event->category, 0);
+    check_text(event->trigger_id, 0);
+    CHECK(event->time_ms >= RFM_TIME_1990_MS && (append_ms == INT64_MAX || event->time_ms <= append_ms + 600000));
+    CHECK(event->id48 >> 48 == 0 && event->order_id48 >> 48 == 0);
+    CHECK(event->amount_minor >= 0 && (event->has_amount || event->type != RFM_EVENT_PURCHASE));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static rfm_decoder *decoder;
+    const int64_t append_ms = size % 2 ? INT64_MAX : INT64_C(1767225600000);
+    rfm_event event, again;
+    rfm_fault fault = {.reason = RFM_REASON_NONE};
+    if (!decoder)
+        decoder = rfm_decoder_new(&money);
+    CHECK(decoder);
+    rfm_reason reason = rfm_decode(decoder, rfm_bytes_of(data, size), append_ms, &event, &fault);
+    CHECK(reason == fault.reason && reason < RFM_REASON_COUNT);
+    if (reason == RFM_REASON_NONE)
+        check_event(&event, append_ms);
+    else
+        CHECK(fault.detail[0] && memchr(fault.detail, 0, sizeof fault.detail));
+    for (const char *at = fault.detail; *at; at++)
+        CHECK(*at >= ' ' && *at <= '~');
+    CHECK(rfm_decode(decoder, rfm_bytes_of(data, size), append_ms, &again, NULL) == reason);
+    CHECK(reason != RFM_REASON_NONE || (again.id48 == event.id48 && rfm_bytes_equal(again.category, event.category)));
+    rfm_decoder_reset(decoder);
+    return 0;
+}
