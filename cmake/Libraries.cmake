@@ -25,6 +25,7 @@ endfunction()
 
 rfm_library(YYJSON yyjson>=0.10)
 rfm_library(CRYPTO libcrypto>=3)
+rfm_library(SSL libssl>=3)
 rfm_library(RDKAFKA rdkafka>=2.8)
 rfm_library(HIREDIS hiredis>=1.2)
 rfm_library(HIREDIS_SSL hiredis_ssl>=1.2)

@@ -1,9 +1,9 @@
 #include "command.h"
 
 enum {
-    GROUP_MAX = 1000,            /* operations in one command */
+    GROUP_MAX = 1000,             /* operations in one command */
     GROUP_BYTES_MAX = 256 * 1024, /* a group ends with the operation that passes this */
-    NUMBER_MAX = 24,             /* '$' or '*', a number, CR LF */
+    NUMBER_MAX = 24,              /* '$' or '*', a number, CR LF */
 };
 
 static inline uint8_t *put_number(uint8_t *at, char kind, size_t number)
@@ -174,7 +174,8 @@ static void end_group(rfm_buffer *out, const rfm_keyspace *space, command_group 
     group->bytes = 0;
 }
 
-static int redo_part(rfm_buffer *out, const rfm_keyspace *space, rfm_bytes part, command_group *group, size_t *command_count)
+static int redo_part(rfm_buffer *out, const rfm_keyspace *space, rfm_bytes part, command_group *group,
+                     size_t *command_count)
 {
     rfm_redo_header header;
     rfm_redo_item item;

@@ -4,7 +4,19 @@
 
 enum { VERSION_MAJOR_MIN = 6 }; /* older ones may refuse MULTI alone, and then run what follows without a fence */
 
-typedef enum greeting_step { LOGIN, DATABASE, NAME, INFO, POLICY, META, MULTI, EXEC, SET_FIELD, IDENTIFIED, META_AGAIN } greeting_step;
+typedef enum greeting_step {
+    LOGIN,
+    DATABASE,
+    NAME,
+    INFO,
+    POLICY,
+    META,
+    MULTI,
+    EXEC,
+    SET_FIELD,
+    IDENTIFIED,
+    META_AGAIN
+} greeting_step;
 
 static void add_step(rfm_request *request, greeting_step step)
 {
@@ -35,14 +47,13 @@ static void write_read_meta(rfm_buffer *out, const rfm_identity *identity)
     write_meta_key(out, identity);
 }
 
-void rfm__greet_write(rfm_request *request, const rfm_identity *identity, bool login, rfm_buffer *out)
+static void write_arrival(rfm_request *request, const rfm_identity *identity, rfm_buffer *out)
 {
-    request->greeting.identity = identity;
-    if (login && (identity->password || identity->username)) {
+    if (identity->password || identity->username) {
         write_login(out, identity);
         add_step(request, LOGIN);
     }
-    if (login && identity->database) {
+    if (identity->database) {
         rfm__command_begin(out, 2);
         rfm__command_text(out, "SELECT");
         rfm__command_number(out, identity->database);
@@ -50,6 +61,13 @@ void rfm__greet_write(rfm_request *request, const rfm_identity *identity, bool l
     }
     rfm__command_words(out, "CLIENT SETNAME rfmd");
     add_step(request, NAME);
+}
+
+void rfm__greet_write(rfm_request *request, const rfm_identity *identity, bool login, rfm_buffer *out)
+{
+    request->greeting.identity = identity;
+    if (login)
+        write_arrival(request, identity, out);
     rfm__command_words(out, "INFO");
     add_step(request, INFO);
     rfm__command_words(out, "CONFIG GET maxmemory-policy");
@@ -60,6 +78,14 @@ void rfm__greet_write(rfm_request *request, const rfm_identity *identity, bool l
     add_step(request, MULTI);
     rfm__command_words(out, "EXEC");
     add_step(request, EXEC);
+}
+
+void rfm__visit_write(rfm_request *request, const rfm_identity *identity, rfm_buffer *out)
+{
+    request->greeting.identity = identity;
+    write_arrival(request, identity, out);
+    write_read_meta(out, identity);
+    add_step(request, META);
 }
 
 void rfm__identify_write(rfm_request *request, const rfm_identity *identity, rfm_buffer *out)
@@ -116,7 +142,7 @@ static rfm_verdict take_login(const rfm_reply *reply, char why[RFM_WHY_MAX])
     if (rfm__is_ok(reply))
         return RFM_GOES_ON;
     /* Never what the server said: some repeat the arguments. */
-    const char *said = reply->kind != RFM_REPLY_ERROR             ? "an odd answer"
+    const char *said = reply->kind != RFM_REPLY_ERROR              ? "an odd answer"
                        : rfm__reply_says(reply->text, "WRONGPASS") ? "wrong user or password"
                        : rfm__reply_says(reply->text, "NOPERM")    ? "no permission"
                                                                    : "refused; does it have a password at all?";
@@ -171,10 +197,11 @@ rfm_verdict rfm__meta_check(const rfm_identity *identity, const rfm_bytes *value
             rfm__reply_quote(values[k + 1], found, sizeof found);
         }
         if (!same)
-            return rfm__verdict(RFM_REFUSE, why,
-                                "%s:meta says %s=%s, but this configuration has %.96s: the state under this prefix is "
-                                "another's; set another redis.prefix, or correct kafka.brokers, kafka.group or the topics",
-                                identity->prefix, field->name, found, field->value);
+            return rfm__verdict(
+                RFM_REFUSE, why,
+                "%s:meta says %s=%s, but this configuration has %.96s: the state under this prefix is "
+                "another's; set another redis.prefix, or correct kafka.brokers, kafka.group or the topics",
+                identity->prefix, field->name, found, field->value);
     }
     return RFM_GOES_ON;
 }

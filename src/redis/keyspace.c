@@ -4,13 +4,16 @@
 
 #include <stdio.h>
 
-/* x^16 + x^12 + x^5 + 1, started at 0: Redis Cluster specification, "Keys distribution model". */
+/* x^16 + x^12 + x^5 + 1, started at 0: Redis Cluster specification, "Keys distribution model". Four bits at a time. */
 static uint16_t crc16(uint16_t crc, rfm_bytes bytes)
 {
+    static const uint16_t steps[16] = {
+        0x0000, 0x1021, 0x2042, 0x3063, 0x4084, 0x50a5, 0x60c6, 0x70e7,
+        0x8108, 0x9129, 0xa14a, 0xb16b, 0xc18c, 0xd1ad, 0xe1ce, 0xf1ef,
+    };
     for (size_t i = 0; i < bytes.len; i++) {
-        crc = (uint16_t)(crc ^ bytes.at[i] << 8);
-        for (int bit = 0; bit < 8; bit++)
-            crc = (uint16_t)(crc & 0x8000 ? crc << 1 ^ 0x1021 : crc << 1);
+        crc = (uint16_t)(crc << 4 ^ steps[(crc >> 12 ^ bytes.at[i] >> 4) & 15]);
+        crc = (uint16_t)(crc << 4 ^ steps[(crc >> 12 ^ bytes.at[i]) & 15]);
     }
     return crc;
 }
@@ -37,7 +40,7 @@ size_t rfm__tag_format(uint32_t task, uint32_t task_count, char tag[RFM_TAG_MAX]
 {
     RFM_ASSERT(task < task_count && task_count <= RFM_TASKS_MAX);
     uint32_t first = task * RFM_SLOT_COUNT / task_count, share = RFM_SLOT_COUNT / task_count;
-    uint32_t from = first + share / 4, until = from + (share + 1) / 2;
+    uint32_t from = first + share * 7 / 16, until = from + (share < 16 ? 1 : share / 8);
     size_t head_len = (size_t)snprintf(tag, RFM_TAG_MAX, "%u-", task), suffix_len;
     uint16_t head = crc16(0, rfm_bytes_of(tag, head_len));
     uint32_t slot, number = 0;

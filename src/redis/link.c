@@ -55,7 +55,7 @@ static void tell(const rfm_link *link, const rfm_input *input)
 static void in_trouble(rfm_link *link, const char *why)
 {
     rfm_link_world *world = link->world;
-    snprintf(link->reason, sizeof link->reason, "Redis at %s: %s", world->endpoint.name, why);
+    snprintf(link->reason, sizeof link->reason, "Redis at %s: %s", world->site.endpoint.name, why);
     if (!link->troubled)
         world->troubled++;
     link->troubled = true;
@@ -176,7 +176,7 @@ static void follow(rfm_link *link, rfm_verdict verdict, const char *why)
 static void on_watchdog(uv_timer_t *timer)
 {
     rfm_link *link = timer->data;
-    uint64_t timeout_ns = (uint64_t)link->world->timeout_ms * 1000000;
+    uint64_t timeout_ns = (uint64_t)link->world->site.timeout_ms * 1000000;
     uint64_t since = link->wire ? rfm__wire_moved_ns(link->wire) : 0;
     if (!link->wire || (link->state > CONNECTING && !link->first))
         return;
@@ -191,7 +191,7 @@ static void on_watchdog(uv_timer_t *timer)
         look_after(link, SECOND_LOOK_MS);
     } else {
         char why[64];
-        snprintf(why, sizeof why, "no answer within %u ms", link->world->timeout_ms);
+        snprintf(why, sizeof why, "no answer within %u ms", link->world->site.timeout_ms);
         lose(link, why);
     }
 }
@@ -221,7 +221,7 @@ static void queue(rfm_link *link, rfm_request *request)
         world->unsent = link;
     }
     if (!uv_is_active((uv_handle_t *)&link->watchdog))
-        look_after(link, world->timeout_ms);
+        look_after(link, world->site.timeout_ms);
 }
 
 void rfm__links_flush(rfm_link_world *world)
@@ -245,14 +245,14 @@ static void ask_greeting(rfm_link *link, bool login)
     if (link->state == OPEN)
         link->world->stats.tasks_open--;
     link->state = GREETING;
-    rfm__greet_write(request, &link->world->identity, login, rfm__wire_out(link->wire));
+    rfm__greet_write(request, &link->world->site.identity, login, rfm__wire_out(link->wire));
     queue(link, request);
 }
 
 static void ask_identity(rfm_link *link)
 {
     rfm_request *request = rfm__request_take(&link->world->pool, RFM_REQUEST_IDENTIFY);
-    rfm__identify_write(request, &link->world->identity, rfm__wire_out(link->wire));
+    rfm__identify_write(request, &link->world->site.identity, rfm__wire_out(link->wire));
     queue(link, request);
 }
 
@@ -412,7 +412,7 @@ static void connect_now(rfm_link *link)
 {
     static const rfm_wire_calls calls = {on_ready, on_reply, on_broken};
     rfm_link_world *world = link->world;
-    rfm_wire_conf conf = {&world->endpoint, world->tls, &world->limits, link->attempts};
+    rfm_wire_conf conf = {&world->site.endpoint, world->site.tls, &world->site.limits, link->attempts};
     rfm_error error;
     link->state = CONNECTING;
     if (rfm__wire_new(world->loop, &conf, &calls, link, &link->wire, &error)) {
@@ -420,7 +420,7 @@ static void connect_now(rfm_link *link)
         lose(link, error.message);
         return;
     }
-    look_after(link, world->timeout_ms);
+    look_after(link, world->site.timeout_ms);
 }
 
 static void on_retry(uv_timer_t *timer)
@@ -480,7 +480,7 @@ rfm_link *rfm__link_new(rfm_link_world *world, uint32_t task)
     RFM_ASSERT(link && "out of memory");
     link->world = world;
     link->task = task;
-    rfm__keyspace_init(&link->space, world->identity.prefix, task, world->partition_count);
+    rfm__keyspace_init(&link->space, world->site.identity.prefix, task, world->site.partition_count);
     uv_timer_init(world->loop, &link->later);
     uv_timer_init(world->loop, &link->watchdog);
     link->later.data = link->watchdog.data = link;

@@ -3,8 +3,7 @@
 #ifndef RFM_REDIS_LINK_H
 #define RFM_REDIS_LINK_H
 
-#include "endpoint.h"
-#include "request.h"
+#include "site.h"
 #include "wire.h"
 
 typedef struct rfm_link rfm_link;
@@ -12,24 +11,21 @@ typedef struct rfm_link rfm_link;
 /* What the links of a store share. */
 typedef struct rfm_link_world {
     uv_loop_t *loop;
-    rfm_endpoint endpoint;
-    SSL_CTX *tls; /* NULL: none */
-    rfm_store_limits limits;
-    rfm_identity identity;
-    uint32_t partition_count, timeout_ms;
+    rfm_site site;
     rfm_store_calls calls;
     rfm_store_stats stats;
     rfm_request_pool pool;
     rfm_link *unsent; /* those that have something to send */
     uint64_t random;
-    void (*trouble)(struct rfm_link_world *world, const char *message); /* a link is in trouble; told at every attempt */
-    void (*relief)(struct rfm_link_world *world);                       /* no link is in trouble any more */
+    void (*trouble)(struct rfm_link_world *world,
+                    const char *message);         /* a link is in trouble; told at every attempt */
+    void (*relief)(struct rfm_link_world *world); /* no link is in trouble any more */
     void (*link_gone)(struct rfm_link_world *world);
     uint32_t troubled;
 } rfm_link_world;
 
 rfm_link *rfm__link_new(rfm_link_world *world, uint32_t task); /* closed; no memory: stops the program */
-void rfm__link_free(rfm_link *link); /* link_gone follows when the loop has let it go */
+void rfm__link_free(rfm_link *link);                           /* link_gone follows when the loop has let it go */
 void rfm__link_open(rfm_link *link, uint32_t term);
 void rfm__link_close(rfm_link *link);
 void rfm__link_load(rfm_link *link, const rfm_effect *effect);

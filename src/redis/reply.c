@@ -26,6 +26,12 @@ static rfm_reply *begin_reply(rfm_reply_reader *reader, rfm_reply_kind kind)
     return &reader->reply;
 }
 
+static rfm_bytes *element_of(rfm_reply_reader *reader, const redisReadTask *task)
+{
+    size_t before = task->parent->parent ? reader->flattened : 0;
+    return &reader->reply.elements[before + (size_t)task->idx];
+}
+
 static void *create_text(const redisReadTask *task, char *text, size_t len)
 {
     rfm_reply_reader *reader = task->privdata;
@@ -41,20 +47,36 @@ static void *create_text(const redisReadTask *task, char *text, size_t len)
         reply->text = rfm_arena_copy(arena_of(reader), rfm_bytes_of(text, len));
         return reply;
     }
-    rfm_bytes *element = &reader->reply.elements[task->idx];
+    rfm_bytes *element = element_of(reader, task);
     *element = rfm_arena_copy(arena_of(reader), rfm_bytes_of(text, len));
     if (task->type == REDIS_REPLY_ERROR && !reader->reply.error.at)
         reader->reply.error = *element;
     return &reader->reply;
 }
 
+/* The inner array takes the place of the outer one's last element. */
+static void *flatten(rfm_reply_reader *reader, const redisReadTask *task, size_t count)
+{
+    rfm_reply *reply = &reader->reply;
+    if (task->parent->parent || task->idx + 1 != task->parent->elements)
+        return refuse(reader, "a reply is nested");
+    reader->flattened = reply->count - 1;
+    rfm_bytes *elements = rfm_arena_take(arena_of(reader), (reader->flattened + count) * sizeof *elements);
+    memcpy(elements, reply->elements, reader->flattened * sizeof *elements);
+    reply->elements = elements;
+    reply->count = reader->flattened + count;
+    return reply;
+}
+
 static void *create_array(const redisReadTask *task, size_t count)
 {
     rfm_reply_reader *reader = task->privdata;
-    if (task->parent || task->type != REDIS_REPLY_ARRAY)
-        return refuse(reader, "a reply is nested");
+    if (task->type != REDIS_REPLY_ARRAY)
+        return refuse(reader, "a reply in another protocol");
     if (count > reader->limits.elements_max)
         return refuse(reader, "a reply has too many elements");
+    if (task->parent)
+        return flatten(reader, task, count);
     rfm_reply *reply = begin_reply(reader, RFM_REPLY_ARRAY);
     reply->elements = rfm_arena_take(arena_of(reader), count * sizeof *reply->elements);
     reply->count = count;
@@ -67,7 +89,7 @@ static void *create_number(const redisReadTask *task, long long number)
     (void)number;
     if (!task->parent)
         return begin_reply(reader, RFM_REPLY_NUMBER);
-    reader->reply.elements[task->idx] = rfm_bytes_of("", 0);
+    *element_of(reader, task) = rfm_bytes_of("", 0);
     return &reader->reply;
 }
 
@@ -76,7 +98,7 @@ static void *create_nil(const redisReadTask *task)
     rfm_reply_reader *reader = task->privdata;
     if (!task->parent)
         return begin_reply(reader, RFM_REPLY_NIL);
-    reader->reply.elements[task->idx] = RFM_BYTES_NONE;
+    *element_of(reader, task) = RFM_BYTES_NONE;
     return &reader->reply;
 }
 

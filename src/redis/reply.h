@@ -1,5 +1,6 @@
 /* Replies as hiredis' reader finds them in the stream, without an allocation each: the text lies in an arena that whoever
- * waits for the reply names. Limits hold while a reply is still coming in. One level of arrays; RESP2 only. */
+ * waits for the reply names. Limits hold while a reply is still coming in. RESP2 only; an array
+ * within an array (SCAN) is flattened, and only as the last element. */
 #ifndef RFM_REDIS_REPLY_H
 #define RFM_REDIS_REPLY_H
 
@@ -31,6 +32,7 @@ typedef struct rfm_reply_reader {
     rfm_arena scratch;
     rfm_store_limits limits;
     size_t reply_bytes; /* of the reply that is coming in */
+    size_t flattened;   /* elements before the inner array's */
     const char *refused;
     rfm_reply reply;
 } rfm_reply_reader;

@@ -85,6 +85,8 @@ static inline bool rfm__request_keeps(const rfm_request *request)
 }
 
 void rfm__greet_write(rfm_request *request, const rfm_identity *identity, bool login, rfm_buffer *out);
+/* The same without what only an owner needs: login and meta, for those who read. */
+void rfm__visit_write(rfm_request *request, const rfm_identity *identity, rfm_buffer *out);
 void rfm__identify_write(rfm_request *request, const rfm_identity *identity, rfm_buffer *out);
 void rfm__watch_write(rfm_request *request, const rfm_keyspace *space, rfm_buffer *out);
 void rfm__load_write(rfm_request *request, const rfm_effect *effect, const rfm_keyspace *space, rfm_buffer *out);

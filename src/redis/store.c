@@ -1,42 +1,24 @@
 #include "store.h"
 
 #include "link.h"
-#include "tls.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { TIMEOUT_MS = 5000, SAME_MESSAGE_MS = 1000, TROUBLE_MAX = 768 };
+enum { SAME_MESSAGE_MS = 1000, TROUBLE_MAX = 768 };
 
 struct rfm_store {
     rfm_link_world world; /* first: calls of links give it */
     rfm_link *links[RFM_TASKS_MAX];
     uv_prepare_t prepare;
     uint32_t handles;
-    char *username, *password, *prefix;
-    rfm_store_field meta[RFM_STORE_META_MAX];
     char *said; /* the last message, and when */
     uint64_t said_ms;
     pthread_mutex_t mutex; /* over `trouble` */
     char trouble[TROUBLE_MAX];
 };
-
-static char *copy_of(const char *text)
-{
-    char *copy = text ? strdup(text) : NULL;
-    RFM_ASSERT(!text || copy);
-    return copy;
-}
-
-/* Not left behind in freed memory. */
-static void free_secret(char *secret)
-{
-    if (secret)
-        explicit_bzero(secret, strlen(secret));
-    free(secret);
-}
 
 static void set_trouble(rfm_store *store, const char *text)
 {
@@ -54,7 +36,7 @@ static void say(rfm_store *store, const char *message)
         return; /* many tasks say the same at once */
     if (!same) {
         free(store->said);
-        store->said = copy_of(message);
+        store->said = strdup(message);
     }
     store->said_ms = now;
     calls->log(calls->owner, message);
@@ -72,21 +54,14 @@ static void on_relief(rfm_link_world *world)
     rfm_store *store = (rfm_store *)world;
     char message[320];
     set_trouble(store, "");
-    snprintf(message, sizeof message, "Redis at %s: all is well again", world->endpoint.name);
+    snprintf(message, sizeof message, "Redis at %s: all is well again", world->site.endpoint.name);
     say(store, message);
 }
 
 static void release(rfm_store *store)
 {
-    SSL_CTX_free(store->world.tls);
+    rfm__site_release(&store->world.site);
     rfm__request_pool_release(&store->world.pool);
-    for (size_t i = 0; i < store->world.identity.meta_count; i++) {
-        free((char *)(uintptr_t)store->meta[i].name);
-        free((char *)(uintptr_t)store->meta[i].value);
-    }
-    free_secret(store->username);
-    free_secret(store->password);
-    free(store->prefix);
     free(store->said);
     pthread_mutex_destroy(&store->mutex);
     free(store);
@@ -114,45 +89,15 @@ static void on_prepare(uv_prepare_t *prepare)
     rfm__links_flush(&store->world);
 }
 
-static int check(const rfm_store_conf *conf, rfm_error *error)
-{
-    if (conf->partition_count == 0 || conf->partition_count > RFM_TASKS_MAX)
-        return rfm_fail(error, RFM_E_RANGE, "from 1 to %d partitions are supported", RFM_TASKS_MAX);
-    if (conf->meta_count > RFM_STORE_META_MAX)
-        return rfm_fail(error, RFM_E_RANGE, "at most %d fields of meta are supported", RFM_STORE_META_MAX);
-    return rfm__prefix_check(conf->prefix, error);
-}
-
-static void copy_identity(rfm_store *store, const rfm_store_conf *conf)
-{
-    for (size_t i = 0; i < conf->meta_count; i++)
-        store->meta[i] = (rfm_store_field){copy_of(conf->meta[i].name), copy_of(conf->meta[i].value)};
-    store->username = copy_of(conf->username);
-    store->password = copy_of(conf->password);
-    store->prefix = copy_of(conf->prefix);
-    store->world.identity = (rfm_identity){
-        .username = store->username,
-        .password = store->password,
-        .database = store->world.endpoint.database,
-        .prefix = store->prefix,
-        .meta = store->meta,
-        .meta_count = conf->meta_count,
-    };
-}
-
-static void set_up(rfm_store *store, uv_loop_t *loop, const rfm_store_conf *conf, const rfm_store_calls *calls)
+static void set_up(rfm_store *store, uv_loop_t *loop, const rfm_store_calls *calls)
 {
     rfm_link_world *world = &store->world;
     world->loop = loop;
-    world->limits = conf->limits;
-    world->partition_count = conf->partition_count;
-    world->timeout_ms = conf->timeout_ms ? conf->timeout_ms : TIMEOUT_MS;
     world->calls = *calls;
     world->trouble = on_trouble;
     world->relief = on_relief;
     world->link_gone = on_link_gone;
     world->random = (uv_hrtime() ^ (uint64_t)getpid() << 32) | 1;
-    copy_identity(store, conf);
     pthread_mutex_init(&store->mutex, NULL);
     uv_prepare_init(loop, &store->prepare);
     uv_prepare_start(&store->prepare, on_prepare);
@@ -165,20 +110,15 @@ int rfm_store_new(uv_loop_t *loop, const rfm_store_conf *conf, const rfm_store_c
                   rfm_error *error)
 {
     *store = NULL;
-    int code = check(conf, error);
-    if (code)
-        return code;
     rfm_store *made = calloc(1, sizeof *made);
     if (!made)
         return rfm_fail(error, RFM_E_NO_MEMORY, "out of memory");
-    code = rfm__endpoint_parse(conf->url, &made->world.endpoint, error);
-    if (!code && made->world.endpoint.tls)
-        code = rfm__tls_new(conf, &made->world.tls, error);
+    int code = rfm__site_init(&made->world.site, conf, error);
     if (code) {
         free(made);
         return code;
     }
-    set_up(made, loop, conf, calls);
+    set_up(made, loop, calls);
     *store = made;
     return RFM_OK;
 }
@@ -197,7 +137,7 @@ void rfm_store_free(rfm_store *store)
 
 static rfm_link *link_of(rfm_store *store, uint32_t task)
 {
-    RFM_ASSERT(task < store->world.partition_count);
+    RFM_ASSERT(task < store->world.site.partition_count);
     if (!store->links[task]) {
         store->links[task] = rfm__link_new(&store->world, task);
         store->handles++;
@@ -219,17 +159,7 @@ void rfm_store_do(rfm_store *store, const rfm_effect *effect)
 
 int rfm_store_set_login(rfm_store *store, const char *username, const char *password)
 {
-    char *new_username = username ? strdup(username) : NULL, *new_password = password ? strdup(password) : NULL;
-    if ((username && !new_username) || (password && !new_password)) {
-        free_secret(new_username);
-        free_secret(new_password);
-        return RFM_E_NO_MEMORY;
-    }
-    free_secret(store->username);
-    free_secret(store->password);
-    store->world.identity.username = store->username = new_username;
-    store->world.identity.password = store->password = new_password;
-    return RFM_OK;
+    return rfm__site_set_login(&store->world.site, username, password);
 }
 
 void rfm_store_trouble(rfm_store *store, char *text, size_t size)

@@ -29,8 +29,8 @@ typedef struct rfm_store_limits {
 } rfm_store_limits;
 
 typedef struct rfm_store_conf {
-    const char *url;                          /* redis://, rediss://host[:port][/database], unix://path[?db=n] */
-    const char *username, *password;          /* NULL: none */
+    const char *url;                            /* redis://, rediss://host[:port][/database], unix://path[?db=n] */
+    const char *username, *password;            /* NULL: none */
     const char *ca_file, *cert_file, *key_file; /* NULL: the system's authorities, no certificate of our own */
     const char *prefix;
     uint32_t timeout_ms; /* without a byte of an expected answer; 0: 5,000 */
@@ -43,8 +43,8 @@ typedef struct rfm_store_conf {
 typedef enum rfm_store_timing { RFM_STORE_LOADED, RFM_STORE_STORED } rfm_store_timing;
 
 typedef struct rfm_store_calls {
-    void (*answer)(void *owner, const rfm_input *input);           /* may call rfm_store_do, not rfm_store_free */
-    void (*log)(void *owner, const char *message);                 /* trouble, and its end; may be NULL */
+    void (*answer)(void *owner, const rfm_input *input);             /* may call rfm_store_do, not rfm_store_free */
+    void (*log)(void *owner, const char *message);                   /* trouble, and its end; may be NULL */
     void (*timing)(void *owner, rfm_store_timing what, uint64_t us); /* may be NULL */
     void *owner;
 } rfm_store_calls;

@@ -21,7 +21,8 @@ static int fail_with_file(rfm_error *error, const char *setting, const char *pat
 static int load_files(SSL_CTX *tls, const rfm_store_conf *conf, rfm_error *error)
 {
     ERR_clear_error();
-    if (conf->ca_file ? !SSL_CTX_load_verify_locations(tls, conf->ca_file, NULL) : !SSL_CTX_set_default_verify_paths(tls))
+    if (conf->ca_file ? !SSL_CTX_load_verify_locations(tls, conf->ca_file, NULL)
+                      : !SSL_CTX_set_default_verify_paths(tls))
         return fail_with_file(error, "redis.ca_file", conf->ca_file ? conf->ca_file : "the system's authorities");
     if (!conf->cert_file != !conf->key_file)
         return rfm_fail(error, RFM_E_USAGE, "redis.cert_file and redis.key_file go together; one of them is missing");

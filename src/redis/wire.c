@@ -13,8 +13,8 @@
 
 enum {
     READ_BYTES = 64 * 1024,
-    READS_MAX = 16,                   /* then the loop's other handles have a turn */
-    OUT_BYTES_KEPT_MAX = 4 << 20,     /* a larger buffer is given back once it is sent */
+    READS_MAX = 16,                    /* then the loop's other handles have a turn */
+    OUT_BYTES_KEPT_MAX = 4 << 20,      /* a larger buffer is given back once it is sent */
     OUT_BYTES_TO_MOVE_MIN = 64 * 1024, /* sent bytes stay in the buffer until there are so many */
 };
 
@@ -115,12 +115,8 @@ static ssize_t tls_moved(rfm_wire *wire, int result, bool in)
     if (result > 0)
         return moved(wire, result, in);
     switch (SSL_get_error(wire->session, result)) {
-    case SSL_ERROR_WANT_READ:
-        wire->write_waits_for_input = !in;
-        return 0;
-    case SSL_ERROR_WANT_WRITE:
-        wire->read_waits_for_room = in;
-        return 0;
+    case SSL_ERROR_WANT_READ: wire->write_waits_for_input = !in; return 0;
+    case SSL_ERROR_WANT_WRITE: wire->read_waits_for_room = in; return 0;
     case SSL_ERROR_ZERO_RETURN: break_off(wire, "it closed the connection"); return -1;
     default:
         rfm__tls_why(wire->session, why, sizeof why);

@@ -25,8 +25,8 @@ typedef struct rfm_wire_conf {
 } rfm_wire_conf;
 
 int rfm__wire_new(uv_loop_t *loop, const rfm_wire_conf *conf, const rfm_wire_calls *calls, void *owner, rfm_wire **wire,
-                  rfm_error *error);     /* RFM_E_NO_MEMORY, RFM_E_AWAY */
-void rfm__wire_close(rfm_wire *wire);    /* no call any more; its memory goes when the loop has let it go */
+                  rfm_error *error);  /* RFM_E_NO_MEMORY, RFM_E_AWAY */
+void rfm__wire_close(rfm_wire *wire); /* no call any more; its memory goes when the loop has let it go */
 
 rfm_buffer *rfm__wire_out(rfm_wire *wire);
 void rfm__wire_flush(rfm_wire *wire); /* sends what there is, as far as it goes; the rest follows by itself */

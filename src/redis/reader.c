@@ -1,0 +1,348 @@
+#include "reader.h"
+
+#include "site.h"
+#include "wire.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SCAN_COUNT = 1000 };
+
+/* The same wire as a worker's, on a loop of its own that runs only while an answer is awaited. */
+struct rfm_store_reader {
+    uv_loop_t loop;
+    uv_timer_t timer;
+    rfm_site site;
+    rfm_wire *wire;       /* NULL: not connected */
+    rfm_request *request; /* the greeting under way, or NULL */
+    bool done, broken;
+    int code; /* why broken */
+    char why[RFM_WHY_MAX];
+    rfm_reply reply;
+    rfm_arena arena; /* for what the call under way is answered */
+};
+
+static void on_ready(void *owner)
+{
+    rfm_store_reader *reader = owner;
+    reader->done = true;
+}
+
+static void on_broken(void *owner, const char *why)
+{
+    rfm_store_reader *reader = owner;
+    reader->broken = true;
+    reader->code = RFM_E_AWAY;
+    snprintf(reader->why, sizeof reader->why, "%s", why);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    on_broken(timer->data, "no answer in time");
+}
+
+static void take_greeting(rfm_store_reader *reader, const rfm_reply *reply)
+{
+    char why[RFM_WHY_MAX];
+    rfm_verdict verdict = rfm__request_feed(reader->request, reply, why);
+    bool denied = reply->kind == RFM_REPLY_ERROR &&
+                  (rfm__reply_says(reply->text, "WRONGPASS") || rfm__reply_says(reply->text, "NOAUTH") ||
+                   rfm__reply_says(reply->text, "NOPERM"));
+    reader->done = reader->request->seen == reader->request->expected;
+    if (verdict == RFM_GOES_ON)
+        return;
+    on_broken(reader, why);
+    reader->code = verdict == RFM_REFUSE ? RFM_E_REFUSED : denied ? RFM_E_DENIED : RFM_E_AWAY;
+}
+
+static void on_reply(void *owner, const rfm_reply *reply)
+{
+    rfm_store_reader *reader = owner;
+    if (reader->broken)
+        return;
+    if (reader->request) {
+        take_greeting(reader, reply);
+        return;
+    }
+    reader->reply = *reply;
+    reader->done = true;
+}
+
+static void hang_up(rfm_store_reader *reader)
+{
+    if (reader->wire)
+        rfm__wire_close(reader->wire);
+    reader->wire = NULL;
+}
+
+/* Until it is done, or the connection is given up. */
+static int wait_for(rfm_store_reader *reader, rfm_error *error)
+{
+    uv_timer_start(&reader->timer, on_timer, reader->site.timeout_ms, 0);
+    while (!reader->done && !reader->broken)
+        uv_run(&reader->loop, UV_RUN_ONCE);
+    uv_timer_stop(&reader->timer);
+    if (!reader->broken)
+        return RFM_OK;
+    hang_up(reader);
+    return rfm_fail(error, reader->code, "Redis at %s: %s", reader->site.endpoint.name, reader->why);
+}
+
+static int ask(rfm_store_reader *reader, rfm_error *error)
+{
+    reader->done = reader->broken = false;
+    rfm__wire_room(reader->wire, &reader->arena);
+    rfm__wire_flush(reader->wire);
+    return wait_for(reader, error);
+}
+
+static int greet(rfm_store_reader *reader, rfm_error *error)
+{
+    rfm_request_pool pool = {NULL};
+    reader->request = rfm__request_take(&pool, RFM_REQUEST_GREET);
+    rfm__visit_write(reader->request, &reader->site.identity, rfm__wire_out(reader->wire));
+    int code = ask(reader, error);
+    if (!code && reader->request->greeting.meta_absent)
+        code = rfm_fail(error, RFM_E_NOT_FOUND, "Redis at %s: no state under the prefix %s", reader->site.endpoint.name,
+                        reader->site.identity.prefix);
+    rfm__request_give(&pool, reader->request);
+    rfm__request_pool_release(&pool);
+    reader->request = NULL;
+    return code;
+}
+
+static int connect_once(rfm_store_reader *reader, rfm_error *error)
+{
+    static const rfm_wire_calls calls = {on_ready, on_reply, on_broken};
+    rfm_error why;
+    for (uint32_t attempt = 0; attempt < 2; attempt++) { /* localhost has two addresses */
+        rfm_wire_conf conf = {&reader->site.endpoint, reader->site.tls, &reader->site.limits, attempt};
+        reader->done = reader->broken = false;
+        if (rfm__wire_new(&reader->loop, &conf, &calls, reader, &reader->wire, &why)) {
+            reader->wire = NULL;
+            return rfm_fail(error, why.code, "Redis at %s: %s", reader->site.endpoint.name, why.message);
+        }
+        if (!wait_for(reader, error))
+            return greet(reader, error);
+    }
+    return RFM_E_AWAY;
+}
+
+static int begin(rfm_store_reader *reader, rfm_error *error)
+{
+    rfm_arena_reset(&reader->arena);
+    int code = reader->wire ? RFM_OK : connect_once(reader, error);
+    if (code)
+        hang_up(reader);
+    return code;
+}
+
+static int refuse_reply(rfm_store_reader *reader, const char *command, rfm_error *error)
+{
+    char why[RFM_WHY_MAX];
+    rfm__unexpected(command, &reader->reply, why);
+    hang_up(reader);
+    return rfm_fail(error, RFM_E_CORRUPT, "Redis at %s: %s", reader->site.endpoint.name, why);
+}
+
+static int ask_key(rfm_store_reader *reader, const char *command, uint32_t task, rfm_bytes key, rfm_error *error)
+{
+    rfm_keyspace space;
+    int code = begin(reader, error);
+    if (code)
+        return code;
+    rfm__keyspace_init(&space, reader->site.identity.prefix, task, reader->site.partition_count);
+    rfm_buffer *out = rfm__wire_out(reader->wire);
+    rfm__command_begin(out, 2);
+    rfm__command_text(out, command);
+    rfm__command_key(out, &space, key);
+    return ask(reader, error);
+}
+
+int rfm_store_reader_get(rfm_store_reader *reader, uint32_t task, rfm_bytes key, rfm_bytes *value, rfm_error *error)
+{
+    int code = ask_key(reader, "GET", task, key, error);
+    if (!code && !rfm__reply_is_text(&reader->reply))
+        code = refuse_reply(reader, "GET", error);
+    *value = code ? RFM_BYTES_NONE : reader->reply.text;
+    return code;
+}
+
+int rfm_store_reader_hash(rfm_store_reader *reader, uint32_t task, rfm_bytes key, const rfm_bytes **values,
+                          size_t *count, rfm_error *error)
+{
+    int code = ask_key(reader, "HGETALL", task, key, error);
+    if (!code && (reader->reply.kind != RFM_REPLY_ARRAY || reader->reply.count % 2))
+        code = refuse_reply(reader, "HGETALL", error);
+    *values = code ? NULL : reader->reply.elements;
+    *count = code ? 0 : reader->reply.count;
+    return code;
+}
+
+/* -- scan */
+
+typedef struct key_scan {
+    rfm_keyspace *spaces; /* of the tasks asked for */
+    uint32_t first, count;
+    rfm_bytes cursor, start;
+    char cursor_text[24];
+} key_scan;
+
+static void write_quoted(rfm_buffer *pattern, rfm_bytes text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.at[i] && strchr("*?[]^\\", text.at[i]))
+            rfm_write_u8(pattern, '\\');
+        rfm_write_u8(pattern, text.at[i]);
+    }
+}
+
+static void write_scan(const rfm_store_reader *reader, const key_scan *scan, rfm_buffer *out)
+{
+    rfm_buffer pattern;
+    rfm_buffer_init(&pattern, SIZE_MAX / 4);
+    if (scan->count == 1) {
+        write_quoted(&pattern, rfm_bytes_of(scan->spaces[0].start, scan->spaces[0].start_len));
+    } else {
+        write_quoted(&pattern, rfm_text(reader->site.identity.prefix));
+        rfm_write_text(&pattern, ":{*}:");
+    }
+    write_quoted(&pattern, scan->start);
+    rfm_write_u8(&pattern, '*');
+    rfm__command_begin(out, 8);
+    rfm__command_text(out, "SCAN");
+    rfm__command_bytes(out, scan->cursor);
+    rfm__command_text(out, "MATCH");
+    rfm__command_bytes(out, rfm_buffer_view(&pattern));
+    rfm__command_text(out, "COUNT");
+    rfm__command_number(out, SCAN_COUNT);
+    rfm__command_text(out, "TYPE");
+    rfm__command_text(out, "string");
+    rfm_buffer_release(&pattern);
+}
+
+/* The place in scan->spaces of the task that a whole key belongs to; scan->count: of none. */
+static uint32_t space_of(const rfm_store_reader *reader, const key_scan *scan, rfm_bytes key)
+{
+    size_t at = strlen(reader->site.identity.prefix) + 2; /* ":{" */
+    uint32_t task = 0;
+    for (; at < key.len && key.at[at] >= '0' && key.at[at] <= '9' && task < RFM_TASKS_MAX; at++)
+        task = task * 10 + (uint32_t)(key.at[at] - '0');
+    if (task < scan->first || task - scan->first >= scan->count)
+        return scan->count;
+    const rfm_keyspace *space = &scan->spaces[task - scan->first];
+    bool ours = key.len >= space->start_len && memcmp(key.at, space->start, space->start_len) == 0;
+    return ours ? task - scan->first : scan->count;
+}
+
+static int read_values(rfm_store_reader *reader, const rfm_bytes *keys, size_t count, rfm_error *error)
+{
+    rfm_buffer *out = rfm__wire_out(reader->wire);
+    rfm__command_begin(out, 1 + count);
+    rfm__command_text(out, "MGET");
+    for (size_t i = 0; i < count; i++)
+        rfm__command_bytes(out, keys[i]);
+    int code = ask(reader, error);
+    if (!code && (reader->reply.kind != RFM_REPLY_ARRAY || reader->reply.count != count || reader->reply.error.at))
+        code = refuse_reply(reader, "MGET", error);
+    return code;
+}
+
+static bool hand_over(const rfm_store_reader *reader, const key_scan *scan, const rfm_bytes *keys,
+                      rfm_store_reader_each each, void *owner)
+{
+    for (size_t i = 0; i < reader->reply.count; i++) {
+        uint32_t place = space_of(reader, scan, keys[i]);
+        rfm_bytes value = reader->reply.elements[i];
+        if (place == scan->count || !value.at)
+            continue; /* another's, or gone meanwhile */
+        size_t start_len = scan->spaces[place].start_len;
+        rfm_bytes key = rfm_bytes_of(keys[i].at + start_len, keys[i].len - start_len);
+        if (!each(owner, scan->first + place, key, value))
+            return false;
+    }
+    return true;
+}
+
+/* One page; *more: false at the end. */
+static int scan_on(rfm_store_reader *reader, key_scan *scan, rfm_store_reader_each each, void *owner, bool *more,
+                   rfm_error *error)
+{
+    rfm_arena_reset(&reader->arena);
+    write_scan(reader, scan, rfm__wire_out(reader->wire));
+    int code = ask(reader, error);
+    if (code)
+        return code;
+    const rfm_reply *reply = &reader->reply;
+    if (reply->kind != RFM_REPLY_ARRAY || reply->count == 0 || reply->error.at ||
+        reply->elements[0].len >= sizeof scan->cursor_text)
+        return refuse_reply(reader, "SCAN", error);
+    memcpy(scan->cursor_text, reply->elements[0].at, reply->elements[0].len);
+    scan->cursor = rfm_bytes_of(scan->cursor_text, reply->elements[0].len);
+    *more = !rfm_bytes_is(scan->cursor, "0");
+    const rfm_bytes *keys = reply->elements + 1;
+    size_t count = reply->count - 1;
+    if (count == 0)
+        return RFM_OK;
+    code = read_values(reader, keys, count, error);
+    if (!code && !hand_over(reader, scan, keys, each, owner))
+        *more = false;
+    return code;
+}
+
+int rfm_store_reader_scan(rfm_store_reader *reader, uint32_t task, rfm_bytes start, rfm_store_reader_each each,
+                          void *owner, rfm_error *error)
+{
+    bool all = task == RFM_ALL_TASKS, more = true;
+    key_scan scan = {.first = all ? 0 : task, .count = all ? reader->site.partition_count : 1, .start = start};
+    int code = begin(reader, error);
+    if (code)
+        return code;
+    scan.spaces = calloc(scan.count, sizeof *scan.spaces);
+    if (!scan.spaces)
+        return rfm_fail(error, RFM_E_NO_MEMORY, "out of memory");
+    for (uint32_t i = 0; i < scan.count; i++)
+        rfm__keyspace_init(&scan.spaces[i], reader->site.identity.prefix, scan.first + i, reader->site.partition_count);
+    scan.cursor = rfm_text("0");
+    while (more && !code)
+        code = scan_on(reader, &scan, each, owner, &more, error);
+    free(scan.spaces);
+    return code;
+}
+
+/* -- made and freed */
+
+int rfm_store_reader_new(const rfm_store_conf *conf, rfm_store_reader **reader, rfm_error *error)
+{
+    *reader = NULL;
+    rfm_store_reader *made = calloc(1, sizeof *made);
+    if (!made || uv_loop_init(&made->loop) != 0) {
+        free(made);
+        return rfm_fail(error, RFM_E_NO_MEMORY, "out of memory");
+    }
+    uv_timer_init(&made->loop, &made->timer);
+    made->timer.data = made;
+    rfm_arena_init(&made->arena);
+    int code = rfm__site_init(&made->site, conf, error);
+    if (!code)
+        code = begin(made, error);
+    if (code) {
+        rfm_store_reader_free(made);
+        return code;
+    }
+    *reader = made;
+    return RFM_OK;
+}
+
+void rfm_store_reader_free(rfm_store_reader *reader)
+{
+    if (!reader)
+        return;
+    hang_up(reader);
+    uv_close((uv_handle_t *)&reader->timer, NULL);
+    uv_run(&reader->loop, UV_RUN_DEFAULT);
+    RFM_ASSERT(uv_loop_close(&reader->loop) == 0);
+    rfm__site_release(&reader->site);
+    rfm_arena_release(&reader->arena);
+    free(reader);
+}

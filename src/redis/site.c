@@ -1,0 +1,98 @@
+#include "site.h"
+
+#include "tls.h"
+
+#include <stdlib.h>
+
+enum { TIMEOUT_MS = 5000 };
+
+static void free_text(const char *text)
+{
+    free((char *)(uintptr_t)text);
+}
+
+/* Not left behind in freed memory. */
+static void free_secret(const char *secret)
+{
+    char *at = (char *)(uintptr_t)secret;
+    if (at)
+        explicit_bzero(at, strlen(at));
+    free(at);
+}
+
+static bool copy_text(const char *text, const char **copy)
+{
+    *copy = text ? strdup(text) : NULL;
+    return !text || *copy;
+}
+
+static int check(const rfm_store_conf *conf, rfm_error *error)
+{
+    if (conf->partition_count == 0 || conf->partition_count > RFM_TASKS_MAX)
+        return rfm_fail(error, RFM_E_RANGE, "from 1 to %d partitions are supported", RFM_TASKS_MAX);
+    if (conf->meta_count > RFM_STORE_META_MAX)
+        return rfm_fail(error, RFM_E_RANGE, "at most %d fields of meta are supported", RFM_STORE_META_MAX);
+    return rfm__prefix_check(conf->prefix, error);
+}
+
+static bool copy_texts(rfm_site *site, const rfm_store_conf *conf)
+{
+    rfm_identity *identity = &site->identity;
+    identity->meta = site->meta;
+    bool copied = copy_text(conf->prefix, &identity->prefix) && copy_text(conf->username, &identity->username) &&
+                  copy_text(conf->password, &identity->password);
+    for (size_t i = 0; copied && i < conf->meta_count; i++) {
+        identity->meta_count++;
+        copied = copy_text(conf->meta[i].name, &site->meta[i].name) &&
+                 copy_text(conf->meta[i].value, &site->meta[i].value);
+    }
+    return copied;
+}
+
+int rfm__site_init(rfm_site *site, const rfm_store_conf *conf, rfm_error *error)
+{
+    *site = (rfm_site){
+        .limits = conf->limits,
+        .partition_count = conf->partition_count,
+        .timeout_ms = conf->timeout_ms ? conf->timeout_ms : TIMEOUT_MS,
+    };
+    int code = check(conf, error);
+    if (!code)
+        code = rfm__endpoint_parse(conf->url, &site->endpoint, error);
+    if (!code && site->endpoint.tls)
+        code = rfm__tls_new(conf, &site->tls, error);
+    site->identity.database = site->endpoint.database;
+    if (!code && !copy_texts(site, conf))
+        code = rfm_fail(error, RFM_E_NO_MEMORY, "out of memory");
+    if (code)
+        rfm__site_release(site);
+    return code;
+}
+
+void rfm__site_release(rfm_site *site)
+{
+    SSL_CTX_free(site->tls);
+    free_text(site->identity.prefix);
+    free_secret(site->identity.username);
+    free_secret(site->identity.password);
+    for (size_t i = 0; i < site->identity.meta_count; i++) {
+        free_text(site->meta[i].name);
+        free_text(site->meta[i].value);
+    }
+    *site = (rfm_site){.tls = NULL};
+}
+
+int rfm__site_set_login(rfm_site *site, const char *username, const char *password)
+{
+    const char *new_username = NULL, *new_password = NULL;
+    if (!copy_text(username, &new_username) || !copy_text(password, &new_password)) {
+        free_secret(new_username);
+        free_secret(new_password);
+        return RFM_E_NO_MEMORY;
+    }
+    free_secret(site->identity.username);
+    free_secret(site->identity.password);
+    site->identity.username = new_username;
+    site->identity.password = new_password;
+    return RFM_OK;
+}
