@@ -125,21 +125,21 @@ static rfm_applied_kind apply_purchase(rfm_client *client, const rfm_event *even
     if (event->amount_minor == 0) {
         return RFM_APPLIED;
     }
-    int64_t refunded, revenue, sum;
-    uint32_t refunds_full;
-    rfm__orders_waiting(client, event->order_id48, &refunded, &refunds_full);
-    int64_t amount = event->amount_minor;
-    int64_t net = refunds_full > 0 || refunded > amount ? 0 : amount - refunded;
+    uint16_t currency = rfm__currency_code(conf, event->currency);
+    rfm__waiting waiting = rfm__orders_waiting(client, event->order_id48, currency, conf);
+    int64_t amount = event->amount_minor, revenue, sum;
+    int64_t net = waiting.refunds_full > 0 || waiting.refunded_minor > amount ? 0 : amount - waiting.refunded_minor;
     /* What waited with an amount has been taken off already: give it back and take what the order bears. */
-    if (__builtin_add_overflow(client->revenue_minor, refunded, &revenue) ||
+    if (__builtin_add_overflow(client->revenue_minor, waiting.taken_minor, &revenue) ||
         __builtin_add_overflow(revenue, net, &revenue) || __builtin_add_overflow(client->first_day_minor, net, &sum)) {
         return refuse(applied, RFM_REASON_BAD_AMOUNT);
     }
     rfm__orders_drop_waiting(client, event->order_id48);
     client->revenue_minor = revenue;
-    client->refunds += refunds_full;
+    client->refunds += waiting.refunds_full;
     count_purchase(client, rfm_zone_day(conf->zone, event->time_ms), event->time_ms, net);
-    rfm_order order = {.id48 = event->order_id48, .time_ms = whole_second_ms(event->time_ms), .left_minor = net};
+    rfm_order order = {
+        .id48 = event->order_id48, .time_ms = whole_second_ms(event->time_ms), .left_minor = net, .currency = currency};
     rfm__orders_push(client, &order, applied);
     applied->bought = true;
     return RFM_APPLIED;
@@ -147,12 +147,29 @@ static rfm_applied_kind apply_purchase(rfm_client *client, const rfm_event *even
 
 /* Refunds. */
 
+/* A refund without currency has its order's. */
+static rfm_reason refund_amount(const rfm_event *event, uint16_t currency, const rfm_client_conf *conf,
+                                int64_t *amount_minor)
+{
+    *amount_minor = event->amount_minor;
+    if (currency == 0 || event->currency.len > 0) {
+        return RFM_REASON_NONE;
+    }
+    int code = rfm__order_convert(conf, event->amount, currency, amount_minor);
+    return code == RFM_E_NOT_FOUND ? RFM_REASON_UNKNOWN_CURRENCY : code ? RFM_REASON_BAD_AMOUNT : RFM_REASON_NONE;
+}
+
 static rfm_applied_kind refund_order(rfm_client *client, rfm_order *order, const rfm_event *event,
                                      const rfm_client_conf *conf, rfm_applied *applied)
 {
     int64_t taken = order->left_minor, revenue, first_day_minor;
-    if (event->has_amount && event->amount_minor < taken) {
-        taken = event->amount_minor;
+    if (event->has_amount) {
+        int64_t amount;
+        rfm_reason reason = refund_amount(event, order->currency, conf, &amount);
+        if (reason) {
+            return refuse(applied, reason);
+        }
+        taken = amount < taken ? amount : taken;
     }
     if (__builtin_sub_overflow(client->revenue_minor, taken, &revenue) ||
         __builtin_sub_overflow(client->first_day_minor, taken, &first_day_minor)) {
@@ -167,9 +184,10 @@ static rfm_applied_kind refund_order(rfm_client *client, rfm_order *order, const
     return RFM_APPLIED;
 }
 
-static rfm_applied_kind await_order(rfm_client *client, const rfm_event *event, uint64_t source, rfm_applied *applied)
+static rfm_applied_kind await_order(rfm_client *client, const rfm_event *event, uint64_t source,
+                                    const rfm_client_conf *conf, rfm_applied *applied)
 {
-    rfm_order *waiting = rfm__orders_find_waiting(client, event->order_id48, event->has_amount);
+    rfm_order *waiting = rfm__orders_find_waiting(client, event, conf);
     rfm_order entry = {.id48 = event->order_id48, .time_ms = whole_second_ms(event->time_ms), .waiting = true};
     rfm_order order = waiting ? *waiting : entry;
     if (event->has_amount) {
@@ -178,6 +196,7 @@ static rfm_applied_kind await_order(rfm_client *client, const rfm_event *event, 
             __builtin_sub_overflow(client->revenue_minor, event->amount_minor, &revenue)) {
             return refuse(applied, RFM_REASON_BAD_AMOUNT);
         }
+        order.unnamed = rfm__refund_is_unnamed(event, conf) ? event->amount : order.unnamed;
         client->revenue_minor = revenue;
         count_up(&client->refunds);
     } else {
@@ -198,7 +217,8 @@ static rfm_applied_kind apply_refund(rfm_client *client, const rfm_event *event,
 {
     RFM_ASSERT(!event->has_amount || event->amount_minor >= 0);
     rfm_order *order = rfm__orders_find(client, event->order_id48, event->time_ms);
-    return order ? refund_order(client, order, event, conf, applied) : await_order(client, event, source, applied);
+    return order ? refund_order(client, order, event, conf, applied)
+                 : await_order(client, event, source, conf, applied);
 }
 
 /* Visits. */

@@ -348,9 +348,10 @@ static void get_seen(struct cursor *cursor, rfm_client *client, int64_t *referen
     }
 }
 
-/* Orders: id; a head with the time and whether it waits; then what is left, or what waits. An order and the event that
- * brought it have one time: as long as the window of events holds it, the head says how many of its entries to skip. */
-enum { HEAD_WAITS = 1, HEAD_SEEN = 2, HEAD_SHIFT = 2 };
+/* Orders: id; a head with the time and what follows; then what is left, or what waits. An order and the event that brought
+ * it have one time: as long as the window of events holds it, the head says how many of its entries to skip. */
+enum { HEAD_WAITS = 1, HEAD_SEEN = 2, HEAD_CURRENCY = 4, HEAD_SHIFT = 3 };
+enum { WAITS_FULL = 1, WAITS_UNNAMED = 2 };
 
 /* Goes down from *place to the next event of this time; 0 if there is none. */
 static bool seek_seen(const rfm_client *client, int64_t time_ms, size_t *place, uint64_t *skipped)
@@ -368,11 +369,16 @@ static bool seek_seen(const rfm_client *client, int64_t time_ms, size_t *place, 
 
 static uint8_t *put_waiting(uint8_t *at, const rfm_order *order)
 {
+    bool unnamed = order->unnamed.digits != 0;
     at = put_varint(at, (uint64_t)order->refunded_minor);
-    *at++ = order->refunds_full;
+    *at++ = (uint8_t)((order->refunds_full > 0 ? WAITS_FULL : 0) | (unnamed ? WAITS_UNNAMED : 0));
     if (order->refunds_full > 0) {
         *at++ = (uint8_t)(order->source >> 56);
         at = put_varint(at, order->source & (UINT64_MAX >> 8));
+    }
+    if (unnamed) {
+        *at++ = order->unnamed.scale;
+        at = put_varint(at, (uint64_t)order->unnamed.digits);
     }
     return at;
 }
@@ -384,15 +390,16 @@ static uint8_t *put_orders(uint8_t *at, const rfm_client *client, int64_t refere
     at = put_varint(at, client->order_count);
     for (size_t i = client->order_count; i-- > 0;) {
         const rfm_order *order = &client->order[i];
-        uint64_t waits = order->waiting ? HEAD_WAITS : 0, skipped;
+        uint64_t flags = (order->waiting ? HEAD_WAITS : 0u) | (order->currency ? HEAD_CURRENCY : 0u), skipped;
         at = put_fixed(at, order->id48, 6);
         if (seek_seen(client, order->time_ms, &place, &skipped)) {
-            at = put_varint(at, skipped << HEAD_SHIFT | HEAD_SEEN | waits);
+            at = put_varint(at, skipped << HEAD_SHIFT | HEAD_SEEN | flags);
         } else {
             int64_t time_s = seconds(order->time_ms);
-            at = put_varint(at, zigzag((uint64_t)after_s - (uint64_t)time_s) << HEAD_SHIFT | waits);
+            at = put_varint(at, zigzag((uint64_t)after_s - (uint64_t)time_s) << HEAD_SHIFT | flags);
             after_s = time_s;
         }
+        at = order->currency ? put_varint(at, order->currency) : at;
         at = order->waiting ? put_waiting(at, order) : put_varint(at, (uint64_t)order->left_minor);
     }
     return at;
@@ -401,10 +408,15 @@ static uint8_t *put_orders(uint8_t *at, const rfm_client *client, int64_t refere
 static void get_waiting(struct cursor *cursor, rfm_order *order)
 {
     order->refunded_minor = (int64_t)get_varint_max(cursor, INT64_MAX);
-    order->refunds_full = get_u8_max(cursor, 1);
-    if (order->refunds_full > 0) {
+    uint8_t flags = get_u8_max(cursor, WAITS_FULL | WAITS_UNNAMED);
+    if (flags & WAITS_FULL) {
+        order->refunds_full = 1;
         uint64_t input = get_fixed(cursor, 1);
         order->source = input << 56 | get_varint_max(cursor, UINT64_MAX >> 8);
+    }
+    if (flags & WAITS_UNNAMED) {
+        order->unnamed.scale = get_u8_max(cursor, 18);
+        order->unnamed.digits = (int64_t)get_varint_max(cursor, INT64_MAX);
     }
 }
 
@@ -426,6 +438,7 @@ static void get_orders(struct cursor *cursor, rfm_client *client, int64_t refere
             after_s = get_time_before_s(cursor, after_s, rest);
             order->time_ms = after_s * RFM_SECOND_MS;
         }
+        order->currency = head & HEAD_CURRENCY ? (uint16_t)get_varint_max(cursor, 26 * 26 * 26) : 0;
         if (order->waiting) {
             get_waiting(cursor, order);
         } else {
@@ -531,7 +544,7 @@ static unsigned sections_of(const rfm_client *client)
 }
 
 /* Each list at its longest; the widest varint has 10 bytes. */
-_Static_assert(3 + 70 + 20 + RFM_ORDERS_MAX * (6 + 10 + 10 + 1 + 1 + 8) + RFM_SEEN_MAX * 16 +
+_Static_assert(3 + 70 + 20 + RFM_ORDERS_MAX * (6 + 10 + 3 + 10 + 1 + 1 + 8 + 1 + 10) + RFM_SEEN_MAX * 16 +
                        (RFM_CHANNELS_MAX + 1) * (3 + 1 + 10 + 1 + 5 * RFM_STATUS_COUNT) + RFM_CONSENTS_MAX * 13 + 30 +
                        10 + RFM_SLOTS_BYTES_MAX <
                    RFM_CLIENT_PACKED_MAX,

@@ -40,30 +40,81 @@ rfm_order *rfm__orders_find(rfm_client *client, uint64_t id48, int64_t time_ms)
     return best;
 }
 
-rfm_order *rfm__orders_find_waiting(rfm_client *client, uint64_t id48, bool has_amount)
+uint16_t rfm__currency_code(const rfm_client_conf *conf, rfm_bytes currency)
 {
+    if (currency.len != 3 || rfm_bytes_is(currency, conf->money.base.code)) {
+        return 0;
+    }
+    unsigned code = 0;
+    for (size_t i = 0; i < 3; i++) {
+        if (currency.at[i] < 'A' || currency.at[i] > 'Z') {
+            return 0;
+        }
+        code = code * 26 + currency.at[i] - 'A';
+    }
+    return (uint16_t)(code + 1);
+}
+
+int rfm__order_convert(const rfm_client_conf *conf, rfm_decimal amount, uint16_t currency, int64_t *amount_minor)
+{
+    unsigned code = currency - 1u;
+    const uint8_t text[3] = {(uint8_t)('A' + code / 676 % 26), (uint8_t)('A' + code / 26 % 26),
+                             (uint8_t)('A' + code % 26)};
+    return rfm_money_convert(&conf->money, amount, rfm_bytes_of(text, currency > 0 ? sizeof text : 0), amount_minor);
+}
+
+bool rfm__refund_is_unnamed(const rfm_event *event, const rfm_client_conf *conf)
+{
+    return event->has_amount && event->currency.len == 0 && conf->money.other_count > 0;
+}
+
+rfm_order *rfm__orders_find_waiting(rfm_client *client, const rfm_event *event, const rfm_client_conf *conf)
+{
+    bool unnamed = rfm__refund_is_unnamed(event, conf);
     for (size_t i = 0; i < client->order_count; i++) {
         rfm_order *order = &client->order[i];
-        if (order->id48 == id48 && order->waiting && (has_amount || order->refunds_full == 0)) {
+        if (order->id48 == event->order_id48 && order->waiting && (event->has_amount || order->refunds_full == 0) &&
+            (!unnamed || order->unnamed.digits == 0)) {
             return order;
         }
     }
     return NULL;
 }
 
-void rfm__orders_waiting(const rfm_client *client, uint64_t id48, int64_t *refunded_minor, uint32_t *refunds_full)
+static void add_saturated(int64_t *sum, int64_t value)
 {
-    *refunded_minor = 0;
-    *refunds_full = 0;
+    if (__builtin_add_overflow(*sum, value, sum)) {
+        *sum = INT64_MAX;
+    }
+}
+
+/* What the entry's refunds come to, now that their order's currency is known. One that cannot be in that currency, for its
+ * decimals or for want of a rate, stays what it was taken for. */
+static int64_t refunded_in(const rfm_order *waiting, uint16_t currency, const rfm_client_conf *conf)
+{
+    int64_t as_base, as_order;
+    if (waiting->unnamed.digits == 0 || currency == 0 || rfm__order_convert(conf, waiting->unnamed, 0, &as_base) ||
+        rfm__order_convert(conf, waiting->unnamed, currency, &as_order) || as_base > waiting->refunded_minor) {
+        return waiting->refunded_minor;
+    }
+    int64_t refunded = waiting->refunded_minor - as_base;
+    add_saturated(&refunded, as_order);
+    return refunded;
+}
+
+rfm__waiting rfm__orders_waiting(const rfm_client *client, uint64_t id48, uint16_t currency,
+                                 const rfm_client_conf *conf)
+{
+    rfm__waiting waiting = {0};
     for (size_t i = 0; i < client->order_count; i++) {
         const rfm_order *order = &client->order[i];
         if (order->id48 == id48 && order->waiting) {
-            if (__builtin_add_overflow(*refunded_minor, order->refunded_minor, refunded_minor)) {
-                *refunded_minor = INT64_MAX;
-            }
-            *refunds_full += order->refunds_full;
+            add_saturated(&waiting.taken_minor, order->refunded_minor);
+            add_saturated(&waiting.refunded_minor, refunded_in(order, currency, conf));
+            waiting.refunds_full += order->refunds_full;
         }
     }
+    return waiting;
 }
 
 void rfm__orders_drop_waiting(rfm_client *client, uint64_t id48)

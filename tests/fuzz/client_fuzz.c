@@ -37,6 +37,8 @@ static void check_events(rfm_client *client, const rfm_client_conf *conf, rfm_na
         event.order_id48 = client->order_count > 0 ? client->order[0].id48 : 7;
         event.has_amount = i < 5;
         event.amount_minor = 100;
+        event.amount = (rfm_decimal){1, 0};
+        event.currency = rfm_text(i % 2 ? "" : "USD");
         event.status = RFM_STATUS_COMPLAINED;
         rfm_applied applied;
         (void)rfm_client_apply(client, &event, i, conf, names, &applied);
@@ -52,6 +54,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!names) {
         rfm_client_conf_defaults(&conf);
         conf.rfm.r = conf.rfm.m = RFM_AXIS_FIXED;
+        conf.money.other[0] = (rfm_currency){"USD", 2, {9, 1}};
+        conf.money.other_count = 1;
         names = rfm_names_new();
         RFM_ASSERT(names);
     }

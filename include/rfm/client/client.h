@@ -19,6 +19,8 @@ typedef struct rfm_order {
     int64_t left_minor;
     int64_t refunded_minor;
     uint64_t source;      /* where the waiting refund came from (input << 56 | offset), for its dead letter */
+    rfm_decimal unnamed;  /* one waiting refund that named no currency, of refunded_minor: it has its order's; 0: none */
+    uint16_t currency;    /* the order's, as rfm__currency_code; 0: the base */
     uint8_t refunds_full; /* refunds without amount that wait: 0 or 1, the next one of the same order stands by itself */
     bool waiting;
 } rfm_order;

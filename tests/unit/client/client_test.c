@@ -311,6 +311,45 @@ static void a_refund_of_a_reused_order_id_goes_by_time(void **state)
     assert_int_equal(client.revenue_minor, 0);
 }
 
+/* Other currencies: a refund that names none has its order's. */
+
+static rfm_event in(const char *currency, rfm_event event)
+{
+    int64_t amount_minor;
+    event.currency = rfm_text(currency);
+    event.amount = (rfm_decimal){event.amount_minor, 2};
+    assert_int_equal(rfm_money_convert(&conf.money, event.amount, event.currency, &amount_minor), 0);
+    event.amount_minor = amount_minor;
+    return event;
+}
+
+static void refunds_have_their_orders_currency(void **state)
+{
+    (void)state;
+    conf.money.other[0] = (rfm_currency){"USD", 2, {9, 1}};
+    conf.money.other[1] = (rfm_currency){"JPY", 0, {6, 3}};
+    conf.money.other_count = 2;
+    const rfm_event one[] = {in("USD", purchase(1, 1, at(0, 0), 10000)), in("", refund(2, 1, at(1, 0), 5000))};
+    IN_EVERY_ORDER(one, 1, 1, 4500, 4500);
+    const rfm_event more[] = {in("USD", purchase(1, 1, at(0, 0), 10000)), in("", refund(2, 1, at(1, 0), 1005)),
+                              in("", refund(3, 1, at(2, 0), 1005)), in("EUR", refund(4, 1, at(3, 0), 100))};
+    IN_EVERY_ORDER(more, 1, 3, 9000 - 904 - 904 - 100, 9000 - 904 - 904 - 100); /* 9.045 rounds to 9.04, twice */
+    const rfm_event bounded[] = {in("USD", purchase(1, 1, at(0, 0), 10000)), in("", refund(2, 1, at(1, 0), 9999)),
+                                 in("USD", refund(3, 1, at(2, 0), 1)), full_refund(4, 1, at(3, 0)),
+                                 purchase(5, 5, at(9, 0), 7)};
+    IN_EVERY_ORDER(bounded, 2, 3, 7, 0);
+    const rfm_event base[] = {in("EUR", purchase(1, 1, at(0, 0), 10000)), in("", refund(2, 1, at(1, 0), 5000)),
+                              in("", refund(3, 1, at(1, 0), 1000))};
+    IN_EVERY_ORDER(base, 1, 2, 4000, 4000);
+    rfm_client_init(&client);
+    accept(in("JPY", purchase(1, 1, at(0, 0), 1000000)));
+    assert_int_equal(client.revenue_minor, 6000);
+    accept(in("", refund(2, 1, at(0, 0), 500000)));
+    assert_int_equal(client.revenue_minor, 3000);
+    assert_int_equal(apply(in("", refund(3, 1, at(0, 0), 1050))), RFM_REFUSED); /* 10.50 yen */
+    assert_int_equal(applied.reason, RFM_REASON_BAD_AMOUNT);
+}
+
 /* Consent, messages, visits */
 
 static rfm_permission permission(const char *channel, rfm_class class_)
@@ -664,6 +703,7 @@ int main(void)
         T(a_refund_without_amount_waits),
         T(a_refund_pushed_out_is_lost),
         T(a_refund_of_a_reused_order_id_goes_by_time),
+        T(refunds_have_their_orders_currency),
         T(the_latest_consent_wins_and_a_tie_refuses),
         T(complaints_and_unsubscriptions_refuse),
         T(sixteen_consents_fit),

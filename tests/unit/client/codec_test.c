@@ -7,6 +7,8 @@ static int set_up(void **state)
 {
     (void)state;
     rfm_client_conf_defaults(&conf);
+    conf.money.other[0] = (rfm_currency){"USD", 2, {9, 1}};
+    conf.money.other_count = 1;
     names = rfm_names_new();
     return names ? 0 : -1;
 }
@@ -44,7 +46,8 @@ static size_t assert_round_trip(const rfm_client *client)
         const rfm_order *a = &client->order[i], *b = &decoded.order[i];
         assert_true(a->id48 == b->id48 && a->time_ms == b->time_ms && a->left_minor == b->left_minor &&
                     a->refunded_minor == b->refunded_minor && a->source == b->source &&
-                    a->refunds_full == b->refunds_full && a->waiting == b->waiting);
+                    a->refunds_full == b->refunds_full && a->waiting == b->waiting && a->currency == b->currency &&
+                    a->unnamed.digits == b->unnamed.digits && a->unnamed.scale == b->unnamed.scale);
     }
     assert_int_equal(decoded.seen_count, client->seen_count);
     for (size_t i = 0; i < client->seen_count; i++) {
@@ -104,6 +107,13 @@ static void a_small_client_is_small(void **state)
     assert_true(len <= 200);
 }
 
+static rfm_event in(const char *currency, rfm_event event)
+{
+    event.currency = rfm_text(currency);
+    event.amount = (rfm_decimal){event.amount_minor, 2};
+    return event;
+}
+
 static rfm_event random_event(uint64_t *seed)
 {
     static const char *const channels[] = {"email", "push", "sms", "a", "b", "c", "d", "e", "f", "g"};
@@ -114,8 +124,11 @@ static rfm_event random_event(uint64_t *seed)
     case 0:
         return purchase(id, 1000 + random_id(seed), time_ms,
                         (int64_t)(random_next(seed) >> (34 + random_below(seed, 29))));
-    case 1: return purchase(id, order, time_ms, (int64_t)random_below(seed, 100000));
-    case 2: return refund(id, order, time_ms, (int64_t)random_below(seed, 100000));
+    case 1:
+        return in(random_below(seed, 2) ? "USD" : "EUR",
+                  purchase(id, order, time_ms, (int64_t)random_below(seed, 100000)));
+    case 2:
+        return in(random_below(seed, 2) ? "" : "EUR", refund(id, order, time_ms, (int64_t)random_below(seed, 100000)));
     case 3: return full_refund(id, order, time_ms);
     case 4: return visit(id, time_ms);
     case 5: return consent(id, channel, random_below(seed, 2), random_below(seed, 2), time_ms);
@@ -167,6 +180,8 @@ static void the_largest_client_fits(void **state)
                                       .time_ms = time_ms,
                                       .refunded_minor = INT64_MAX,
                                       .source = UINT64_MAX,
+                                      .unnamed = {INT64_MAX, 18},
+                                      .currency = 17576,
                                       .refunds_full = 1,
                                       .waiting = true};
     }
