@@ -41,8 +41,8 @@ struct rfm_binding {
     rfm_rule_set on_event[RFM_EVENT_TYPE_COUNT];
     uint32_t since_types; /* event types whose last time has to be kept in the slots */
     rfm_rule_list segments, lifecycles, ratios, risks, idles; /* rules by what they watch */
-    rfm_rule_list by_number; /* in ascending order of their numbers */
-    uint16_t number[RFM_RULES_MAX]; /* RFM_NUMBER_NONE: no room for the name */
+    rfm_rule_list by_number;                                  /* in ascending order of their numbers */
+    uint16_t number[RFM_RULES_MAX];                           /* RFM_NUMBER_NONE: no room for the name */
     uint16_t channel[RFM_RULES_MAX][RFM_RULE_CHANNELS_MAX];
     uint16_t segment[RFM_SEGMENTS_MAX];
     int16_t rule_of[RFM_NAMES_MAX + 1]; /* by number; RFM_RULE_NONE */

@@ -24,10 +24,9 @@ typedef struct rfm_taken {
 
 const char *rfm_suppression_name(rfm_suppression suppression)
 {
-    static const char *const name[RFM_SUPPRESSION_COUNT] = {
-        [RFM_SENT] = "sent",
+    static const char *const name[RFM_SUPPRESSION_COUNT] = {[RFM_SENT] = "sent",
 #define X(NAME, text) [RFM_SUPPRESSED_##NAME] = #text,
-        RFM_SUPPRESSIONS(X)
+                                                            RFM_SUPPRESSIONS(X)
 #undef X
     };
     return name[suppression];
@@ -106,7 +105,8 @@ static void make_id(rfm_decision *decision, rfm_bytes client_id)
     rfm_hash128(rfm_buffer_view(&identity), decision->id);
 }
 
-static rfm_decision *add_decision(rfm_hearing *hearing, size_t rule, const rfm_cause *cause, rfm_suppression suppression)
+static rfm_decision *add_decision(rfm_hearing *hearing, size_t rule, const rfm_cause *cause,
+                                  rfm_suppression suppression)
 {
     rfm_decisions *decisions = hearing->decisions;
     const rfm_turn *turn = &hearing->turn;
@@ -348,7 +348,8 @@ static void decide_look(rfm_hearing *hearing)
     rfm_turn *turn = &hearing->turn;
     int64_t until_ms = moment->review_ms > moment->moment_ms ? moment->review_ms : moment->moment_ms + 1;
     bool review = moment->is_review && turn->binding->population;
-    if (rfm__marks_stale(turn)) /* as a second before: what comes about at this very moment is not the new version's doing */
+    if (rfm__marks_stale(
+            turn)) /* as a second before: what comes about at this very moment is not the new version's doing */
         rfm__marks_renew(turn, moment->moment_ms - RFM_SECOND_MS, moment->now_ms);
     int64_t last_ms = INT64_MIN, next_ms;
     while ((next_ms = rfm__next_moment(turn, until_ms)) <= moment->moment_ms && next_ms > last_ms) {
@@ -383,8 +384,8 @@ void rfm_decide(const rfm_rules *rules, const rfm_binding *binding, const rfm_cl
     close_turn(&hearing.turn);
 }
 
-void rfm_decide_renew(const rfm_rules *rules, const rfm_binding *binding, const rfm_client_conf *conf, rfm_client *client,
-                      const rfm_edges *edges, int64_t now_ms)
+void rfm_decide_renew(const rfm_rules *rules, const rfm_binding *binding, const rfm_client_conf *conf,
+                      rfm_client *client, const rfm_edges *edges, int64_t now_ms)
 {
     rfm_turn turn;
     if (!client->marks.taken || client->marks.version == binding->version)

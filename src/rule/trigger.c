@@ -120,7 +120,8 @@ static void write_value(rfm_buffer *json, const rfm_rules *rules, const rfm_clie
     rfm_write_text(json, "}");
 }
 
-static void write_headers(rfm_buffer *headers, const rfm_rules *rules, const rfm_decision *decision, rfm_bytes client_id)
+static void write_headers(rfm_buffer *headers, const rfm_rules *rules, const rfm_decision *decision,
+                          rfm_bytes client_id)
 {
     char id[33], type[sizeof rules->type_prefix + RFM_RULE_NAME_MAX], time[RFM_TIME_TEXT];
     rfm_bytes cause_type, cause_id;
@@ -199,12 +200,14 @@ void rfm_slots_json(rfm_buffer *json, const rfm_client *client, const rfm_names 
     size_t count = 0;
     (void)rfm__slots_decode(rfm_bytes_of(client->slots, client->slots_len), &slots); /* unreadable: shown as none */
     for (size_t i = 0; i < slots.pending_count; i++)
-        add_note(notes, &count, (rfm_note){slots.pending[i].due_ms, rfm_names_text(names, slots.pending[i].rule), NULL});
+        add_note(notes, &count,
+                 (rfm_note){slots.pending[i].due_ms, rfm_names_text(names, slots.pending[i].rule), NULL});
     rfm_write_text(json, "\"due\":");
     write_notes(json, notes, count);
     count = 0;
     for (size_t i = 0; i < slots.sent_count; i++)
-        add_note(notes, &count, (rfm_note){slots.sent[i].time_ms, rfm_names_text(names, slots.sent[i].rule), &slots.sent[i]});
+        add_note(notes, &count,
+                 (rfm_note){slots.sent[i].time_ms, rfm_names_text(names, slots.sent[i].rule), &slots.sent[i]});
     rfm_write_text(json, ",\"triggers\":");
     write_notes(json, notes, count);
 }

@@ -183,7 +183,8 @@ static void test_a_risk_rises_and_falls(void **state)
     int64_t high = 0;
     for (int64_t step = 1 << 26; step > 0; step /= 2) {
         int64_t next = high + step;
-        if (1 - ratio_after(&s->conf, 0, 0, next / 86400.0) * (1 - rfm_client_risk_at(&s->client, &s->conf, START_MS)) < 0.9)
+        if (1 - ratio_after(&s->conf, 0, 0, next / 86400.0) * (1 - rfm_client_risk_at(&s->client, &s->conf, START_MS)) <
+            0.9)
             high = next;
     }
     high++;
@@ -232,7 +233,8 @@ static void test_fixed_segments_move_at_midnight(void **state)
     scene_expect(s, "");
     uint16_t before = s->client.marks.segment;
     scene_advance(s, START_MS + 181 * DAY + 1);
-    scene_expect(s, line("hiding sent due+%d -@%d\nleave_new sent due+%d -@%d\n", 181 * 86400, 181 * 86400, 181 * 86400, 181 * 86400));
+    scene_expect(s, line("hiding sent due+%d -@%d\nleave_new sent due+%d -@%d\n", 181 * 86400, 181 * 86400, 181 * 86400,
+                         181 * 86400));
     assert_int_equal(s->client.marks.previous, before);
     assert_int_equal(s->client.marks.since_ms, START_MS + 181 * DAY);
     scene_advance(s, START_MS + 2000 * DAY);
@@ -288,8 +290,8 @@ static void test_idle(void **state)
     scene_advance(s, START_MS + 60 * DAY + 1);
     scene_expect(s, "");
     scene_advance(s, START_MS + 200 * DAY);
-    scene_expect(s, line("no_visit sent due+%d -@%d\nno_purchase sent due+%d -@%d\nno_consent sent due+%d -@%d\n", 60 * 86400,
-                         60 * 86400, 61 * 86400, 61 * 86400, 63 * 86400, 63 * 86400));
+    scene_expect(s, line("no_visit sent due+%d -@%d\nno_purchase sent due+%d -@%d\nno_consent sent due+%d -@%d\n",
+                         60 * 86400, 60 * 86400, 61 * 86400, 61 * 86400, 63 * 86400, 63 * 86400));
     scene_event(s, 200 * DAY, at(visit("old"), 100 * DAY)); /* 60 days after it have gone by already */
     scene_event(s, 201 * DAY, visit("w"));
     scene_advance(s, START_MS + 400 * DAY);
@@ -333,8 +335,11 @@ static void test_consent_chooses_the_channel(void **state)
     scene_event(s, 2, consent("b", "push", RFM_CLASS_TRANSACTIONAL, false));
     scene_event(s, 3, visit("2"));
     scene_expect(s, "m sent visit/2 email@0\nt sent visit/2 email@0\nu sent visit/2 -@0\n");
-    rfm_event bounce = {.type = RFM_EVENT_MESSAGE, .id = rfm_text("x"), .channel = rfm_text("email"),
-                        .status = RFM_STATUS_BOUNCED, .permanent = true};
+    rfm_event bounce = {.type = RFM_EVENT_MESSAGE,
+                        .id = rfm_text("x"),
+                        .channel = rfm_text("email"),
+                        .status = RFM_STATUS_BOUNCED,
+                        .permanent = true};
     scene_event(s, 4, bounce);
     scene_event(s, 5, visit("3"));
     scene_expect(s, "m no_channel visit/3 -@0\nt no_channel visit/3 -@0\nu sent visit/3 -@0\n");
@@ -696,7 +701,9 @@ static void test_an_event_leaves_to_time_what_is_due(void **state)
             scene_look(s, s->look_ms, now_ms, false);
             scene_look(s, s->look_ms, now_ms, false);
         }
-        scene_expect(s, buys ? "" : line("risk sent due+%ld -@%ld\nwin_back sent due+%ld -@%ld\n", risk, fall + 1000, fall, fall + 1000));
+        scene_expect(s, buys ? ""
+                             : line("risk sent due+%ld -@%ld\nwin_back sent due+%ld -@%ld\n", risk, fall + 1000, fall,
+                                    fall + 1000));
         scene_free(s);
     }
 }
@@ -733,7 +740,8 @@ static void test_of_one_instant_and_rule_the_older_cause_comes_first(void **stat
     scene_event(s, 0, visit("v"));
     scene_event(s, 10 * DAY + 1, at(visit("w"), 10 * DAY));
     scene_advance(s, START_MS + 21 * DAY);
-    scene_expect(s, line("no_visit sent due+%d -@%d\nno_visit cooldown due+%d -@%d\n", 864000, 2 * 864000, 2 * 864000, 2 * 864000));
+    scene_expect(s, line("no_visit sent due+%d -@%d\nno_visit cooldown due+%d -@%d\n", 864000, 2 * 864000, 2 * 864000,
+                         2 * 864000));
     scene_free(s);
 }
 
@@ -749,10 +757,14 @@ static void test_a_late_look_catches_up(void **state)
     scene_event(s, 0, purchase("p", 100));
     s->review_ms = START_MS + 401 * DAY;
     scene_look(s, START_MS + 400 * DAY, START_MS + 400 * DAY, true);
-    int64_t risk = fall_s(&s->conf, 0, 0, 0, 0.5), fall = fall_s(&s->conf, 0, 0, 0, 0.3), lapsed = fall_s(&s->conf, 0, 0, 0, 0.2);
+    int64_t risk = fall_s(&s->conf, 0, 0, 0, 0.5), fall = fall_s(&s->conf, 0, 0, 0, 0.3),
+            lapsed = fall_s(&s->conf, 0, 0, 0, 0.2);
     int64_t now = 400 * 86400;
-    scene_expect(s, line("review sent purchase/p -@%ld\nrisk sent due+%ld -@%ld\nwin_back sent due+%ld -@%ld\na_lapsed sent due+%ld -@%ld\n",
-                         now, risk, now, fall, now, lapsed, now));
+    scene_expect(
+        s,
+        line(
+            "review sent purchase/p -@%ld\nrisk sent due+%ld -@%ld\nwin_back sent due+%ld -@%ld\na_lapsed sent due+%ld -@%ld\n",
+            now, risk, now, fall, now, lapsed, now));
     scene_free(s);
 }
 

@@ -10,8 +10,8 @@
 #include <rfm/rule/decide.h>
 #include <stdio.h>
 
-static void expect_code(const char *prefix, rfm_bytes secret, const char *name, const char *client_id, const char *cause,
-                        const char *expected)
+static void expect_code(const char *prefix, rfm_bytes secret, const char *name, const char *client_id,
+                        const char *cause, const char *expected)
 {
     static rfm_rules rules;
     rfm_rule rule = {0};
@@ -35,7 +35,10 @@ static void test_codes(void **state)
     for (size_t i = 0; i < sizeof secret; i++)
         secret[i] = (uint8_t)i;
     rfm_bytes all = rfm_bytes_of(secret, sizeof secret);
-    expect_code("BACK", rfm_text("secret"), "thank_you", "alice", "purchase\x1f" "e-1", "BACK-SKGGTJY1FT");
+    expect_code("BACK", rfm_text("secret"), "thank_you", "alice",
+                "purchase\x1f"
+                "e-1",
+                "BACK-SKGGTJY1FT");
     expect_code("BACK", rfm_text("secret"), "win_back", "client-42", "due:1700000000000", "BACK-RNRMGZVAN6");
     expect_code("P", all, "win_back", "client-42", "due:1700000000000", "P-ZR9D5H7DY5");
     expect_code("P", all, "welcome", "Zo\xc3\xab \xe2\x98\x82", visit, "P-1VE3GCB9JN");

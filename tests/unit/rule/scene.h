@@ -57,9 +57,15 @@ static inline scene *scene_new(void)
     rfm_client_conf_defaults(&s->conf);
     s->conf.rfm.r = s->conf.rfm.f = s->conf.rfm.m = RFM_AXIS_FIXED;
     s->conf.version = 7;
-    s->rules = (rfm_rules){.rule = s->rule, .topic_count = 1, .version = "v1", .source = "rfmd/test",
-                           .type_prefix = "io.rfmd.trigger.", .secret = "secret", .secret_len = 6,
-                           .max_trigger_age_ms = INT64_MAX, .silent_until_ms = INT64_MIN};
+    s->rules = (rfm_rules){.rule = s->rule,
+                           .topic_count = 1,
+                           .version = "v1",
+                           .source = "rfmd/test",
+                           .type_prefix = "io.rfmd.trigger.",
+                           .secret = "secret",
+                           .secret_len = 6,
+                           .max_trigger_age_ms = INT64_MAX,
+                           .silent_until_ms = INT64_MIN};
     s->names = rfm_names_new();
     s->decisions = (rfm_decisions){.items = s->items, .size = RFM_DECISIONS_MAX};
     rfm_client_init(&s->client);
@@ -131,8 +137,12 @@ static inline void scene_decide(scene *s, const rfm_moment *moment)
 /* A look at the moment, not later than the clock. */
 static inline void scene_look(scene *s, int64_t moment_ms, int64_t now_ms, bool is_review)
 {
-    rfm_moment moment = {.client_id = rfm_text("alice"), .moment_ms = moment_ms, .now_ms = now_ms,
-                         .review_ms = s->review_ms, .is_review = is_review, .edges = &s->edges};
+    rfm_moment moment = {.client_id = rfm_text("alice"),
+                         .moment_ms = moment_ms,
+                         .now_ms = now_ms,
+                         .review_ms = s->review_ms,
+                         .is_review = is_review,
+                         .edges = &s->edges};
     scene_decide(s, &moment);
     assert_true(s->look_ms > moment_ms);
 }
@@ -162,8 +172,13 @@ static inline void scene_apply(scene *s, const rfm_event *event, int64_t now_ms)
         copy.order_id = copy.id;
     copy.order_id48 = rfm_hash64(copy.order_id) >> 16;
     assert_int_equal(rfm_client_apply(&s->client, &copy, ++s->offset, &s->conf, s->names, &applied), RFM_APPLIED);
-    rfm_moment moment = {.client_id = copy.client_id, .event = &copy, .bought = applied.bought, .moment_ms = now_ms,
-                         .now_ms = now_ms, .review_ms = s->review_ms, .edges = &s->edges};
+    rfm_moment moment = {.client_id = copy.client_id,
+                         .event = &copy,
+                         .bought = applied.bought,
+                         .moment_ms = now_ms,
+                         .now_ms = now_ms,
+                         .review_ms = s->review_ms,
+                         .edges = &s->edges};
     scene_decide(s, &moment);
     s->now_ms = now_ms;
 }
@@ -180,7 +195,8 @@ static inline void scene_event(scene *s, int64_t at_ms, rfm_event event)
 
 static inline rfm_event purchase(const char *id, int64_t amount_minor)
 {
-    return (rfm_event){.type = RFM_EVENT_PURCHASE, .id = rfm_text(id), .has_amount = true, .amount_minor = amount_minor};
+    return (rfm_event){
+        .type = RFM_EVENT_PURCHASE, .id = rfm_text(id), .has_amount = true, .amount_minor = amount_minor};
 }
 
 static inline rfm_event visit(const char *id)
@@ -190,7 +206,10 @@ static inline rfm_event visit(const char *id)
 
 static inline rfm_event consent(const char *id, const char *channel, rfm_class class_, bool granted)
 {
-    return (rfm_event){.type = RFM_EVENT_CONSENT, .id = rfm_text(id), .channel = rfm_text(channel), .class_ = class_,
+    return (rfm_event){.type = RFM_EVENT_CONSENT,
+                       .id = rfm_text(id),
+                       .channel = rfm_text(channel),
+                       .class_ = class_,
                        .granted = granted};
 }
 

@@ -154,7 +154,8 @@ static void test_the_fullest_slots_fit(void **state)
         *sent = (rfm_remembered){sent->rule, true, (INT64_C(1) << 48) - i, {1}};
     }
     assert_null(rfm__slots_remember(&slots, 1));
-    rfm_pending pending = {.rule = RFM_NAMES_MAX, .due_ms = INT64_MAX, .cause = {1, 1, INT64_MIN, rfm_bytes_of(id, 512)}};
+    rfm_pending pending = {
+        .rule = RFM_NAMES_MAX, .due_ms = INT64_MAX, .cause = {1, 1, INT64_MIN, rfm_bytes_of(id, 512)}};
     assert_true(rfm__slots_defer(&slots, &pending));
     pending.cause.cart = 2;
     assert_false(rfm__slots_defer(&slots, &pending));
@@ -180,7 +181,8 @@ static void test_one_pending_for_rule_and_cart(void **state)
     rfm_slots slots;
     no_slots(&slots);
     for (uint32_t i = 0; i < RFM_PENDING_MAX; i++)
-        assert_true(rfm__slots_defer(&slots, &(rfm_pending){.rule = 3, .due_ms = i, .cause = {1, 7 - i, 0, rfm_text("e")}}));
+        assert_true(
+            rfm__slots_defer(&slots, &(rfm_pending){.rule = 3, .due_ms = i, .cause = {1, 7 - i, 0, rfm_text("e")}}));
     assert_false(rfm__slots_defer(&slots, &(rfm_pending){.rule = 2, .due_ms = 9, .cause = {1, 0, 0, rfm_text("e")}}));
     assert_true(rfm__slots_defer(&slots, &(rfm_pending){.rule = 3, .due_ms = 99, .cause = {1, 5, 0, rfm_text("f")}}));
     assert_int_equal(slots.pending_count, RFM_PENDING_MAX);
@@ -215,12 +217,9 @@ static void test_refuses_what_it_would_not_write(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing_takes_no_bytes),
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_decodes_what_it_encodes),
-        cmocka_unit_test(test_any_bytes_are_safe),
-        cmocka_unit_test(test_the_fullest_slots_fit),
-        cmocka_unit_test(test_one_pending_for_rule_and_cart),
+        cmocka_unit_test(test_nothing_takes_no_bytes),          cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_decodes_what_it_encodes),         cmocka_unit_test(test_any_bytes_are_safe),
+        cmocka_unit_test(test_the_fullest_slots_fit),           cmocka_unit_test(test_one_pending_for_rule_and_cart),
         cmocka_unit_test(test_refuses_what_it_would_not_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,14 +48,15 @@ static void test_an_event_causes_a_trigger(void **state)
     rfm_buffer risk = rfm_buffer_over(number, sizeof number - 1);
     rfm_write_json_number(&risk, rfm_client_risk_at(&s->client, &s->conf, s->now_ms));
     char expected[2048];
-    snprintf(expected, sizeof expected,
-             "{\"id\":\"2e66ed2895726fac50cdfadbeec08a24\",\"rule\":\"thank_you\",\"class\":\"transactional\","
-             "\"client_id\":\"alice\",\"time\":\"2023-11-15T00:00:05.000Z\",\"cause\":{\"type\":\"purchase\",\"id\":\"e-1\"},"
-             "\"channel\":\"email\",\"template\":\"than\\\"ks\",\"variant\":null,\"promo\":{\"code\":\"BACK-SKGGTJY1FT\","
-             "\"percent\":12.5,\"valid_until\":\"2023-11-29T00:00:05.000Z\"},\"data\":null,\"client\":{\"segment\":"
-             "\"promising\",\"lifecycle\":\"new\",\"rfm\":{\"r\":5,\"f\":1,\"m\":3},\"churn_risk\":%s,\"orders\":1,"
-             "\"revenue\":\"129.90\",\"language\":null,\"timezone\":null},\"rules_version\":\"v1\"}",
-             (const char *)number);
+    snprintf(
+        expected, sizeof expected,
+        "{\"id\":\"2e66ed2895726fac50cdfadbeec08a24\",\"rule\":\"thank_you\",\"class\":\"transactional\","
+        "\"client_id\":\"alice\",\"time\":\"2023-11-15T00:00:05.000Z\",\"cause\":{\"type\":\"purchase\",\"id\":\"e-1\"},"
+        "\"channel\":\"email\",\"template\":\"than\\\"ks\",\"variant\":null,\"promo\":{\"code\":\"BACK-SKGGTJY1FT\","
+        "\"percent\":12.5,\"valid_until\":\"2023-11-29T00:00:05.000Z\"},\"data\":null,\"client\":{\"segment\":"
+        "\"promising\",\"lifecycle\":\"new\",\"rfm\":{\"r\":5,\"f\":1,\"m\":3},\"churn_risk\":%s,\"orders\":1,"
+        "\"revenue\":\"129.90\",\"language\":null,\"timezone\":null},\"rules_version\":\"v1\"}",
+        (const char *)number);
     assert_string_equal(value_of(s, 0, &moment, &headers), expected);
     expect_header(&headers, "content-type", "application/json");
     expect_header(&headers, "ce_specversion", "1.0");
@@ -87,12 +88,13 @@ static void test_a_timer_causes_one_that_is_held_back(void **state)
     rfm_buffer_init(&headers, 4096);
     assert_int_equal(s->decisions.count, 1);
     const char *value = value_of(s, 0, &moment, &headers);
-    assert_non_null(strstr(value, "\"class\":\"marketing\",\"client_id\":\"alice\",\"time\":\"2023-11-17T00:00:00.000Z\","
-                                  "\"cause\":{\"type\":\"due\",\"id\":\"1700179200000\"},\"channel\":null,\"template\":null,"
-                                  "\"variant\":null,\"promo\":null,\"data\":null,\"client\":{\"segment\":\"prospect\","
-                                  "\"lifecycle\":\"prospect\",\"rfm\":null,\"churn_risk\":null,\"orders\":0,"
-                                  "\"revenue\":\"0.00\",\"language\":null,\"timezone\":null},\"rules_version\":\"v1\","
-                                  "\"suppressed_by\":\"consent\"}"));
+    assert_non_null(strstr(value,
+                           "\"class\":\"marketing\",\"client_id\":\"alice\",\"time\":\"2023-11-17T00:00:00.000Z\","
+                           "\"cause\":{\"type\":\"due\",\"id\":\"1700179200000\"},\"channel\":null,\"template\":null,"
+                           "\"variant\":null,\"promo\":null,\"data\":null,\"client\":{\"segment\":\"prospect\","
+                           "\"lifecycle\":\"prospect\",\"rfm\":null,\"churn_risk\":null,\"orders\":0,"
+                           "\"revenue\":\"0.00\",\"language\":null,\"timezone\":null},\"rules_version\":\"v1\","
+                           "\"suppressed_by\":\"consent\"}"));
     expect_header(&headers, "ce_causationid", NULL);
     rfm_buffer_release(&headers);
     scene_free(s);
@@ -104,7 +106,10 @@ static void expect_id(const char *name, const char *client_id, rfm_event event, 
     char hex[33];
     scene_on_event(s, name, event.type);
     scene_bind(s);
-    rfm_moment moment = {.client_id = rfm_text(client_id), .event = &event, .moment_ms = START_MS, .now_ms = START_MS,
+    rfm_moment moment = {.client_id = rfm_text(client_id),
+                         .event = &event,
+                         .moment_ms = START_MS,
+                         .now_ms = START_MS,
                          .review_ms = START_MS + DAY};
     rfm_decide(&s->rules, s->binding, &s->conf, s->names, &s->client, &moment, &s->decisions);
     assert_int_equal(s->decisions.count, 1);
@@ -133,7 +138,9 @@ static void test_ids(void **state)
     s->client.marks.taken = true;
     s->client.marks.lifecycle = RFM_LIFECYCLE_PROSPECT;
     rfm_decide_renew(&s->rules, s->binding, &s->conf, &s->client, NULL, INT64_C(1600000000000));
-    rfm_moment moment = {.client_id = rfm_text("client-42"), .moment_ms = START_MS, .now_ms = START_MS + DAY,
+    rfm_moment moment = {.client_id = rfm_text("client-42"),
+                         .moment_ms = START_MS,
+                         .now_ms = START_MS + DAY,
                          .review_ms = START_MS + DAY};
     rfm_decide(&s->rules, s->binding, &s->conf, s->names, &s->client, &moment, &s->decisions);
     assert_int_equal(s->decisions.count, 1);

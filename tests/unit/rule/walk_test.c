@@ -27,7 +27,7 @@ typedef struct model {
     rfm_client client; /* its own facts */
     rfm_names *names;
     uint64_t offset;
-    int64_t from_ms;                              /* everything up to here is done */
+    int64_t from_ms; /* everything up to here is done */
     bool any;
     int64_t last_consent_ms; /* INT64_MIN: never */
     model_rule rule[SCENE_RULES];
@@ -275,7 +275,8 @@ static void model_event(model *m, const rfm_event *event, const char *cart, int6
     m->any = true;
     if (event->type == RFM_EVENT_CONSENT && event->time_ms > m->last_consent_ms)
         m->last_consent_ms = event->time_ms;
-    snprintf(cause, sizeof cause, "%s/%.*s", rfm_event_type_name(event->type), (int)event->id.len, (const char *)event->id.at);
+    snprintf(cause, sizeof cause, "%s/%.*s", rfm_event_type_name(event->type), (int)event->id.len,
+             (const char *)event->id.at);
     for (size_t i = 0; i < m->s->rules.count; i++) {
         const rfm_rule *rule = &m->s->rule[i];
         bool now = holds(m, rule, now_ms);
@@ -314,7 +315,7 @@ static void random_rule(scene *s, int i)
 
 static rfm_event random_event(char id[16], int i, int64_t now_ms)
 {
-    static const rfm_event_type types[] = {RFM_EVENT_PURCHASE, RFM_EVENT_PURCHASE, RFM_EVENT_VISIT, RFM_EVENT_VISIT,
+    static const rfm_event_type types[] = {RFM_EVENT_PURCHASE, RFM_EVENT_PURCHASE, RFM_EVENT_VISIT,  RFM_EVENT_VISIT,
                                            RFM_EVENT_CONSENT,  RFM_EVENT_REFUND,   RFM_EVENT_MESSAGE};
     static const char *const channels[] = {"email", "push", "sms"}, *const carts[] = {"", "", "a", "b", "c"};
     snprintf(id, 16, "e%d", i);
@@ -351,8 +352,12 @@ static void walk(uint64_t seed, size_t *decisions)
         scene_advance(s, now_ms);
         rfm_applied applied;
         assert_int_equal(rfm_client_apply(&s->client, &event, ++s->offset, &s->conf, s->names, &applied), RFM_APPLIED);
-        rfm_moment moment = {.client_id = event.client_id, .event = &event, .bought = applied.bought, .moment_ms = now_ms,
-                             .now_ms = now_ms, .review_ms = s->review_ms};
+        rfm_moment moment = {.client_id = event.client_id,
+                             .event = &event,
+                             .bought = applied.bought,
+                             .moment_ms = now_ms,
+                             .now_ms = now_ms,
+                             .review_ms = s->review_ms};
         scene_decide(s, &moment);
         if (strcmp(s->log, m->log) != 0)
             print_message("seed %" PRIu64 ", event %d: rules, then the model:\n%s--\n%s--\n", seed, i, s->log, m->log);
