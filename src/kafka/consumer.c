@@ -303,3 +303,8 @@ rd_kafka_t *rfm__consumer_fetch_client(rfm_consumer *consumer)
 {
     return rfm__fetcher_client(consumer->fetcher);
 }
+
+void rfm__consumer_hold(rfm_consumer *consumer, uint32_t task)
+{
+    rfm__fetcher_stop(consumer->fetcher, task);
+}

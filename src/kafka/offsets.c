@@ -1,5 +1,7 @@
 #include "offsets.h"
 
+#include <stdio.h>
+
 enum { TIMEOUT_MS = 5000 };
 
 static int64_t spec_of(rfm__which which)
@@ -38,4 +40,57 @@ const rd_kafka_topic_partition_t *rfm__offsets_at(rd_kafka_event_t *event, size_
 uintptr_t rfm__offsets_tag(rd_kafka_event_t *event)
 {
     return (uintptr_t)rd_kafka_event_opaque(event);
+}
+
+void rfm__round_init(rfm__round *round, rd_kafka_t *client, rfm__wake *wake)
+{
+    *round = (rfm__round){.client = client, .queue = rd_kafka_queue_new(client)};
+    rfm__wake_watch(wake, round->queue);
+}
+
+void rfm__round_release(rfm__round *round)
+{
+    if (round->queue)
+        rd_kafka_queue_destroy(round->queue);
+    round->queue = NULL;
+}
+
+void rfm__round_ask(rfm__round *round, const rd_kafka_topic_partition_list_t *partitions, const rfm__which *which,
+                    size_t which_count)
+{
+    RFM_ASSERT(round->waiting == 0);
+    round->error = RD_KAFKA_RESP_ERR_NO_ERROR;
+    for (size_t i = 0; i < which_count; i++)
+        rfm__offsets_ask(round->client, partitions, which[i], (uintptr_t)which[i], round->queue);
+    round->waiting = (int)which_count;
+}
+
+static void note_error(rfm__round *round, rd_kafka_resp_err_t code, const char *text)
+{
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return;
+    round->error = code;
+    snprintf(round->why, sizeof round->why, "%s", text ? text : rd_kafka_err2str(code));
+}
+
+bool rfm__round_take(rfm__round *round,
+                     void (*each)(void *self, rfm__which which, const rd_kafka_topic_partition_t *partition), void *self)
+{
+    bool done = false;
+    rd_kafka_event_t *event;
+    while ((event = rd_kafka_queue_poll(round->queue, 0)) != NULL) {
+        note_error(round, rd_kafka_event_error(event), rd_kafka_event_error_string(event));
+        size_t count = 1;
+        for (size_t i = 0; i < count; i++) {
+            const rd_kafka_topic_partition_t *partition = rfm__offsets_at(event, i, &count);
+            if (partition == NULL)
+                continue;
+            note_error(round, partition->err, NULL);
+            if (partition->err == RD_KAFKA_RESP_ERR_NO_ERROR && partition->offset >= 0)
+                each(self, (rfm__which)rfm__offsets_tag(event), partition);
+        }
+        done = --round->waiting == 0;
+        rd_kafka_event_destroy(event);
+    }
+    return done;
 }

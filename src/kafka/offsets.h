@@ -17,4 +17,21 @@ void rfm__offsets_ask(rd_kafka_t *client, const rd_kafka_topic_partition_list_t 
 const rd_kafka_topic_partition_t *rfm__offsets_at(rd_kafka_event_t *event, size_t i, size_t *count);
 uintptr_t rfm__offsets_tag(rd_kafka_event_t *event);
 
+/* Several of them of the same partitions at once; one round at a time. */
+typedef struct rfm__round {
+    rd_kafka_t *client;
+    rd_kafka_queue_t *queue;
+    int waiting; /* answers still to come */
+    rd_kafka_resp_err_t error; /* of the whole or of a partition, the last one seen */
+    char why[256];
+} rfm__round;
+
+void rfm__round_init(rfm__round *round, rd_kafka_t *client, rfm__wake *wake);
+void rfm__round_release(rfm__round *round);
+void rfm__round_ask(rfm__round *round, const rd_kafka_topic_partition_list_t *partitions, const rfm__which *which,
+                    size_t which_count);
+/* Hands on each partition that has an answer; true: that was the last of the round. */
+bool rfm__round_take(rfm__round *round,
+                     void (*each)(void *self, rfm__which which, const rd_kafka_topic_partition_t *partition), void *self);
+
 #endif
