@@ -692,6 +692,8 @@ bool rfm_worker_settled(const rfm_worker *worker) {
     return worker->effects_at == worker->effects.count && rfm__step_is_empty(worker);
 }
 
+const rfm_rules *rfm_worker_rules(const rfm_worker *worker) { return worker->conf.rules; }
+
 const rfm_worker_stats *rfm_worker_stats_of(const rfm_worker *worker) {
     rfm_worker_stats *stats = (rfm_worker_stats *)(uintptr_t)&worker->stats;
     stats->evictions = worker->cache.evictions;

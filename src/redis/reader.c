@@ -346,3 +346,29 @@ void rfm_store_reader_free(rfm_store_reader *reader)
     rfm_arena_release(&reader->arena);
     free(reader);
 }
+
+int rfm_store_reader_partitions(rfm_store_reader *reader, uint32_t *count, rfm_error *error)
+{
+    int code = begin(reader, error);
+    if (code)
+        return code;
+    char key[RFM_STORE_PREFIX_MAX + 8];
+    snprintf(key, sizeof key, "%s:meta", reader->site.identity.prefix);
+    rfm_buffer *out = rfm__wire_out(reader->wire);
+    rfm__command_begin(out, 3);
+    rfm__command_text(out, "HGET");
+    rfm__command_text(out, key);
+    rfm__command_text(out, "partitions");
+    code = ask(reader, error);
+    if (code)
+        return code;
+    char text[12] = {0};
+    bool fits = reader->reply.kind == RFM_REPLY_TEXT && reader->reply.text.len < sizeof text;
+    if (fits)
+        memcpy(text, reader->reply.text.at, reader->reply.text.len);
+    long found = strtol(text, NULL, 10);
+    if (found < 1 || found > RFM_TASKS_MAX)
+        return rfm_fail(error, RFM_E_NOT_FOUND, "Redis at %s: %s does not tell a number of partitions", reader->site.endpoint.name, key);
+    *count = reader->site.partition_count = (uint32_t)found;
+    return RFM_OK;
+}

@@ -52,6 +52,7 @@ bool rfm_worker_takes(const rfm_worker *worker);              /* feed would take
 /* All taken-over tasks consume (readiness). */
 bool rfm_worker_ready(const rfm_worker *worker);
 bool rfm_worker_settled(const rfm_worker *worker); /* nothing fed or due is unpublished or unstored */
+const rfm_rules *rfm_worker_rules(const rfm_worker *worker); /* in use now */
 const rfm_worker_stats *rfm_worker_stats_of(const rfm_worker *worker);
 
 #endif

@@ -1,0 +1,50 @@
+/* One worker in the world: a thread with its loop, its consumer, its Redis connections, its publisher, and the engine's worker
+ * between them. It decides nothing: what the engine asks for is handed to the adapter that can do it, and answers back. */
+#ifndef RFM_APP_HOST_H
+#define RFM_APP_HOST_H
+
+#include "config/config.h"
+#include "http/metrics.h"
+#include "kafka/topics.h"
+#include "redis/store.h"
+
+enum { RFM_META_FIELDS_MAX = RFM_INPUTS_MAX + 8 };
+
+/* What all hosts of a process share, read-only while they run. */
+typedef struct rfm_host_conf {
+    const rfm_config *config;
+    const rfm_topics *topics;
+    const char *instance; /* stable name of this process: instance_id, or one made up for its life */
+    uint32_t number, count;
+    rfm_store_field meta[RFM_META_FIELDS_MAX];
+    size_t meta_count;
+    rfm_metrics *metrics; /* source `number` is this host's */
+    bool mock;            /* Kafka is librdkafka's mock cluster */
+    /* On the host's thread: it cannot go on. */
+    void (*failed)(void *owner, const char *reason);
+    /* For the demo: every published message. May be NULL. */
+    void (*published)(void *owner, const rfm_message *message);
+    void *owner;
+} rfm_host_conf;
+
+/* The adapters' configurations, from ours. The Kafka one holds memory of its own until it is dropped. */
+void rfm_kafka_conf_of(const rfm_config *config, rfm_kafka_conf *kafka, const char *trigger_topics[RFM_TOPICS_MAX]);
+void rfm_kafka_conf_drop(rfm_kafka_conf *kafka);
+void rfm_store_conf_of(const rfm_config *config, uint32_t partition_count, rfm_store_conf *conf);
+
+typedef struct rfm_host rfm_host;
+int rfm_host_start(const rfm_host_conf *conf, rfm_host **host, rfm_error *error);
+/* Any thread. */
+void rfm_host_set_edges(rfm_host *host, const rfm_edges *edges);
+void rfm_host_set_rules(rfm_host *host, const rfm_client_conf *conf, const rfm_rules *rules);
+bool rfm_host_ready(const rfm_host *host, rfm_buffer *reason);
+int64_t rfm_host_moved_ms(const rfm_host *host); /* steady clock at which its loop last turned */
+const rfm_rules *rfm_host_rules(const rfm_host *host); /* those that the worker uses now */
+uint64_t rfm_host_rebalances(const rfm_host *host);
+rfm_worker_stats rfm_host_stats(const rfm_host *host);
+void rfm_host_stop(rfm_host *host); /* asks it to finish what is in flight; does not wait */
+/* Waits until it has ended; false: not within timeout_ms (then it must not be freed). */
+bool rfm_host_join(rfm_host *host, int64_t timeout_ms);
+void rfm_host_free(rfm_host *host);
+
+#endif
