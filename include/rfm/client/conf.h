@@ -12,7 +12,7 @@ enum { RFM_SEGMENTS_MAX = 64, RFM_SEGMENT_PROSPECT = 0 /* always there; the tabl
 typedef enum rfm_axis_mode { RFM_AXIS_FIXED, RFM_AXIS_POPULATION } rfm_axis_mode;
 typedef struct rfm_segments {
     char name[RFM_SEGMENTS_MAX][48]; /* [0] = "prospect" */
-    uint8_t count;
+    uint8_t count; /* of names, prospect included */
     uint8_t cell[5][5][5]; /* [r-1][f-1][m-1] -> segment */
 } rfm_segments;
 
