@@ -3,6 +3,7 @@
 #define RFM_TESTS_REDIS_CHANGE_H
 
 #include <rfm/engine/redo.h>
+#include <stdlib.h>
 
 static inline rfm_redo_item item_of(rfm_redo_op op, const char *key, const char *field, const char *value)
 {
