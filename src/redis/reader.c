@@ -368,7 +368,8 @@ int rfm_store_reader_partitions(rfm_store_reader *reader, uint32_t *count, rfm_e
         memcpy(text, reader->reply.text.at, reader->reply.text.len);
     long found = strtol(text, NULL, 10);
     if (found < 1 || found > RFM_TASKS_MAX)
-        return rfm_fail(error, RFM_E_NOT_FOUND, "Redis at %s: %s does not tell a number of partitions", reader->site.endpoint.name, key);
+        return rfm_fail(error, RFM_E_NOT_FOUND, "Redis at %s: %s does not tell a number of partitions",
+                        reader->site.endpoint.name, key);
     *count = reader->site.partition_count = (uint32_t)found;
     return RFM_OK;
 }

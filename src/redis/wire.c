@@ -30,7 +30,7 @@ struct rfm_wire {
     phase phase;
     int fd, events;
     bool polled, looked_up; /* the handle, the request is the loop's */
-    bool write_waits_for_input, read_waits_for_room;
+    bool write_waits_for_input, read_waits_for_room, answered;
     uv_poll_t poll;
     uv_getaddrinfo_t lookup;
     SSL *session;
@@ -42,8 +42,14 @@ struct rfm_wire {
 
 static void break_off(rfm_wire *wire, const char *why)
 {
+    char text[256];
     if (wire->phase >= BROKEN)
         return;
+    /* In TLS 1.3 a server that misses a certificate ends a connection that seemed to be made, often without a word. */
+    if (wire->session && wire->phase == READY && !wire->answered && !SSL_get_certificate(wire->session)) {
+        snprintf(text, sizeof text, "%s (if it asks for a certificate: redis.cert_file)", why);
+        why = text;
+    }
     wire->phase = BROKEN;
     if (wire->polled)
         uv_poll_stop(&wire->poll);
@@ -194,6 +200,7 @@ static bool hand_over(rfm_wire *wire)
         }
         if (!reply)
             return true;
+        wire->answered = true;
         wire->calls->reply(wire->owner, reply);
         if (wire->phase != READY)
             return false;
