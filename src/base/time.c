@@ -32,18 +32,12 @@ static bool is_digit(uint8_t byte)
     return byte >= '0' && byte <= '9';
 }
 
-/* `width` digits at `*at`, which moves on; -1 where they are not digits or out of [min, max]. The caller knows that
- * the bytes are there. */
-static int digits(const uint8_t **at, int width, int min, int max)
+/* Two digits; `wrong` is set where they are none. */
+static inline int two_digits(const uint8_t *at, unsigned *wrong)
 {
-    int value = 0;
-    for (int i = 0; i < width; i++) {
-        if (!is_digit((*at)[i]))
-            return -1;
-        value = value * 10 + ((*at)[i] - '0');
-    }
-    *at += width;
-    return value < min || value > max ? -1 : value;
+    unsigned tens = at[0] - (unsigned)'0', ones = at[1] - (unsigned)'0';
+    *wrong |= (tens > 9) | (ones > 9);
+    return (int)(tens * 10 + ones);
 }
 
 static int days_in_month(int year, int month)
@@ -53,17 +47,13 @@ static int days_in_month(int year, int month)
     return days[month - 1] + (month == 2 && leap);
 }
 
-/* The ten bytes of "2026-11-22" at `*at`, which moves on. */
-static int parse_date(const uint8_t **at, int32_t *day)
+/* The ten bytes of "2026-11-22". */
+static int parse_date(const uint8_t *at, int32_t *day)
 {
-    int year = digits(at, 4, 0, 9999);
-    if (year < 0 || *(*at)++ != '-')
-        return RFM_E_MALFORMED;
-    int month = digits(at, 2, 1, 12);
-    if (month < 0 || *(*at)++ != '-')
-        return RFM_E_MALFORMED;
-    int day_of_month = digits(at, 2, 1, days_in_month(year, month));
-    if (day_of_month < 0)
+    unsigned wrong = (at[4] != '-') | (at[7] != '-');
+    int year = two_digits(at, &wrong) * 100 + two_digits(at + 2, &wrong);
+    int month = two_digits(at + 5, &wrong), day_of_month = two_digits(at + 8, &wrong);
+    if (wrong || month < 1 || month > 12 || day_of_month < 1 || day_of_month > days_in_month(year, month))
         return RFM_E_MALFORMED;
     *day = rfm_day_of_civil(year, month, day_of_month);
     return 0;
@@ -71,8 +61,7 @@ static int parse_date(const uint8_t **at, int32_t *day)
 
 int rfm_date_parse(rfm_bytes text, int32_t *day)
 {
-    const uint8_t *at = text.at;
-    return text.len == 10 ? parse_date(&at, day) : RFM_E_MALFORMED;
+    return text.len == 10 ? parse_date(text.at, day) : RFM_E_MALFORMED;
 }
 
 /* "Z" or "+02:00", all that is left. */
@@ -82,12 +71,9 @@ static int parse_offset(const uint8_t *at, const uint8_t *end, int64_t *offset_s
         return *offset_s = 0, 0;
     if (end - at != 6 || (*at != '+' && *at != '-'))
         return RFM_E_MALFORMED;
-    int sign = *at++ == '-' ? -1 : 1;
-    int hours = digits(&at, 2, 0, 23);
-    if (hours < 0 || *at++ != ':')
-        return RFM_E_MALFORMED;
-    int minutes = digits(&at, 2, 0, 59);
-    if (minutes < 0)
+    unsigned wrong = at[3] != ':';
+    int sign = at[0] == '-' ? -1 : 1, hours = two_digits(at + 1, &wrong), minutes = two_digits(at + 4, &wrong);
+    if (wrong || hours > 23 || minutes > 59)
         return RFM_E_MALFORMED;
     *offset_s = sign * (hours * 3600 + minutes * 60);
     return 0;
@@ -107,24 +93,17 @@ static int parse_fraction(const uint8_t **at, const uint8_t *end, int64_t *fract
 
 int rfm_time_parse(rfm_bytes text, int64_t *time_ms)
 {
-    const uint8_t *at = text.at, *end = at + text.len;
+    const uint8_t *at = text.at;
     int32_t day;
     int64_t fraction_ms, offset_s;
-    if (text.len < sizeof "2026-11-22T07:11:05Z" - 1)
+    if (text.len < sizeof "2026-11-22T07:11:05Z" - 1 || parse_date(at, &day))
         return RFM_E_MALFORMED;
-    if (parse_date(&at, &day))
+    unsigned wrong = ((at[10] != 'T') & (at[10] != 't') & (at[10] != ' ')) | (at[13] != ':') | (at[16] != ':');
+    int hour = two_digits(at + 11, &wrong), minute = two_digits(at + 14, &wrong), second = two_digits(at + 17, &wrong);
+    if (wrong || hour > 23 || minute > 59 || second > 60)
         return RFM_E_MALFORMED;
-    if (*at != 'T' && *at != 't' && *at != ' ')
-        return RFM_E_MALFORMED;
-    at++;
-    int hour = digits(&at, 2, 0, 23);
-    if (hour < 0 || *at++ != ':')
-        return RFM_E_MALFORMED;
-    int minute = digits(&at, 2, 0, 59);
-    if (minute < 0 || *at++ != ':')
-        return RFM_E_MALFORMED;
-    int second = digits(&at, 2, 0, 60);
-    if (second < 0 || parse_fraction(&at, end, &fraction_ms) || parse_offset(at, end, &offset_s))
+    at += 19;
+    if (parse_fraction(&at, text.at + text.len, &fraction_ms) || parse_offset(at, text.at + text.len, &offset_s))
         return RFM_E_MALFORMED;
     int64_t minute_s = day * INT64_C(86400) + hour * 3600 + minute * 60 - offset_s;
     if (second == 60) { /* only the last minute of a UTC day has one */
