@@ -51,6 +51,23 @@ static void a_steady_state_takes_the_same_memory(void **state)
     rfm_arena_release(&arena);
 }
 
+/* The first chunk is too small for the second round's first piece, and stays empty before one that is used. */
+static void a_skipped_chunk_ends_no_reset(void **state)
+{
+    enum { ROUNDS = 4, GROWTH = 100000 };
+    (void)state;
+    rfm_arena arena;
+    rfm_arena_init(&arena);
+    for (size_t round = 1; round <= ROUNDS; round++) {
+        for (int again = 0; again < 3; again++) {
+            memset(rfm_arena_take(&arena, round * GROWTH), 1, round * GROWTH);
+            memset(rfm_arena_take(&arena, 16), 1, 16);
+            rfm_arena_reset(&arena);
+        }
+    }
+    rfm_arena_release(&arena);
+}
+
 static void a_copy_owns_its_bytes(void **state)
 {
     (void)state;
@@ -70,6 +87,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_are_apart_and_stay),
         cmocka_unit_test(a_steady_state_takes_the_same_memory),
+        cmocka_unit_test(a_skipped_chunk_ends_no_reset),
         cmocka_unit_test(a_copy_owns_its_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
