@@ -144,14 +144,14 @@ static void set_fetch_sizes(rd_kafka_conf_t *made, const rfm_kafka_conf *conf)
     rfm__client_set(made, "receive.message.max.bytes", text);
 }
 
-static void set_producer(rd_kafka_conf_t *made, const rfm_kafka_conf *conf, bool evictor)
+static void set_producer(rd_kafka_conf_t *made, const rfm_kafka_conf *conf)
 {
     set_all(made, for_producer);
     set_if_known(made, "compression.codec", "lz4");
-    if (conf->transactional_id || evictor)
+    if (conf->transactional_id) {
         rfm__client_set(made, "transaction.timeout.ms", "10000");
-    if (conf->transactional_id && !evictor)
         rfm__client_set(made, "transactional.id", conf->transactional_id);
+    }
 }
 
 static void set_role(rd_kafka_conf_t *made, const rfm_kafka_conf *conf, rfm__role role)
@@ -170,22 +170,19 @@ static void set_role(rd_kafka_conf_t *made, const rfm_kafka_conf *conf, rfm__rol
         if (role == RFM__TAILER)
             rfm__client_set(made, "isolation.level", "read_uncommitted");
         break;
-    case RFM__PRODUCER:
-    case RFM__EVICTOR: set_producer(made, conf, role == RFM__EVICTOR); break;
+    case RFM__PRODUCER: set_producer(made, conf); break;
     case RFM__ADMIN: break;
     }
 }
 
 static void on_log(const rd_kafka_t *client, int level, const char *facility, const char *text)
 {
-    const rfm_kafka_conf *conf = rd_kafka_opaque(client);
-    if (conf == NULL)
-        return;
+    const rfm_kafka_conf *const *owner = rd_kafka_opaque(client);
     rfm_kafka_log_level ours_level = level <= LOG_ERR        ? RFM_KAFKA_LOG_ERROR
                                      : level == LOG_WARNING ? RFM_KAFKA_LOG_WARNING
                                      : level <= LOG_INFO    ? RFM_KAFKA_LOG_INFO
                                                              : RFM_KAFKA_LOG_DEBUG;
-    rfm__kafka_log(conf, ours_level, "%s: %s: %s", rd_kafka_name(client), facility, text);
+    rfm__kafka_log(*owner, ours_level, "%s: %s: %s", rd_kafka_name(client), facility, text);
 }
 
 static bool is_consumer(rfm__role role)
@@ -193,15 +190,12 @@ static bool is_consumer(rfm__role role)
     return role == RFM__MEMBER || role == RFM__FETCHER || role == RFM__TAILER;
 }
 
-int rfm__client_conf(const rfm_kafka_conf *conf, rfm__role role, rd_kafka_conf_t **made, rfm_error *error)
+int rfm__client_conf(const rfm_kafka_conf **owner, rfm__role role, rd_kafka_conf_t **made, rfm_error *error)
 {
+    const rfm_kafka_conf *conf = *owner;
     rd_kafka_conf_t *fresh = rd_kafka_conf_new();
     rd_kafka_conf_set_log_cb(fresh, on_log);
-    union { /* librdkafka's opaque is not const */
-        const rfm_kafka_conf *given;
-        void *opaque;
-    } owner = {.given = conf};
-    rd_kafka_conf_set_opaque(fresh, owner.opaque);
+    rd_kafka_conf_set_opaque(fresh, owner);
     set_all(fresh, for_all);
     set_role(fresh, conf, role);
     char text[512];
@@ -212,7 +206,7 @@ int rfm__client_conf(const rfm_kafka_conf *conf, rfm__role role, rd_kafka_conf_t
         code = set_users(fresh, "properties", conf->properties, error);
     if (code == RFM_OK && is_consumer(role))
         code = set_users(fresh, "consumer", conf->consumer, error);
-    if (code == RFM_OK && (role == RFM__PRODUCER || role == RFM__EVICTOR))
+    if (code == RFM_OK && role == RFM__PRODUCER)
         code = set_users(fresh, "producer", conf->producer, error);
     if (code != RFM_OK) {
         rd_kafka_conf_destroy(fresh);
@@ -238,7 +232,7 @@ static int check_role(const rfm_kafka_conf *conf, rfm__role role, rfm_error *err
 {
     rd_kafka_conf_t *made;
     rd_kafka_t *client;
-    int code = rfm__client_conf(conf, role, &made, error);
+    int code = rfm__client_conf(&conf, role, &made, error);
     if (code != RFM_OK)
         return code;
     rd_kafka_conf_set_log_cb(made, NULL);

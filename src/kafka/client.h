@@ -12,12 +12,13 @@ typedef enum rfm__role {
     RFM__FETCHER,  /* inputs and WAL, read_committed, in no group */
     RFM__TAILER,   /* the WAL, read_uncommitted */
     RFM__PRODUCER, /* of steps: transactional, or at_least_once */
-    RFM__EVICTOR,  /* a producer that lives for one init_transactions */
     RFM__ADMIN,
 } rfm__role;
 
-/* What a role needs of librdkafka; the caller adds its own and passes it on or destroys it. Errors as rfm_kafka_conf_check. */
-int rfm__client_conf(const rfm_kafka_conf *conf, rfm__role role, rd_kafka_conf_t **made, rfm_error *error);
+/* What a role needs of librdkafka; the caller adds its own and passes it on or destroys it. `owner` is the pointer to the
+ * configuration in the struct that owns the client, at its start if callbacks want that struct: it becomes librdkafka's
+ * opaque and must live as long. Errors as rfm_kafka_conf_check. */
+int rfm__client_conf(const rfm_kafka_conf **owner, rfm__role role, rd_kafka_conf_t **made, rfm_error *error);
 /* One property of our own, which librdkafka must know. */
 void rfm__client_set(rd_kafka_conf_t *made, const char *name, const char *value);
 /* Takes over `made`, also on failure. */

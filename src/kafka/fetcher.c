@@ -467,7 +467,7 @@ static int open_topic(rfm__fetcher *fetcher, size_t input, rfm_error *error)
 static int open_client(rfm__fetcher *fetcher, rfm_error *error)
 {
     rd_kafka_conf_t *client_conf;
-    int code = rfm__client_conf(fetcher->conf, RFM__FETCHER, &client_conf, error);
+    int code = rfm__client_conf(&fetcher->conf, RFM__FETCHER, &client_conf, error);
     if (code == RFM_OK)
         code = rfm__client_new(RFM__FETCHER, client_conf, &fetcher->client, error);
     for (size_t input = 0; code == RFM_OK && input < fetcher->conf->input_count; input++)

@@ -211,17 +211,17 @@ int rfm__member_new(const rfm_kafka_conf *conf, const rfm__member_owner *owner, 
                     rfm_error *error)
 {
     rd_kafka_conf_t *client_conf;
-    int code = rfm__client_conf(conf, RFM__MEMBER, &client_conf, error);
-    if (code != RFM_OK)
-        return code;
-    rd_kafka_conf_set_events(client_conf, RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_ERROR);
     rfm__member *member = calloc(1, sizeof *member);
     RFM_ASSERT(member);
     *member = (rfm__member){.conf = conf, .owner = *owner};
     member->inputs_of = calloc(conf->partition_count, sizeof *member->inputs_of);
     member->tasks = calloc(conf->partition_count, sizeof *member->tasks);
     RFM_ASSERT(member->inputs_of && member->tasks);
-    code = rfm__client_new(RFM__MEMBER, client_conf, &member->client, error);
+    int code = rfm__client_conf(&member->conf, RFM__MEMBER, &client_conf, error);
+    if (code == RFM_OK) {
+        rd_kafka_conf_set_events(client_conf, RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_ERROR);
+        code = rfm__client_new(RFM__MEMBER, client_conf, &member->client, error);
+    }
     if (code == RFM_OK) {
         rd_kafka_poll_set_consumer(member->client);
         member->queue = rd_kafka_queue_get_consumer(member->client);

@@ -156,7 +156,7 @@ static bool open_client(rfm__wal_tails *tails)
     rd_kafka_conf_t *client_conf;
     if (tails->client)
         return true;
-    int code = rfm__client_conf(tails->conf, RFM__TAILER, &client_conf, &error);
+    int code = rfm__client_conf(&tails->conf, RFM__TAILER, &client_conf, &error);
     if (code == RFM_OK)
         code = rfm__client_new(RFM__TAILER, client_conf, &tails->client, &error);
     if (code == RFM_OK)
