@@ -1,0 +1,116 @@
+/* Whatever a server answers: a request takes it, gives the connection up, or refuses; and what it then hands on is whole.
+ * The first byte chooses the request, the second how the bytes are cut. */
+#include "redis/request.h"
+
+#include <stdlib.h>
+
+static const rfm_store_field meta[] = {{"group", "g"}, {"partitions", "4"}};
+static const rfm_identity identity = {"user", "secret", 3, "p", meta, 2};
+
+static void write_load(rfm_request *request, uint8_t choice, const rfm_keyspace *space, rfm_buffer *out)
+{
+    enum { KEYS = RFM_LOAD_KEYS_MAX + 2 };
+    static rfm_bytes keys[KEYS];
+    for (size_t i = 0; i < KEYS; i++)
+        keys[i] = rfm_text("c:a");
+    rfm_effect effect = {.kind = RFM_OUT_LOAD};
+    effect.load.what = (rfm_load_kind)(choice % 3);
+    effect.load.keys = keys;
+    effect.load.count = effect.load.what != RFM_LOAD_KEYS ? 1 : choice & 64 ? KEYS : choice >> 4 & 3;
+    effect.load.length = choice >> 4 & 3;
+    rfm__load_write(request, &effect, space, out);
+}
+
+static void write_change(rfm_request *request, bool fenced, const rfm_keyspace *space, rfm_buffer *out)
+{
+    static const int64_t next[RFM_INPUTS_MAX];
+    static rfm_redo redo;
+    rfm_effect effect = {.kind = RFM_OUT_STORE};
+    rfm_redo_init(&redo);
+    rfm_redo_begin(&redo, 1);
+    rfm_redo_put(&redo, &(rfm_redo_item){RFM_REDO_SET, rfm_text("c:a"), RFM_BYTES_NONE, rfm_text("v")});
+    rfm_redo_put(&redo, &(rfm_redo_item){RFM_REDO_LIST_ADD, rfm_text("due:1"), RFM_BYTES_NONE, rfm_text("a")});
+    effect.store.redo_count = rfm_redo_end(&redo, 1, next, &request->arena, &effect.store.redo);
+    effect.store.wal_value = rfm_text("2 1");
+    effect.store.fenced = fenced;
+    RFM_ASSERT(rfm__change_write(request, &effect, space, out) == RFM_OK);
+    rfm_redo_release(&redo);
+}
+
+static rfm_request *ask(rfm_request_pool *pool, uint8_t choice, rfm_buffer *out)
+{
+    rfm_keyspace space;
+    rfm__keyspace_init(&space, "p", 1, 4);
+    rfm_request *request = rfm__request_take(pool, (rfm_request_kind)(choice % 5));
+    switch (request->kind) {
+    case RFM_REQUEST_GREET: rfm__greet_write(request, &identity, choice & 64, out); break;
+    case RFM_REQUEST_IDENTIFY: rfm__identify_write(request, &identity, out); break;
+    case RFM_REQUEST_WATCH: rfm__watch_write(request, &space, out); break;
+    case RFM_REQUEST_LOAD: write_load(request, choice / 5, &space, out); break;
+    case RFM_REQUEST_CHANGE: write_change(request, !(choice & 64), &space, out); break;
+    }
+    return request;
+}
+
+/* Reads every byte of what would be handed to the engine. */
+static void look_at(const rfm_request *request)
+{
+    volatile uint8_t sum = 0;
+    const rfm_loading *loading = &request->loading;
+    for (size_t i = 0; request->kind == RFM_REQUEST_LOAD && i < loading->count; i++) {
+        for (size_t at = 0; at < loading->values[i].len; at++)
+            sum = (uint8_t)(sum + loading->values[i].at[at]);
+    }
+    for (size_t at = 0; at < request->wal.len; at++)
+        sum = (uint8_t)(sum + request->wal.at[at]);
+    RFM_ASSERT(request->kind != RFM_REQUEST_CHANGE || request->changing.outcome != RFM_OUTCOME_NONE);
+}
+
+/* False: nothing more is taken from this connection. */
+static bool take_replies(rfm_reply_reader *reader, rfm_request *request)
+{
+    for (;;) {
+        const rfm_reply *reply;
+        rfm_error error;
+        char why[RFM_WHY_MAX] = "";
+        if (rfm__reply_next(reader, &reply, &error))
+            return false;
+        if (!reply)
+            return true;
+        rfm_verdict verdict = rfm__request_feed(request, reply, why);
+        RFM_ASSERT(verdict == RFM_GOES_ON || why[0]);
+        RFM_ASSERT(!strstr(why, "secret"));
+        if (verdict != RFM_GOES_ON)
+            return false;
+        if (request->seen == request->expected) {
+            look_at(request);
+            return false;
+        }
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const rfm_store_limits limits = {.elements_max = 5000, .value_bytes_max = 1 << 16, .reply_bytes_max = 1 << 18};
+    rfm_request_pool pool = {NULL};
+    rfm_reply_reader reader;
+    rfm_buffer out;
+    if (size < 2 || memmem(data, size, "secret", 6))
+        return 0;
+    rfm_buffer_init(&out, SIZE_MAX / 4);
+    rfm_request *request = ask(&pool, data[0], &out);
+    if (rfm__reply_reader_init(&reader, &limits) == RFM_OK) {
+        size_t step = data[1] ? data[1] : size;
+        reader.arena = rfm__request_keeps(request) ? &request->arena : NULL;
+        for (size_t at = 2; at < size; at += step) {
+            size_t len = size - at < step ? size - at : step;
+            if (rfm__reply_feed(&reader, rfm_bytes_of(data + at, len)) || !take_replies(&reader, request))
+                break;
+        }
+        rfm__reply_reader_release(&reader);
+    }
+    rfm__request_give(&pool, request);
+    rfm__request_pool_release(&pool);
+    rfm_buffer_release(&out);
+    return 0;
+}
