@@ -33,6 +33,11 @@ rfm__bucket *rfm__due_bucket(rfm__due *due, int64_t second) {
     return &due->buckets[at];
 }
 
+rfm__bucket *rfm__due_find(const rfm__due *due, int64_t second) {
+    size_t at = place_of(due, second);
+    return at < due->count && due->buckets[at].second == second ? &due->buckets[at] : NULL;
+}
+
 void rfm__due_remove(rfm__due *due, int64_t second) {
     size_t at = place_of(due, second);
     if (at == due->count || due->buckets[at].second != second) return;

@@ -80,9 +80,8 @@ static void write_names(rfm__task *task) {
 static void write_buckets(rfm__task *task) {
     for (size_t i = 0; i < task->buckets_touched.count; i++) {
         int64_t second = task->buckets_touched.items[i];
-        uint64_t entries = rfm__due_bucket(&task->due, second)->entries;
-        put_hash(task, "n:due", second, (int64_t)entries);
-        if (entries == 0) rfm__due_remove(&task->due, second);
+        const rfm__bucket *bucket = rfm__due_find(&task->due, second);
+        put_hash(task, "n:due", second, bucket ? (int64_t)bucket->entries : 0);
     }
     task->buckets_touched.count = 0;
 }

@@ -108,6 +108,7 @@ static void trim_bucket(rfm_worker *worker, rfm__task *task) {
     uint64_t added = bucket->entries - page->counted;
     bool ended = page->read < RFM__PAGE_ENTRIES || page->counted <= page->read;
     bucket->entries = added + (ended ? 0 : page->counted - page->read);
+    if (bucket->entries == 0) rfm__due_remove(&task->due, page->moment_ms / 1000); /* its count is written as gone */
     if (page->read == 0) return;
     size_t key_len = (size_t)snprintf(key, sizeof key, "due:%lld", (long long)(page->moment_ms / 1000));
     size_t number_len = (size_t)snprintf(number, sizeof number, "%zu", page->read);
