@@ -114,16 +114,13 @@ static void count_purchase(rfm_client *client, int32_t day, int64_t time_ms, int
     count_up(&client->orders);
 }
 
-/* An order of 0 is an event for rules only: it is remembered as seen, but not among the orders. */
+/* An order of 0 is an event for rules only; among the orders it stands, to tell repeats and to bound its refunds. */
 static rfm_applied_kind apply_purchase(rfm_client *client, const rfm_event *event, const rfm_client_conf *conf,
                                        rfm_applied *applied)
 {
     RFM_ASSERT(event->amount_minor >= 0);
     if (rfm__orders_repeats(client, event->order_id48, event->time_ms)) {
         return RFM_REPEAT;
-    }
-    if (event->amount_minor == 0) {
-        return RFM_APPLIED;
     }
     uint16_t currency = rfm__currency_code(conf, event->currency);
     rfm__waiting waiting = rfm__orders_waiting(client, event->order_id48, currency, conf);
@@ -137,11 +134,13 @@ static rfm_applied_kind apply_purchase(rfm_client *client, const rfm_event *even
     rfm__orders_drop_waiting(client, event->order_id48);
     client->revenue_minor = revenue;
     client->refunds += waiting.refunds_full;
-    count_purchase(client, rfm_zone_day(conf->zone, event->time_ms), event->time_ms, net);
+    if (amount > 0) {
+        count_purchase(client, rfm_zone_day(conf->zone, event->time_ms), event->time_ms, net);
+    }
     rfm_order order = {
         .id48 = event->order_id48, .time_ms = whole_second_ms(event->time_ms), .left_minor = net, .currency = currency};
     rfm__orders_push(client, &order, applied);
-    applied->bought = true;
+    applied->bought = amount > 0;
     return RFM_APPLIED;
 }
 
