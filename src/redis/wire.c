@@ -14,7 +14,7 @@
 enum {
     READ_BYTES = 64 * 1024,
     READS_MAX = 16,                    /* then the loop's other handles have a turn */
-    OUT_BYTES_KEPT_MAX = 4 << 20,      /* a larger buffer is given back once it is sent */
+    OUT_BYTES_KEPT_MAX = 1 << 20,      /* a larger buffer is given back once it is sent */
     OUT_BYTES_TO_MOVE_MIN = 64 * 1024, /* sent bytes stay in the buffer until there are so many */
 };
 

@@ -27,6 +27,7 @@ typedef struct test_driver {
     char log[32 * 1024];
     rfm_arena arena;
     uint32_t timings[2];
+    void (*hook)(struct test_driver *driver, const rfm_input *input); /* from within the answer; NULL: none */
     uint32_t term;
     char url[256];
 } test_driver;
@@ -48,6 +49,8 @@ static inline void driver__answer(void *owner, const rfm_input *input)
     snprintf(answer->reason, sizeof answer->reason, "%s", input->reason ? input->reason : "");
     if (input->kind == RFM_IN_OPENED || input->kind == RFM_IN_STORED)
         answer->input.wal_value = driver__copy(driver, input->wal_value);
+    if (driver->hook)
+        driver->hook(driver, input);
     if (input->kind != RFM_IN_LOADED)
         return;
     rfm_bytes *values = rfm_arena_take(&driver->arena, input->loaded.count * sizeof *values);

@@ -246,6 +246,52 @@ static void older_terms_and_closed_tasks_get_no_answer(void **state)
     assert_int_equal(rfm_store_stats_of(world.store)->tasks_open, 0);
 }
 
+static void close_in_the_answer(test_driver *driver, const rfm_input *input)
+{
+    if (input->kind != RFM_IN_LOADED)
+        return;
+    rfm_store_do(driver->store, &(rfm_effect){.kind = RFM_OUT_CLOSE, .task = TASK, .term = driver->term});
+    driver->term++;
+    driver_open(driver);
+}
+
+static void closed_and_opened_from_within_an_answer(void **state)
+{
+    (void)state;
+    driver_start(&world);
+    driver_opened(&world);
+    driver_stored(&world, &one_client, 1, "1 1");
+    const rfm_bytes client = rfm_text("c:a");
+    world.hook = close_in_the_answer;
+    for (int i = 0; i < 3; i++) /* the other two get no answer */
+        driver_load(&world, RFM_LOAD_KEYS, &client, 1, 0, 0);
+    const test_answer *loaded = driver_expect(&world, RFM_IN_LOADED, RFM_DONE);
+    assert_bytes(loaded->input.loaded.values[0], "A"); /* still there after the hook */
+    const test_answer *opened = driver_expect(&world, RFM_IN_OPENED, RFM_DONE);
+    assert_int_equal(opened->input.term, world.term);
+    assert_null(driver_next(&world, 100));
+}
+
+static void open_in_the_answer(test_driver *driver, const rfm_input *input)
+{
+    if (input->kind != RFM_IN_CLOSED)
+        return;
+    driver->term++;
+    driver_open(driver);
+}
+
+static void opened_from_within_closed(void **state)
+{
+    (void)state;
+    driver_start(&world);
+    driver_opened(&world);
+    world.hook = open_in_the_answer;
+    server_tell(&server, "CLIENT KILL TYPE normal");
+    driver_expect(&world, RFM_IN_CLOSED, RFM_DONE);
+    assert_int_equal(driver_expect(&world, RFM_IN_OPENED, RFM_DONE)->input.term, world.term);
+    assert_null(driver_next(&world, 200));
+}
+
 /* -- Redis goes and comes */
 
 static void killed_and_started_again(void **state)
@@ -469,6 +515,16 @@ static void the_least_that_a_user_must_be_allowed(void **state)
     driver_stored(&world, &one_client, 1, "2 1");
 }
 
+static void a_cluster_node_is_refused(void **state)
+{
+    (void)state;
+    server_kill(&server);
+    server_start(&server, (const char *const[]){"--cluster-enabled", "yes", NULL});
+    driver_start(&world);
+    driver_open(&world);
+    assert_non_null(strstr(driver_expect(&world, RFM_IN_OPENED, RFM_REFUSED_FOR_GOOD)->reason, "Cluster"));
+}
+
 static void another_meta_is_refused(void **state)
 {
     (void)state;
@@ -594,6 +650,8 @@ int main(void)
         TEST(without_the_fence_it_writes_over),
         TEST(opened_again_under_a_new_term),
         TEST(older_terms_and_closed_tasks_get_no_answer),
+        TEST(closed_and_opened_from_within_an_answer),
+        TEST(opened_from_within_closed),
         TEST(killed_and_started_again),
         TEST(a_restored_snapshot_shows_its_wal),
         TEST(not_there_at_first),
@@ -608,6 +666,7 @@ int main(void)
         TEST(an_eviction_policy_is_refused),
         TEST(an_eviction_policy_is_seen_without_config),
         TEST(the_least_that_a_user_must_be_allowed),
+        TEST(a_cluster_node_is_refused),
         TEST(another_meta_is_refused),
         TEST(an_incomplete_meta_is_refused_and_not_completed),
         TEST(a_wrong_password_says_so_and_is_tried_again),
