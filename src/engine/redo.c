@@ -54,8 +54,9 @@ bool rfm_redo_next(rfm_bytes *rest, rfm_redo_item *item) {
     return true;
 }
 
-void rfm_redo_init(rfm_redo *redo) {
+void rfm_redo_init(rfm_redo *redo, size_t part_bytes_max) {
     memset(redo, 0, sizeof *redo);
+    redo->part_bytes_max = part_bytes_max ? part_bytes_max : RFM_REDO_PART_BYTES_MAX;
     rfm_buffer_init(&redo->buffer, (size_t)RFM_REDO_PART_BYTES_MAX * RFM_REDO_PARTS_MAX);
 }
 
@@ -79,7 +80,7 @@ void rfm_redo_begin(rfm_redo *redo, size_t input_count) {
 void rfm_redo_put(rfm_redo *redo, const rfm_redo_item *item) {
     size_t bound = item->key.len + item->field.len + item->value.len + 32;
     size_t part_len = redo->buffer.len - redo->part_at[redo->part_count - 1];
-    if (part_len + bound > RFM_REDO_PART_BYTES_MAX) begin_part(redo);
+    if (part_len + bound > redo->part_bytes_max && part_len > header_len(redo->input_count)) begin_part(redo);
     rfm_write_u8(&redo->buffer, (uint8_t)item->op);
     rfm_write_sized(&redo->buffer, item->key);
     if (has_field(item->op)) rfm_write_sized(&redo->buffer, item->field);

@@ -108,7 +108,7 @@ static rfm__task *task_new(rfm_worker *worker, uint32_t number) {
     task->names = rfm_names_new();
     RFM_ASSERT(task->names != NULL);
     rfm__counters_init(&task->counters);
-    rfm_redo_init(&task->redo);
+    rfm_redo_init(&task->redo, worker->conf.part_bytes_max);
     rfm_arena_init(&task->page.arena);
     rfm_arena_init(&task->replay_arena);
     worker->tasks[number] = task;
@@ -137,7 +137,7 @@ static int check_conf(const rfm_worker_conf *conf, rfm_error *error) {
     if (conf->input_count == 0 || conf->input_count > RFM_INPUTS_MAX)
         return rfm_fail(error, RFM_E_RANGE, "%zu inputs: 1 to %d are supported", conf->input_count, RFM_INPUTS_MAX);
     if (conf->step_events_max == 0) return rfm_fail(error, RFM_E_RANGE, "engine.step_events_max is 0: at least 1");
-    if (conf->cache_bytes_max < 1 << 20) return rfm_fail(error, RFM_E_RANGE, "engine.cache_bytes_max is under 1MiB: give it more");
+    if (conf->cache_bytes_max < 4096) return rfm_fail(error, RFM_E_RANGE, "engine.cache_bytes_max is under 4KiB: give it more");
     return RFM_OK;
 }
 

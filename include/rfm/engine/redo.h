@@ -30,10 +30,10 @@ bool rfm_redo_next(rfm_bytes *rest, rfm_redo_item *item);
 typedef struct rfm_redo {
     rfm_buffer buffer; /* all parts one after the other */
     size_t part_at[RFM_REDO_PARTS_MAX + 1];
-    size_t part_count;
+    size_t part_count, part_bytes_max;
     uint8_t input_count;
 } rfm_redo;
-void rfm_redo_init(rfm_redo *redo);
+void rfm_redo_init(rfm_redo *redo, size_t part_bytes_max); /* 0: RFM_REDO_PART_BYTES_MAX */
 void rfm_redo_release(rfm_redo *redo);
 void rfm_redo_begin(rfm_redo *redo, size_t input_count);
 void rfm_redo_put(rfm_redo *redo, const rfm_redo_item *item);

@@ -22,6 +22,7 @@ typedef struct rfm_worker_conf {
     bool check_keys;                          /* false in replay: files have no keys or partitions */
     rfm_clock clock;
     size_t cache_bytes_max, dirty_bytes_max, step_events_max;
+    size_t part_bytes_max;                    /* of a WAL message; 0: RFM_REDO_PART_BYTES_MAX */
     int64_t wal_idle_ms;                      /* an idle task writes a redo at least this often */
     const rfm_client_conf *client;
     const rfm_rules *rules;

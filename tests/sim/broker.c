@@ -1,0 +1,173 @@
+#include "sim.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void sim_broker_init(sim_world *sim)
+{
+    for (size_t task = 0; task < SIM_TASKS; task++) {
+        sim->broker.committed[task].wal = RFM_OFFSET_NONE;
+        for (size_t i = 0; i < RFM_INPUTS_MAX; i++)
+            sim->broker.committed[task].next[i] = RFM_OFFSET_NONE;
+    }
+}
+
+void sim_broker_release(sim_world *sim)
+{
+    sim_broker *broker = &sim->broker;
+    for (size_t task = 0; task < SIM_TASKS; task++) {
+        for (size_t i = 0; i < SIM_INPUTS; i++)
+            free(broker->input[task][i].items);
+        free(broker->wal[task].items);
+        free(broker->chain[task].items);
+        free(broker->chain[task].part);
+    }
+    for (size_t i = 0; i < SIM_TOPICS; i++)
+        free(broker->out[i].items);
+}
+
+static void append(sim_log *log, const sim_record *record)
+{
+    sim_push(log->items, log->count, log->size, *record);
+}
+
+void sim_broker_append(sim_world *sim, uint32_t task, uint8_t input, rfm_bytes key, rfm_bytes value, int64_t append_ms)
+{
+    append(&sim->broker.input[task][input], &(sim_record){.key = key, .value = value, .append_ms = append_ms});
+}
+
+static bool is_open(const sim_record *record)
+{
+    return record->transaction && !record->control && record->transaction->outcome <= SIM_PREPARED;
+}
+
+size_t sim_log_stable(sim_log *log)
+{
+    while (log->stable < log->count && !is_open(&log->items[log->stable]))
+        log->stable++;
+    return log->stable;
+}
+
+bool sim_record_visible(const sim_record *record)
+{
+    return !record->control && (!record->transaction || record->transaction->outcome == SIM_COMMITTED);
+}
+
+/* Control records go where the transaction has been. */
+static void mark_logs(sim_transaction *transaction)
+{
+    for (size_t i = 0; i < transaction->count; i++) {
+        bool marked = false;
+        for (size_t k = 0; k < i && !marked; k++)
+            marked = transaction->records[k].log == transaction->records[i].log;
+        if (!marked)
+            append(transaction->records[i].log, &(sim_record){.transaction = transaction, .control = true});
+    }
+}
+
+static void finish(sim_world *sim, sim_transaction *transaction, sim_outcome outcome)
+{
+    transaction->outcome = outcome;
+    sim->broker.transactions_open--;
+    mark_logs(transaction);
+    for (size_t task = 0; outcome == SIM_COMMITTED && task < SIM_TASKS; task++)
+        if (transaction->has_offsets[task])
+            sim->broker.committed[task] = transaction->offsets[task];
+    free(transaction->records);
+    transaction->records = NULL;
+    transaction->count = 0;
+    if (sim->broker.producer[transaction->producer].transaction == transaction)
+        sim->broker.producer[transaction->producer].transaction = NULL;
+}
+
+static void complete(sim_world *sim, void *argument)
+{
+    sim_trace(sim, "broker: a commit of sim-%u is complete", ((sim_transaction *)argument)->producer);
+    finish(sim, argument, SIM_COMMITTED);
+}
+
+static void time_out(sim_world *sim, void *argument)
+{
+    sim_transaction *transaction = argument;
+    if (transaction->outcome != SIM_OPEN)
+        return;
+    sim_trace(sim, "broker: the transaction of sim-%u timed out", transaction->producer);
+    sim->broker.producer[transaction->producer].epoch++;
+    finish(sim, transaction, SIM_ABORTED);
+}
+
+sim_reply sim_broker_init_producer(sim_world *sim, uint32_t producer, uint32_t *epoch)
+{
+    sim_producer *at = &sim->broker.producer[producer];
+    if (at->transaction && at->transaction->outcome == SIM_PREPARED)
+        return SIM_AGAIN;
+    at->epoch++;
+    if (at->transaction)
+        finish(sim, at->transaction, SIM_ABORTED);
+    *epoch = at->epoch;
+    return SIM_OK;
+}
+
+static sim_reply open_transaction(sim_world *sim, uint32_t producer, uint32_t epoch)
+{
+    sim_producer *at = &sim->broker.producer[producer];
+    if (at->epoch != epoch)
+        return SIM_FENCED;
+    if (at->transaction)
+        return at->transaction->outcome == SIM_OPEN ? SIM_OK : SIM_AGAIN;
+    at->transaction = sim_take(sim, sizeof *at->transaction);
+    at->transaction->producer = producer;
+    at->transaction->began_us = sim->now_us;
+    sim->broker.transactions_open++;
+    /* The broker looks for them only now and then. */
+    sim_after(sim, (sim->options.transaction_ms + (int64_t)sim_below(sim, 10000)) * 1000, time_out, at->transaction);
+    return SIM_OK;
+}
+
+sim_reply sim_broker_produce(sim_world *sim, uint32_t producer, uint32_t epoch, const rfm_message *message, int64_t *offset)
+{
+    sim_reply reply = open_transaction(sim, producer, epoch);
+    if (reply != SIM_OK)
+        return reply;
+    sim_log *log = message->topic == RFM_TOPIC_WAL ? &sim->broker.wal[message->partition] : &sim->broker.out[message->topic];
+    sim_transaction *transaction = sim->broker.producer[producer].transaction;
+    sim_push(transaction->records, transaction->count, transaction->size, (sim_place){log, log->count});
+    *offset = (int64_t)log->count;
+    append(log, &(sim_record){.key = message->key, .value = message->value, .headers = message->headers, .transaction = transaction});
+    return SIM_OK;
+}
+
+sim_reply sim_broker_send_offsets(sim_world *sim, uint32_t producer, uint32_t epoch, uint64_t member, uint32_t generation,
+                                  uint32_t task, const rfm_position *to)
+{
+    sim_reply reply = open_transaction(sim, producer, epoch);
+    if (reply != SIM_OK)
+        return reply;
+    if (!sim_group_accepts(sim, member, generation))
+        return SIM_FENCED;
+    sim_transaction *transaction = sim->broker.producer[producer].transaction;
+    transaction->has_offsets[task] = true;
+    transaction->offsets[task] = *to;
+    return SIM_OK;
+}
+
+sim_reply sim_broker_commit(sim_world *sim, uint32_t producer, uint32_t epoch)
+{
+    sim_producer *at = &sim->broker.producer[producer];
+    if (at->epoch != epoch || !at->transaction || at->transaction->outcome != SIM_OPEN)
+        return SIM_FENCED;
+    at->transaction->outcome = SIM_PREPARED;
+    sim_check_committed(sim, at->transaction);
+    sim_after(sim, sim_delay(sim), complete, at->transaction);
+    return SIM_OK;
+}
+
+bool sim_broker_offsets_pending(const sim_world *sim, uint32_t task)
+{
+    for (size_t i = 0; i < SIM_NODES; i++) {
+        const sim_transaction *transaction = sim->broker.producer[i].transaction;
+        if (transaction && transaction->outcome <= SIM_PREPARED && transaction->has_offsets[task])
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,141 @@
+#include "sim.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SEEDS_CI = 60 };
+
+static const char usage[] =
+    "Usage: sim [--seeds N] [--first S] [--seed S] [--calm] [--trace] [--verbose]\n"
+    "\n"
+    "The engine in a simulated world of crashes, lost replies, rebalances, sleeping processes and Redis rolled back; each\n"
+    "seed another one. Exit code 0 if nothing was lost, repeated or wrong.\n"
+    "\n"
+    "  --seeds N   as many seeds (default 60)\n"
+    "  --first S   the first of them (default 1)\n"
+    "  --seed S    this one alone\n"
+    "  --calm      nothing goes wrong\n"
+    "  --trace     says what happens\n"
+    "  --verbose   a line for each seed\n";
+
+/* Said when an assertion stops the program. */
+static volatile sig_atomic_t seed_now;
+
+static void say_seed(int signal_number)
+{
+    char text[96];
+    int len = snprintf(text, sizeof text, "sim: stopped by signal %d; to see it again: sim --seed %lld\n", signal_number, (long long)seed_now);
+    if (len > 0 && write(STDERR_FILENO, text, (size_t)len) < 0)
+        _exit(1);
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
+}
+
+static uint64_t pick(uint64_t *random, const uint64_t *of, size_t count)
+{
+    *random += 0x9e3779b97f4a7c15u;
+    uint64_t z = (*random ^ *random >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return of[(z ^ z >> 31) % count];
+}
+#define PICK(...) pick(&random, (const uint64_t[]){__VA_ARGS__}, sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
+
+static sim_options options_of(uint64_t seed)
+{
+    uint64_t random = seed * 0x2545f4914f6cdd1du;
+    sim_options options = {.transaction_ms = 4000, .busy_us = 20000000};
+    options.clock = PICK(0, 1, 1, 1, 1) ? RFM_CLOCK_RECORD : RFM_CLOCK_WALL;
+    options.inputs = options.clock == RFM_CLOCK_RECORD ? PICK(1, 1, 1, 2) : PICK(1, 2);
+    options.nodes = PICK(1, 2, 2, 3, 3);
+    options.events = PICK(100, 300, 600);
+    options.clients = options.events / PICK(4, 8, 14);
+    options.span_ms = (int64_t)PICK(6, 20, 40, 70) * RFM_HOUR_MS;
+    options.cache_bytes_max = PICK(4096, 8192, 16384, 1 << 20);
+    options.dirty_bytes_max = PICK(2000, 20000, 1 << 20);
+    options.step_events_max = PICK(1, 5, 50, 1000);
+    options.part_bytes_max = PICK(300, 1000, 0);
+    options.wal_idle_ms = (int64_t)PICK(2500, 10000, 60000);
+    options.crash_in = (uint32_t)PICK(0, 300, 1500);
+    options.stall_in = (uint32_t)PICK(0, 800, 3000);
+    options.fault_us = (int64_t)PICK(300000, 1000000, 4000000);
+    for (size_t fault = 0; fault < SIM_FAULT_COUNT; fault++)
+        options.faults |= (uint32_t)PICK(0, 1, 1) << fault;
+    return options;
+}
+
+static bool run_seed(uint64_t seed, bool calm, bool trace, bool verbose)
+{
+    sim_options options = options_of(seed);
+    sim_world *reference = NULL;
+    options.calm = calm;
+    seed_now = (sig_atomic_t)seed;
+    if (options.clock == RFM_CLOCK_RECORD && options.inputs == 1) {
+        sim_options quiet = options;
+        quiet.calm = true;
+        quiet.nodes = 1;
+        quiet.cache_bytes_max = quiet.dirty_bytes_max = 1 << 24;
+        quiet.step_events_max = 1000;
+        quiet.part_bytes_max = 0;
+        reference = sim_new(seed, &quiet, false);
+        sim_run(reference);
+        if (!reference->failed)
+            sim_check_end(reference, NULL);
+        if (reference->failed)
+            printf("sim: seed %llu: the run without faults: %s\n", (unsigned long long)seed, reference->failure);
+    }
+    sim_world *sim = sim_new(seed, &options, trace);
+    sim_run(sim);
+    if (!sim->failed)
+        sim_check_end(sim, reference);
+    bool good = !sim->failed && !(reference && reference->failed);
+    if (verbose)
+        printf("seed %llu: %zu nodes, %zu inputs, %s clock, %zu events, %.1f s, %llu turns, %zu triggers, %llu take-overs, %llu aborts, %llu rollbacks, "
+               "%llu evictions\n", (unsigned long long)seed, options.nodes, options.inputs, options.clock == RFM_CLOCK_RECORD ? "record" : "wall",
+               options.events, (double)sim->now_us / 1e6, (unsigned long long)sim->turns, sim->checks.triggers.count,
+               (unsigned long long)sim->stats.takeovers, (unsigned long long)sim->stats.aborts, (unsigned long long)sim->stats.rollbacks,
+               (unsigned long long)sim->stats.evictions);
+    if (sim->failed)
+        printf("sim: seed %llu, after %.4f s: %s\n", (unsigned long long)seed, (double)sim->now_us / 1e6, sim->failure);
+    if (!good)
+        printf("to see it again: sim --seed %llu%s --trace\n", (unsigned long long)seed, calm ? " --calm" : "");
+    if (reference)
+        sim_free(reference);
+    sim_free(sim);
+    fflush(stdout);
+    return good;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t first = 1, seeds = SEEDS_CI, failed = 0;
+    bool calm = false, trace = false, verbose = false;
+    for (int i = 1; i < argc; i++) {
+        bool more = i + 1 < argc;
+        if (strcmp(argv[i], "--seeds") == 0 && more)
+            seeds = strtoull(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--first") == 0 && more)
+            first = strtoull(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--seed") == 0 && more)
+            first = strtoull(argv[++i], NULL, 10), seeds = 1;
+        else if (strcmp(argv[i], "--calm") == 0)
+            calm = true;
+        else if (strcmp(argv[i], "--trace") == 0)
+            trace = true;
+        else if (strcmp(argv[i], "--verbose") == 0)
+            verbose = true;
+        else {
+            bool help = strcmp(argv[i], "--help") == 0;
+            fputs(usage, help ? stdout : stderr);
+            return help ? 0 : 2;
+        }
+    }
+    signal(SIGABRT, say_seed);
+    signal(SIGSEGV, say_seed);
+    for (uint64_t seed = first; seed < first + seeds; seed++)
+        failed += !run_seed(seed, calm, trace, verbose);
+    printf("%llu seeds, %llu failed\n", (unsigned long long)seeds, (unsigned long long)failed);
+    return failed > 0;
+}

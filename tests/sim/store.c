@@ -1,0 +1,88 @@
+#include "sim.h"
+
+#include <string.h>
+
+void sim_store_init(sim_world *sim)
+{
+    for (size_t task = 0; task < SIM_TASKS; task++)
+        sim->store.view[task] = rfm_view_new();
+    sim_store_snapshot(sim);
+}
+
+static void forget_snapshot(sim_snapshot *snapshot)
+{
+    for (size_t task = 0; task < SIM_TASKS; task++)
+        rfm_view_free(snapshot->view[task]);
+    memset(snapshot, 0, sizeof *snapshot);
+}
+
+void sim_store_release(sim_world *sim)
+{
+    for (size_t task = 0; task < SIM_TASKS; task++)
+        rfm_view_free(sim->store.view[task]);
+    for (size_t i = 0; i < SIM_SNAPSHOTS; i++)
+        forget_snapshot(&sim->store.snapshot[i]);
+}
+
+void sim_store_snapshot(sim_world *sim)
+{
+    sim_snapshot *snapshot = &sim->store.snapshot[sim->store.snapshots++ % SIM_SNAPSHOTS];
+    forget_snapshot(snapshot);
+    for (size_t task = 0; task < SIM_TASKS; task++)
+        snapshot->view[task] = rfm_view_copy(sim->store.view[task]);
+}
+
+/* What was sent may still arrive; the client learns of it later. */
+void sim_store_break(sim_world *sim, sim_connection *connection)
+{
+    if (connection->broken)
+        return;
+    connection->broken = true;
+    connection->drop_after_us = sim->now_us + (sim_one_in(sim, 2) ? 0 : (int64_t)sim_below(sim, 20000));
+    sim_node_disconnected(sim, connection);
+}
+
+static void break_all(sim_world *sim, uint32_t task)
+{
+    for (size_t i = 0; i < SIM_NODES; i++) {
+        sim_connection *connection = sim->node[i].link[task].connection;
+        if (!connection)
+            continue;
+        sim_store_break(sim, connection);
+        connection->drop_after_us = sim->now_us; /* the server is another one */
+    }
+}
+
+void sim_store_roll_back(sim_world *sim, bool one_task, bool breaks)
+{
+    sim_store *store = &sim->store;
+    size_t kept = store->snapshots < SIM_SNAPSHOTS ? store->snapshots : SIM_SNAPSHOTS;
+    const sim_snapshot *snapshot = &store->snapshot[(store->snapshots - 1 - sim_below(sim, kept)) % SIM_SNAPSHOTS];
+    size_t only = sim_below(sim, SIM_TASKS);
+    for (uint32_t task = 0; task < SIM_TASKS; task++) {
+        if (one_task && task != only)
+            continue;
+        rfm_view_free(store->view[task]);
+        store->view[task] = rfm_view_copy(snapshot->view[task]);
+        store->version[task]++;
+        sim_trace(sim, "store: task %u rolled back to %lld%s", task,
+                  (long long)rfm_wal_value_parse(rfm_view_wal(store->view[task])), breaks ? "" : ", connections stay");
+        if (breaks)
+            break_all(sim, task);
+    }
+}
+
+rfm_answer sim_store_exec(sim_world *sim, sim_connection *connection, const rfm_effect *effect)
+{
+    sim_store *store = &sim->store;
+    uint32_t task = effect->task;
+    if (store->full || (effect->store.fenced && connection->watched != store->version[task]))
+        return RFM_NOT_STORED;
+    sim_check_stored(sim, task, effect);
+    for (size_t i = 0; i < effect->store.redo_count; i++)
+        if (rfm_view_apply(store->view[task], effect->store.redo[i]) != RFM_OK)
+            sim_fail(sim, "task %u: a redo that cannot be read was stored", task);
+    rfm_view_set_wal(store->view[task], effect->store.wal_value);
+    store->version[task]++;
+    return RFM_DONE;
+}
