@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { TOPICS_MAX = UINT8_MAX + 1, IDLE_MS = 500, BACKOFF_FIRST_MS = 100, BACKOFF_LAST_MS = 3000 };
+enum { IDLE_MS = 500, BACKOFF_FIRST_MS = 100, BACKOFF_LAST_MS = 3000 };
 
 typedef enum command_kind { PUBLISH, RENEW, EVICT, FATAL } command_kind;
 
@@ -19,6 +19,7 @@ typedef struct command {
     command_kind kind;
     rfm_step *step;
     rfm_group *group;
+    const rfm__topic_names *names;
     uint32_t task, term;
     char *id;
     rfm_answer answer;
@@ -39,8 +40,7 @@ struct rfm_publisher {
     commands asked, done; /* under the lock */
     atomic_bool stop;
     rfm__producer *producer; /* the thread's from here on */
-    char *names[TOPICS_MAX];  /* under the lock; only ever added */
-    const char *seen_names[TOPICS_MAX];
+    rfm__topic_names *names;  /* the newest; a step has those of the moment when it was asked for */
     bool failed;
     atomic_uint_fast64_t steps, messages, bytes, fenced, unknown, renewals, commit_ns;
     atomic_bool ready;
@@ -89,6 +89,13 @@ static void ask(rfm_publisher *publisher, command asked)
     commands_add(&publisher->asked, added);
     pthread_cond_signal(&publisher->wanted);
     pthread_mutex_unlock(&publisher->lock);
+}
+
+static void free_names(rfm__topic_names *names)
+{
+    for (size_t i = 0; i < RFM__TOPICS_MAX; i++)
+        free(names->at[i]);
+    free(names);
 }
 
 static void give_back(rfm_publisher *publisher, command *done)
@@ -191,13 +198,6 @@ static void count_step(rfm_publisher *publisher, const rfm_step *step, int64_t b
     count(&publisher->commit_ns, (uint64_t)(rfm_clock_steady_ns() - begun_ns));
 }
 
-static void copy_names(rfm_publisher *publisher)
-{
-    pthread_mutex_lock(&publisher->lock);
-    memcpy(publisher->seen_names, publisher->names, sizeof publisher->seen_names);
-    pthread_mutex_unlock(&publisher->lock);
-}
-
 /* Whatever is not clean ends the producer, before the answer: then nothing points to the step any more. */
 static void end_badly(rfm_publisher *publisher, const command *of)
 {
@@ -216,9 +216,8 @@ static void publish(rfm_publisher *publisher, command *of)
         count(&publisher->fenced, 1);
         return;
     }
-    copy_names(publisher);
     int64_t begun_ns = rfm_clock_steady_ns();
-    rfm__publication publication = {of->step, of->group, publisher->seen_names, TOPICS_MAX};
+    rfm__publication publication = {of->step, of->group, of->names};
     of->answer = rfm__producer_publish(publisher->producer, &publication, &of->error);
     if (of->answer == RFM_DONE)
         count_step(publisher, of->step, begun_ns);
@@ -327,7 +326,7 @@ static void on_answered(uv_async_t *async)
 
 void rfm_publisher_publish(rfm_publisher *publisher, rfm_step *step, rfm_group *group)
 {
-    ask(publisher, (command){.kind = PUBLISH, .step = step, .group = group});
+    ask(publisher, (command){.kind = PUBLISH, .step = step, .group = group, .names = publisher->names});
 }
 
 void rfm_publisher_renew(rfm_publisher *publisher)
@@ -342,31 +341,36 @@ void rfm_publisher_evict(rfm_publisher *publisher, uint32_t task, uint32_t term,
     ask(publisher, (command){.kind = EVICT, .task = task, .term = term, .id = id});
 }
 
-static void name_topic(rfm_publisher *publisher, size_t index, const char *name)
+/* Names that are not the newest ones already make a new table, the older ones live on for steps and producers that have them. */
+static void add_names(rfm_publisher *publisher, const char *const *names, size_t first, size_t name_count)
 {
-    RFM_ASSERT(index < TOPICS_MAX);
-    if (publisher->names[index]) {
-        RFM_ASSERT(strcmp(publisher->names[index], name) == 0); /* a step under way may name it by its index */
-        return;
+    rfm__topic_names *newest = publisher->names, *made = calloc(1, sizeof *made);
+    RFM_ASSERT(made && first + name_count <= RFM__TOPICS_MAX);
+    bool changed = newest == NULL;
+    for (size_t i = 0; i < RFM__TOPICS_MAX; i++) {
+        const char *had = newest ? newest->at[i] : NULL;
+        const char *name = i >= first && i < first + name_count ? names[i - first] : had;
+        changed = changed || (name && (had == NULL || strcmp(had, name) != 0));
+        made->at[i] = name ? strdup(name) : NULL;
+        RFM_ASSERT(name == NULL || made->at[i]);
     }
-    publisher->names[index] = strdup(name);
-    RFM_ASSERT(publisher->names[index]);
+    made->before = newest;
+    if (changed)
+        publisher->names = made;
+    else
+        free_names(made);
 }
 
 void rfm_publisher_set_trigger_topics(rfm_publisher *publisher, const char *const *topics, size_t topic_count)
 {
-    pthread_mutex_lock(&publisher->lock);
-    for (size_t i = 0; i < topic_count; i++)
-        name_topic(publisher, RFM_TOPIC_TRIGGERS + i, topics[i]);
-    pthread_mutex_unlock(&publisher->lock);
+    add_names(publisher, topics, RFM_TOPIC_TRIGGERS, topic_count);
 }
 
 static void name_all(rfm_publisher *publisher)
 {
     const rfm_kafka_conf *conf = publisher->conf;
-    name_topic(publisher, RFM_TOPIC_WAL, conf->wal);
-    name_topic(publisher, RFM_TOPIC_DEAD_LETTERS, conf->dead_letters);
-    name_topic(publisher, RFM_TOPIC_AUDIT, conf->audit);
+    const char *fixed[] = {conf->wal, conf->dead_letters, conf->audit};
+    add_names(publisher, fixed, RFM_TOPIC_WAL, 3);
     rfm_publisher_set_trigger_topics(publisher, conf->trigger_topics, conf->trigger_topic_count);
 }
 
@@ -385,8 +389,10 @@ static void release(rfm_publisher *publisher)
     command *left;
     while ((left = commands_take(&publisher->asked)) != NULL || (left = commands_take(&publisher->done)) != NULL)
         command_free(left);
-    for (size_t i = 0; i < TOPICS_MAX; i++)
-        free(publisher->names[i]);
+    for (rfm__topic_names *names = publisher->names, *before; names; names = before) {
+        before = names->before;
+        free_names(names);
+    }
     pthread_cond_destroy(&publisher->wanted);
     pthread_mutex_destroy(&publisher->lock);
     free(publisher);

@@ -26,7 +26,8 @@ void rfm_publisher_publish(rfm_publisher *publisher, rfm_step *step, rfm_group *
 void rfm_publisher_renew(rfm_publisher *publisher);
 /* Effect EVICT -> IN_EVICTED, also when it failed: the engine looks again. The id is copied. */
 void rfm_publisher_evict(rfm_publisher *publisher, uint32_t task, uint32_t term, rfm_bytes transactional_id);
-/* After new rules: trigger topics by index. Earlier ones must keep their index. Copied. */
+/* After new rules: trigger topics by index, for the steps published from now on. A name should keep its index: a step may
+ * have been made under the rules before. Copied. */
 void rfm_publisher_set_trigger_topics(rfm_publisher *publisher, const char *const *topics, size_t count);
 
 /* Stops the thread, which gives up what it does (an open transaction is aborted); blocks for at most about 5 s. */

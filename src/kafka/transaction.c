@@ -9,7 +9,6 @@
 #include <stdlib.h>
 
 enum {
-    TOPICS_MAX = UINT8_MAX + 1,
     SLICE_MS = 1000, /* blocking calls look at `stop` that often */
     BEGIN_MS = 15000,
     SEND_MS = 15000, /* messages and offsets; the broker aborts after transaction.timeout.ms anyway */
@@ -27,7 +26,8 @@ struct rfm__producer {
     const rfm_kafka_conf *conf; /* first: librdkafka's opaque points here */
     const atomic_bool *stop;
     rd_kafka_t *client;
-    rd_kafka_topic_t *topics[TOPICS_MAX];
+    rd_kafka_topic_t *topics[RFM__TOPICS_MAX];
+    const char *names[RFM__TOPICS_MAX]; /* of those, by address */
     delivery *deliveries; /* of the step under way: one for all that is no WAL message, then one a change */
     size_t delivery_room, delivered;
     rd_kafka_resp_err_t failure; /* of a message */
@@ -145,7 +145,7 @@ void rfm__producer_free(rfm__producer *producer)
 {
     if (producer == NULL)
         return;
-    for (size_t i = 0; i < TOPICS_MAX; i++)
+    for (size_t i = 0; i < RFM__TOPICS_MAX; i++)
         if (producer->topics[i])
             rd_kafka_topic_destroy(producer->topics[i]);
     if (producer->client) {
@@ -264,9 +264,13 @@ static void begin_step(rfm__producer *producer, rfm_step *step)
 
 static rd_kafka_topic_t *topic_of(rfm__producer *producer, const rfm__publication *publication, uint8_t index)
 {
-    if (producer->topics[index] == NULL) {
-        RFM_ASSERT(index < publication->topic_count);
-        producer->topics[index] = rd_kafka_topic_new(producer->client, publication->topic_names[index], NULL);
+    const char *name = publication->names->at[index];
+    RFM_ASSERT(name);
+    if (producer->names[index] != name) {
+        if (producer->topics[index])
+            rd_kafka_topic_destroy(producer->topics[index]);
+        producer->topics[index] = rd_kafka_topic_new(producer->client, name, NULL);
+        producer->names[index] = name;
     }
     return producer->topics[index];
 }
@@ -326,7 +330,7 @@ static int queue_message(rfm__producer *producer, const rfm__publication *public
                          int64_t until_ms, rfm_error *error)
 {
     rd_kafka_topic_t *topic = topic_of(producer, publication, message->topic);
-    const char *name = publication->topic_names[message->topic];
+    const char *name = publication->names->at[message->topic];
     if (topic == NULL)
         return rfm_fail(error, RFM_E_REFUSED, "topic '%s': %s", name, rd_kafka_err2str(rd_kafka_last_error()));
     for (;;) {

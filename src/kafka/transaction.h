@@ -18,13 +18,19 @@ void rfm__producer_free(rfm__producer *producer);
  * RFM_E_DENIED, RFM_E_REFUSED: no use. At least once: nothing to do. */
 int rfm__producer_begin(rfm__producer *producer, rfm_error *error);
 
-/* Carries out a step. `topic_names` by index. RFM_DONE, RFM_FENCED, RFM_UNKNOWN; `error` says why, with the code RFM_E_DENIED
- * or RFM_E_REFUSED where trying again cannot help. */
+enum { RFM__TOPICS_MAX = UINT8_MAX + 1 };
+/* Topics by index; never changes once made, so that its names' addresses tell them apart. */
+typedef struct rfm__topic_names {
+    struct rfm__topic_names *before;
+    char *at[RFM__TOPICS_MAX];
+} rfm__topic_names;
+
+/* Carries out a step. RFM_DONE, RFM_FENCED, RFM_UNKNOWN; `error` says why, with the code RFM_E_DENIED or RFM_E_REFUSED where
+ * trying again cannot help. */
 typedef struct rfm__publication {
     rfm_step *step;
     const rfm_group *group; /* NULL at least once */
-    const char *const *topic_names;
-    size_t topic_count;
+    const rfm__topic_names *names;
 } rfm__publication;
 rfm_answer rfm__producer_publish(rfm__producer *producer, const rfm__publication *publication, rfm_error *error);
 
