@@ -139,7 +139,7 @@ static void store_batches(store_bench *bench, size_t due_lists)
 {
     static rfm_redo redo;
     static const int64_t next[RFM_INPUTS_MAX];
-    rfm_redo_init(&redo);
+    rfm_redo_init(&redo, 0);
     stopwatch begun = now();
     for (size_t k = 0; k < bench->batches; k++) {
         char wal[32];

@@ -26,7 +26,7 @@ static void write_change(rfm_request *request, bool fenced, const rfm_keyspace *
     static const int64_t next[RFM_INPUTS_MAX];
     static rfm_redo redo;
     rfm_effect effect = {.kind = RFM_OUT_STORE};
-    rfm_redo_init(&redo);
+    rfm_redo_init(&redo, 0);
     rfm_redo_begin(&redo, 1);
     rfm_redo_put(&redo, &(rfm_redo_item){RFM_REDO_SET, rfm_text("c:a"), RFM_BYTES_NONE, rfm_text("v")});
     rfm_redo_put(&redo, &(rfm_redo_item){RFM_REDO_LIST_ADD, rfm_text("due:1"), RFM_BYTES_NONE, rfm_text("a")});

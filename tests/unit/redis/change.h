@@ -15,7 +15,7 @@ static inline size_t redo_of(const rfm_redo_item *items, size_t count, rfm_arena
 {
     static const int64_t next[RFM_INPUTS_MAX];
     rfm_redo *redo = malloc(sizeof *redo);
-    rfm_redo_init(redo);
+    rfm_redo_init(redo, 0);
     rfm_redo_begin(redo, 1);
     for (size_t i = 0; i < count; i++)
         rfm_redo_put(redo, &items[i]);
