@@ -74,7 +74,7 @@ static const rfm_yaml *only_child(rfm__loader *loader, const rfm_yaml *node, con
 {
     if (node->kind == RFM_YAML_MAP && node->count == 1)
         return node->first;
-    rfm__report(loader, node, "%s needs exactly one key, such as %s", of, example);
+    rfm__report(loader, node, "%sexactly one key is needed here, such as %s", of, example);
     return NULL;
 }
 
@@ -94,7 +94,8 @@ static void read_change(rfm__loader *loader, const rfm_yaml *node, rfm_rule *rul
 {
     static const char *const names[] = {"segment", "lifecycle", NULL};
     bool enter = strcmp(node->key, "enter") == 0;
-    const rfm_yaml *child = only_child(loader, node, node->key, "{segment: champions} or {lifecycle: lapsed}");
+    const char *of = enter ? "enter: " : "leave: ";
+    const rfm_yaml *child = only_child(loader, node, of, "{segment: champions} or {lifecycle: lapsed}");
     if (!child)
         return;
     if (strcmp(child->key, "segment") == 0) {
@@ -112,7 +113,8 @@ static void read_crossing(rfm__loader *loader, const rfm_yaml *node, rfm_rule *r
 {
     static const char *const names[] = {"churn_risk", "activity_ratio", NULL};
     bool rise = strcmp(node->key, "rise") == 0;
-    const rfm_yaml *child = only_child(loader, node, node->key, "{churn_risk: 0.7} or {activity_ratio: 0.3}");
+    const char *of = rise ? "rise: " : "fall: ";
+    const rfm_yaml *child = only_child(loader, node, of, "{churn_risk: 0.7} or {activity_ratio: 0.3}");
     if (!child)
         return;
     int found = index_of(names, child->key);
@@ -174,7 +176,7 @@ static void read_cause(rfm__loader *loader, const rfm__key *key, const rfm_yaml 
     (void)key;
     const rfm_yaml *child = rfm_yaml_find(node, rfm_text("anniversary"));
     if (!child)
-        child = only_child(loader, node, "on", "{event: purchase}");
+        child = only_child(loader, node, "", "{event: purchase}");
     if (child)
         read_cause_key(loader, child, rule);
 }
