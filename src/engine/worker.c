@@ -411,7 +411,7 @@ struct window {
 };
 
 static void check_key(const rfm_worker *worker, const rfm_record *record, const rfm_event *event, rfm_fault *fault) {
-    if (!worker->conf.check_keys) return;
+    if (!worker->conf.check_records) return;
     if (record->key.at == NULL || !rfm_bytes_equal(record->key, event->client_id)) {
         fault->reason = RFM_REASON_WRONG_KEY;
         snprintf(fault->detail, sizeof fault->detail, "key");
@@ -426,7 +426,8 @@ static void check_key(const rfm_worker *worker, const rfm_record *record, const 
 static void decode_record(const rfm_worker *worker, const rfm_record *record, rfm_event *event, rfm_fault *fault) {
     fault->reason = RFM_REASON_NONE;
     fault->detail[0] = 0;
-    fault->reason = rfm_decode(worker->decoder, record->value, record->append_ms, event, fault);
+    int64_t append_ms = worker->conf.check_records ? record->append_ms : INT64_MAX;
+    fault->reason = rfm_decode(worker->decoder, record->value, append_ms, event, fault);
     if (fault->reason == RFM_REASON_NONE) check_key(worker, record, event, fault);
 }
 
@@ -665,18 +666,20 @@ bool rfm_worker_next(rfm_worker *worker, rfm_effect *effect) {
     return true;
 }
 
-static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
+/* What was due by now and is not done waits for an answer, not for time. */
+static void wake_at(const rfm_worker *worker, int64_t time_ms, int64_t *wake_ms) {
+    if (time_ms > worker->now_ms && time_ms < *wake_ms) *wake_ms = time_ms;
+}
 
 int64_t rfm_worker_wake_ms(const rfm_worker *worker) {
     int64_t wake_ms = INT64_MAX;
     for (size_t i = 0; i < worker->owned.count; i++) {
         const rfm__task *task = worker->owned.items[i];
-        if (task->phase == RFM__RESTING || task->retry_ms > worker->now_ms) wake_ms = earlier(wake_ms, task->retry_ms);
+        wake_at(worker, task->retry_ms, &wake_ms);
         if (task->phase != RFM__RUNNING) continue;
-        wake_ms = earlier(wake_ms, task->checked_ms + RFM__CHECK_MS);
-        wake_ms = earlier(wake_ms, task->published_ms + worker->conf.wal_idle_ms);
-        int64_t timer_ms = rfm__timers_wake_ms(worker, task);
-        if (timer_ms > worker->now_ms) wake_ms = earlier(wake_ms, timer_ms);
+        wake_at(worker, task->checked_ms + RFM__CHECK_MS, &wake_ms);
+        wake_at(worker, task->published_ms + worker->conf.wal_idle_ms, &wake_ms);
+        wake_at(worker, rfm__timers_wake_ms(worker, task), &wake_ms);
     }
     return wake_ms;
 }
