@@ -398,7 +398,7 @@ static void make_names(rfm_host *host) {
 static int make_worker(rfm_host *host, rfm_error *error) {
     const rfm_config *config = host->conf.config;
     rfm_worker_conf conf = {.transactional_id = host->transactional_id, .partition_count = host->conf.topics->partition_count,
-        .input_count = config->kafka.input_count, .partitioner = config->kafka.partitioner, .check_keys = true, .clock = config->engine.clock,
+        .input_count = config->kafka.input_count, .partitioner = config->kafka.partitioner, .check_records = true, .clock = config->engine.clock,
         .cache_bytes_max = config->engine.cache_bytes_max / host->conf.count, .dirty_bytes_max = config->engine.dirty_bytes_max / host->conf.count,
         .step_events_max = config->engine.step_events_max, .wal_idle_ms = host->conf.topics->wal_idle_ms,
         .client = &config->client, .rules = &config->rules};

@@ -181,7 +181,7 @@ int rfm_offline_event(rfm_offline *offline, rfm_bytes client_id, rfm_bytes value
     offline->clock_ms = clock_ms;
     uint32_t task = client_id.len == 0 ? 0 : rfm_partition_of(RFM_PARTITIONER_MURMUR2, client_id, offline->partition_count);
     offline->records[offline->count++] = (rfm_record){.task = task, .offset = offline->input_end[task]++, .append_ms = clock_ms,
-        .key = rfm_arena_copy(&offline->arena, client_id), .value = rfm_arena_copy(&offline->arena, value)};
+        .key = client_id.len ? rfm_arena_copy(&offline->arena, client_id) : RFM_BYTES_NONE, .value = rfm_arena_copy(&offline->arena, value)};
     return offline->count == BATCH ? flush(offline, error) : RFM_OK;
 }
 

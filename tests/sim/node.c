@@ -771,7 +771,7 @@ static bool holds_any(const sim_node *node)
     return false;
 }
 
-static void end_life(sim_world *sim, sim_node *node)
+void sim_node_end(sim_world *sim, sim_node *node)
 {
     const rfm_worker_stats *stats = rfm_worker_stats_of(node->worker);
 #define X(name) sim->stats.name += stats->name;
@@ -808,7 +808,7 @@ static void given_up(sim_world *sim, sim_node *node)
         return;
     }
     to_group(sim, node, send_leave);
-    end_life(sim, node);
+    sim_node_end(sim, node);
     restart_later(sim, node);
 }
 
@@ -905,7 +905,7 @@ static void heartbeat(sim_world *sim, sim_node *node, void *argument)
         sim_trace(sim, "%s learns that it is no member", node->id);
         lose_all(sim, node);
         if (node->stopping) {
-            end_life(sim, node);
+            sim_node_end(sim, node);
             restart_later(sim, node);
             return;
         }
@@ -1043,7 +1043,7 @@ void sim_node_start(sim_world *sim, sim_node *node)
                        .rules = node->rules, .conf = node->conf};
     snprintf(node->id, sizeof node->id, "sim-%u", number);
     rfm_worker_conf conf = {.transactional_id = node->id, .partition_count = SIM_TASKS, .input_count = sim->options.inputs,
-                            .input_topic = {"events", "more_events"}, .partitioner = RFM_PARTITIONER_MURMUR2, .check_keys = true,
+                            .input_topic = {"events", "more_events"}, .partitioner = RFM_PARTITIONER_MURMUR2, .check_records = true,
                             .clock = sim->options.clock, .cache_bytes_max = sim->options.cache_bytes_max,
                             .dirty_bytes_max = sim->options.dirty_bytes_max, .step_events_max = sim->options.step_events_max,
                             .part_bytes_max = sim->options.part_bytes_max, .wal_idle_ms = sim->options.wal_idle_ms,
@@ -1064,7 +1064,7 @@ void sim_node_crash(sim_world *sim, sim_node *node)
     if (!node->alive)
         return;
     sim_trace(sim, "%s dies", node->id);
-    end_life(sim, node);
+    sim_node_end(sim, node);
     restart_later(sim, node);
 }
 

@@ -19,7 +19,7 @@ typedef struct rfm_worker_conf {
     size_t input_count;
     const char *input_topic[RFM_INPUTS_MAX];  /* for dead letters */
     rfm_partitioner partitioner;
-    bool check_keys;                          /* false in replay: files have no keys or partitions */
+    bool check_records;                         /* false in replay: files have no keys, partitions or append times to check against */
     rfm_clock clock;
     size_t cache_bytes_max, dirty_bytes_max, step_events_max;
     size_t part_bytes_max;                    /* of a WAL message; 0: RFM_REDO_PART_BYTES_MAX */
