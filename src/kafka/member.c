@@ -89,7 +89,7 @@ static rfm_group *take_group(rfm__member *member)
 static void on_assigned(rfm__member *member, const rd_kafka_topic_partition_list_t *partitions)
 {
     rfm_error error;
-    size_t count;
+    size_t count = 0;
     rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
     int code = tasks_of(member, partitions, &count, &error);
     rfm_group *group = take_group(member);
