@@ -98,10 +98,9 @@ const rfm_yaml_source *rfm__source_new(rfm__loader *loader, const char *name, co
 const char *rfm__path_of(rfm__loader *loader, const rfm_yaml *node)
 {
     const char *directory = *node->text == '/' ? "" : node->source->directory;
-    size_t len = strlen(directory), more = strlen(node->text);
-    char *path = rfm__keep_room(loader, len + more + 1);
-    memcpy(path, directory, len);
-    memcpy(path + len, node->text, more);
+    size_t size = strlen(directory) + strlen(node->text) + 1;
+    char *path = rfm__keep_room(loader, size);
+    snprintf(path, size, "%s%s", directory, node->text);
     return path;
 }
 

@@ -5,13 +5,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* A port of digits alone; -1: it is none. */
+static int port_of(const char *text, size_t len)
+{
+    int port = 0;
+    if (len == 0 || len > 5)
+        return -1;
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return -1;
+        port = port * 10 + text[i] - '0';
+    }
+    return port <= UINT16_MAX ? port : -1;
+}
+
 static bool is_broker(const char *text, size_t len)
 {
     const char *colon = memrchr(text, ':', len);
     if (!colon || colon == text || memchr(text, ' ', len))
         return false;
-    size_t digits = len - (size_t)(colon - text) - 1;
-    return digits > 0 && digits <= 5 && strspn(colon + 1, "0123456789") >= digits && atol(colon + 1) <= UINT16_MAX;
+    return port_of(colon + 1, len - (size_t)(colon - text) - 1) > 0;
 }
 
 static bool check_brokers(rfm__loader *loader, const rfm_yaml *node, const char *text)
@@ -247,7 +260,7 @@ static void read_redis_prefix(rfm__loader *loader, const rfm__key *key, const rf
 const rfm__kind rfm__redis_prefix = {"text", true, true, read_redis_prefix, rfm__print_text_at};
 
 /* host:port or [address]:port; *host_len is without the brackets. */
-static bool split_listen(const char *text, const char **host, size_t *host_len, long *port)
+static bool split_listen(const char *text, const char **host, size_t *host_len, int *port)
 {
     const char *colon = strrchr(text, ':');
     if (!colon)
@@ -256,16 +269,15 @@ static bool split_listen(const char *text, const char **host, size_t *host_len, 
     bool bracketed = *text == '[' && *host_len >= 2 && colon[-1] == ']';
     if (bracketed)
         ++*host, *host_len -= 2;
-    size_t digits = strspn(colon + 1, "0123456789");
-    *port = digits && digits <= 5 && !colon[1 + digits] ? atol(colon + 1) : -1;
-    return *host_len > 0 && *port >= 0 && *port <= UINT16_MAX && (bracketed || !memchr(*host, ':', *host_len));
+    *port = port_of(colon + 1, strlen(colon + 1));
+    return *host_len > 0 && *port >= 0 && (bracketed || !memchr(*host, ':', *host_len));
 }
 
 static void read_listen(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
 {
     const char *text, *host;
     size_t host_len;
-    long port;
+    int port;
     (void)key, (void)at;
     if (!rfm__text_of(loader, node, &text))
         return;

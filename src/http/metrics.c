@@ -144,7 +144,7 @@ struct rfm_metrics {
 
 rfm_metrics *rfm_metrics_new(size_t source_count)
 {
-    rfm_metrics *metrics = calloc(1, sizeof *metrics + source_count * sizeof metrics->snapshot[0]);
+    rfm_metrics *metrics = calloc(1, sizeof *metrics + source_count * sizeof(rfm_snapshot *));
     if (!metrics)
         return NULL;
     metrics->source_count = source_count;

@@ -182,12 +182,15 @@ static bool is_loopback(const struct sockaddr *address)
 
 static uint16_t port_of(int fd)
 {
-    struct sockaddr_storage address;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address = {.v6 = {0}};
     socklen_t len = sizeof address;
-    if (getsockname(fd, (struct sockaddr *)&address, &len))
+    if (getsockname(fd, &address.any, &len))
         return 0;
-    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)(void *)&address)->sin6_port
-                                               : ((struct sockaddr_in *)(void *)&address)->sin_port);
+    return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
 }
 
 static int listen_on(const struct addrinfo *info)
@@ -213,9 +216,11 @@ static int open_socket(rfm_http *http, const rfm_http_conf *conf, int *fd, rfm_e
     if (failed)
         return rfm_fail(error, RFM_E_NOT_FOUND, "http.listen: %s is no address here: %s", conf->host,
                         gai_strerror(failed));
-    *fd = listen_on(info);
+    for (const struct addrinfo *each = info; each && *fd < 0; each = each->ai_next) {
+        *fd = listen_on(each);
+        http->loopback = is_loopback(each->ai_addr);
+    }
     int reason = errno;
-    http->loopback = is_loopback(info->ai_addr);
     freeaddrinfo(info);
     if (*fd < 0)
         return rfm_fail(error, RFM_E_IO, "http.listen: cannot listen on %s:%u: %s", conf->host, conf->port,
@@ -247,7 +252,7 @@ static void start_daemon(rfm_http *http, const rfm_http_conf *conf, int fd)
 
 int rfm_http_start(const rfm_http_conf *conf, const rfm_http_callbacks *callbacks, rfm_http **http, rfm_error *error)
 {
-    int fd;
+    int fd = -1;
     rfm_http *made = calloc(1, sizeof *made);
     if (!made)
         return rfm_fail(error, RFM_E_NO_MEMORY, "http: out of memory");
