@@ -46,6 +46,7 @@ struct rfm_host {
     const rfm_client_conf *new_conf;
     const rfm_rules *new_rules;
     rfm_worker_stats stats;
+    rfm_histogram latency_shared;
     char trouble[256];
 };
 
@@ -293,6 +294,13 @@ static void add_lags(rfm_host *host) {
         }
 }
 
+static void share_stats(rfm_host *host) {
+    pthread_mutex_lock(&host->mutex);
+    host->stats = *rfm_worker_stats_of(host->worker);
+    host->latency_shared = host->latency;
+    pthread_mutex_unlock(&host->mutex);
+}
+
 static void set_trouble(rfm_host *host) {
     char text[200] = "";
     rfm_consumer_stats joined = rfm_consumer_stats_of(host->consumer);
@@ -302,12 +310,12 @@ static void set_trouble(rfm_host *host) {
     pthread_mutex_lock(&host->mutex);
     if (text[0] != 0) snprintf(host->trouble, sizeof host->trouble, "redis: %s", text);
     else snprintf(host->trouble, sizeof host->trouble, "%s", !joined.joined ? "the group has not been joined" : !taken_over ? "tasks are being taken over" : "no producer yet");
-    host->stats = *rfm_worker_stats_of(host->worker);
     pthread_mutex_unlock(&host->mutex);
 }
 
 static void on_report(uv_timer_t *timer) {
     rfm_host *host = timer->data;
+    share_stats(host);
     host->moved_ms = rfm_clock_steady_ns() / 1000000;
     host->rules = rfm_worker_rules(host->worker);
     set_trouble(host);
@@ -343,6 +351,14 @@ rfm_worker_stats rfm_host_stats(const rfm_host *host) {
     rfm_worker_stats stats = host->stats;
     pthread_mutex_unlock(&locked->mutex);
     return stats;
+}
+
+rfm_histogram rfm_host_latency(const rfm_host *host) {
+    rfm_host *locked = (rfm_host *)(uintptr_t)host;
+    pthread_mutex_lock(&locked->mutex);
+    rfm_histogram latency = host->latency_shared;
+    pthread_mutex_unlock(&locked->mutex);
+    return latency;
 }
 
 int64_t rfm_host_moved_ms(const rfm_host *host) { return host->moved_ms; }
@@ -425,6 +441,7 @@ static void *thread_main(void *argument) {
     uv_timer_start(&host->report, on_report, 0, REPORT_MS / 4);
     pump(host);
     uv_run(&host->loop, UV_RUN_DEFAULT);
+    share_stats(host);
     rfm_publisher_free(host->publisher);
     rfm_wal_reader_free(host->reader);
     rfm_consumer_free(host->consumer);

@@ -42,6 +42,7 @@ int64_t rfm_host_moved_ms(const rfm_host *host); /* steady clock at which its lo
 const rfm_rules *rfm_host_rules(const rfm_host *host); /* those that the worker uses now */
 uint64_t rfm_host_rebalances(const rfm_host *host);
 rfm_worker_stats rfm_host_stats(const rfm_host *host);
+rfm_histogram rfm_host_latency(const rfm_host *host); /* from an event's append to its commit */
 void rfm_host_stop(rfm_host *host); /* asks it to finish what is in flight; does not wait */
 /* Waits until it has ended; false: not within timeout_ms (then it must not be freed). */
 bool rfm_host_join(rfm_host *host, int64_t timeout_ms);

@@ -20,5 +20,8 @@ int rfm_run_command(int argc, char **argv) {
     }
     rfm_service_conf conf = {.config_path = options[CONFIG].value, .config = config, .create_topics = options[CREATE_TOPICS].given,
                              .partitions = (uint32_t)partitions};
-    return rfm_service_run(&conf, NULL) == 0 ? RFM_EXIT_DONE : RFM_EXIT_ENVIRONMENT;
+    rfm_service *service = rfm_service_new(&conf);
+    exit_code = rfm_service_run(service) == 0 ? RFM_EXIT_DONE : RFM_EXIT_ENVIRONMENT;
+    rfm_service_free(service);
+    return exit_code;
 }

@@ -220,6 +220,11 @@ static void on_failed(void *owner, const char *reason) {
     ((rfm_service *)owner)->failed = true;
 }
 
+static void on_published(void *owner, const rfm_message *message) {
+    const rfm_service_conf *conf = &((rfm_service *)owner)->conf;
+    conf->published(conf->owner, message);
+}
+
 static int start_hosts(rfm_service *service, rfm_error *error) {
     rfm_host_conf *conf = &service->host_conf;
     conf->config = service->config;
@@ -228,7 +233,7 @@ static int start_hosts(rfm_service *service, rfm_error *error) {
     conf->metrics = service->metrics;
     conf->mock = service->conf.mock;
     conf->failed = on_failed;
-    conf->published = NULL;
+    conf->published = service->conf.published != NULL ? on_published : NULL;
     conf->owner = service;
     for (uint32_t i = 0; i < conf->count; i++) {
         conf->number = i;
@@ -261,6 +266,18 @@ rfm_worker_stats rfm_service_stats(rfm_service *service) {
         const uint64_t *from = (const uint64_t *)&stats;
         uint64_t *to = (uint64_t *)&sum;
         for (size_t k = 0; k < sizeof sum / sizeof *to; k++) to[k] += from[k];
+    }
+    pthread_mutex_unlock(&service->mutex);
+    return sum;
+}
+
+rfm_histogram rfm_service_latency(rfm_service *service) {
+    rfm_histogram sum = {0};
+    pthread_mutex_lock(&service->mutex);
+    for (size_t i = 0; i < service->host_count; i++) {
+        rfm_histogram latency = rfm_host_latency(service->hosts[i]);
+        for (size_t k = 0; k < sizeof sum.bucket / sizeof *sum.bucket; k++) sum.bucket[k] += latency.bucket[k];
+        sum.sum_s += latency.sum_s;
     }
     pthread_mutex_unlock(&service->mutex);
     return sum;
@@ -442,7 +459,7 @@ static int start(rfm_service *service, rfm_error *error) {
     return start_hosts(service, error);
 }
 
-static void release(rfm_service *service) {
+void rfm_service_free(rfm_service *service) {
     rfm_http_stop(service->http);
     for (size_t i = 0; i < service->host_count; i++) rfm_host_free(service->hosts[i]);
     rfm_store_reader_free(service->reader);
@@ -460,7 +477,7 @@ static void release(rfm_service *service) {
     free(service);
 }
 
-static rfm_service *service_new(const rfm_service_conf *conf) {
+rfm_service *rfm_service_new(const rfm_service_conf *conf) {
     rfm_service *service = calloc(1, sizeof *service);
     RFM_ASSERT(service != NULL);
     service->conf = *conf;
@@ -475,9 +492,7 @@ static rfm_service *service_new(const rfm_service_conf *conf) {
     return service;
 }
 
-int rfm_service_run(const rfm_service_conf *conf, rfm_service **self) {
-    rfm_service *service = service_new(conf);
-    if (self != NULL) *self = service;
+int rfm_service_run(rfm_service *service) {
     rfm_log_setup(service->config->log.level, service->config->log.format);
     rfm_error error = {0};
     int code = start(service, &error);
@@ -489,7 +504,6 @@ int rfm_service_run(const rfm_service_conf *conf, rfm_service **self) {
         _exit(RFM_SERVICE_FAILED);
     }
     rfm_log(RFM_LOG_INFO, failed ? "stopped by a failure" : "stopped");
-    release(service);
     return failed ? RFM_SERVICE_FAILED : 0;
 }
 

@@ -11,18 +11,21 @@ typedef struct rfm_service_conf {
     bool create_topics;
     uint32_t partitions;     /* of topics that are made; 0: the default */
     bool mock;               /* Kafka is librdkafka's mock cluster, whose topics have `partitions` */
-    void (*published)(void *owner, const rfm_message *message); /* on a worker's thread; may be NULL */
+    void (*published)(void *owner, const rfm_message *message); /* on a worker's thread, before the commit; may be NULL */
     void *owner;
 } rfm_service_conf;
 
 enum { RFM_SERVICE_FAILED = 3 };
 typedef struct rfm_service rfm_service;
-/* Runs until SIGTERM, SIGINT, rfm_service_stop or a failure; returns an exit code. SIGHUP reloads. Signals are blocked in all
- * threads but this one. */
-int rfm_service_run(const rfm_service_conf *conf, rfm_service **self);
-/* Any thread, any time while rfm_service_run has not returned. */
+/* Blocks the signals below in this thread, and so in those that it starts from now on. */
+rfm_service *rfm_service_new(const rfm_service_conf *conf);
+/* Runs until SIGTERM, SIGINT, rfm_service_stop or a failure; returns an exit code. SIGHUP reloads. */
+int rfm_service_run(rfm_service *service);
+void rfm_service_free(rfm_service *service);
+/* Any thread; also after the run, as it was at its end. */
 void rfm_service_stop(rfm_service *service);
-rfm_worker_stats rfm_service_stats(rfm_service *service); /* summed over workers */
 bool rfm_service_ready(rfm_service *service);
+rfm_worker_stats rfm_service_stats(rfm_service *service); /* summed over workers */
+rfm_histogram rfm_service_latency(rfm_service *service);  /* from an event's append to its commit */
 
 #endif

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 
 /* A list's items, a hash's field, value, field, value; a string is one item. */
+enum kind { STRING, LIST, HASH };
 struct cell {
     rfm_bytes key;
+    enum kind kind;
     rfm_bytes *items;
     size_t count, first, size; /* lists are trimmed by moving `first` */
     bool live;
@@ -75,11 +77,11 @@ static uint32_t unused_cell(rfm_view *view) {
     return (uint32_t)view->count++;
 }
 
-static struct cell *find_or_add(rfm_view *view, rfm_bytes key) {
+static struct cell *find_or_add(rfm_view *view, rfm_bytes key, enum kind kind) {
     struct cell *found = find(view, key);
     if (found != NULL) return found;
     uint32_t index = unused_cell(view);
-    view->cells[index] = (struct cell){.key = copy_of(key), .live = true};
+    view->cells[index] = (struct cell){.key = copy_of(key), .kind = kind, .live = true};
     RFM_ASSERT(rfm_table_add(&view->table, rfm_hash64(key), index) == RFM_OK);
     return &view->cells[index];
 }
@@ -161,15 +163,15 @@ static void list_trim(rfm_view *view, struct cell *cell, rfm_bytes value) {
 
 static void apply(rfm_view *view, const rfm_redo_item *item) {
     switch (item->op) {
-    case RFM_REDO_SET: set_string(find_or_add(view, item->key), item->value); break;
+    case RFM_REDO_SET: set_string(find_or_add(view, item->key, STRING), item->value); break;
     case RFM_REDO_DELETE: {
         struct cell *cell = find(view, item->key);
         if (cell != NULL) remove_cell(view, cell);
         break;
     }
-    case RFM_REDO_HASH_SET: hash_set(find_or_add(view, item->key), item->field, item->value); break;
+    case RFM_REDO_HASH_SET: hash_set(find_or_add(view, item->key, HASH), item->field, item->value); break;
     case RFM_REDO_HASH_DELETE: hash_delete(view, find(view, item->key), item->field); break;
-    case RFM_REDO_LIST_ADD: add_item(find_or_add(view, item->key), item->value); break;
+    case RFM_REDO_LIST_ADD: add_item(find_or_add(view, item->key, LIST), item->value); break;
     case RFM_REDO_LIST_TRIM: list_trim(view, find(view, item->key), item->value); break;
     }
 }
@@ -201,7 +203,7 @@ rfm_view *rfm_view_copy(const rfm_view *view) {
     rfm_view *copy = rfm_view_new();
     for (size_t i = 0; i < view->count; i++) {
         if (!view->cells[i].live) continue;
-        struct cell *to = find_or_add(copy, view->cells[i].key);
+        struct cell *to = find_or_add(copy, view->cells[i].key, view->cells[i].kind);
         for (size_t k = view->cells[i].first; k < view->cells[i].count; k++) add_item(to, view->cells[i].items[k]);
     }
     if (view->wal.at != NULL) copy->wal = copy_of(view->wal);
@@ -231,10 +233,24 @@ size_t rfm_view_load(const rfm_view *view, const rfm_effect *load, rfm_arena *ar
 bool rfm_view_next(const rfm_view *view, size_t *cursor, rfm_bytes *key, rfm_bytes *value) {
     while (*cursor < view->count) {
         const struct cell *cell = &view->cells[(*cursor)++];
-        if (!cell->live) continue;
+        if (!cell->live || cell->kind != STRING) continue;
         *key = cell->key;
         *value = cell->items[cell->first];
         return true;
     }
     return false;
+}
+
+static void dump_cell(const struct cell *cell, rfm_redo *redo) {
+    static const rfm_redo_op ops[] = {[STRING] = RFM_REDO_SET, [LIST] = RFM_REDO_LIST_ADD, [HASH] = RFM_REDO_HASH_SET};
+    for (size_t i = cell->first; i < cell->count; i += cell->kind == HASH ? 2 : 1) {
+        rfm_redo_item item = {.op = ops[cell->kind], .key = cell->key, .value = cell->items[i]};
+        if (cell->kind == HASH) item.field = cell->items[i], item.value = cell->items[i + 1];
+        rfm_redo_put(redo, &item);
+    }
+}
+
+void rfm_view_dump(const rfm_view *view, rfm_redo *redo) {
+    for (size_t i = 0; i < view->count; i++)
+        if (view->cells[i].live) dump_cell(&view->cells[i], redo);
 }
