@@ -6,7 +6,7 @@ static const char intro[] =
     "This page is made from the program's own table of keys; `rfmd check -c FILE` checks a configuration against it and\n"
     "names every mistake as `file:line:column: message`, `rfmd check -c FILE --print` shows what is in effect.\n"
     "\n"
-    "- YAML, one document a file, 1 MiB at most; no anchors, aliases or tags. Unknown keys are errors.\n"
+    "- YAML, one document a file, 1 MiB at most; no tags. Unknown keys are errors.\n"
     "- Durations: `90d`, `12h`, `15m`, `30s`, `250ms`, also `1h30m`; a day is 86,400 s. Sizes: `256MiB`. Shares: `5%` or\n"
     "  `0.05`. Amounts and rates are exact decimals.\n"
     "- File names are relative to the file that names them.\n"

@@ -11,7 +11,11 @@ struct builder {
     rfm_yaml_complain complain;
     void *context;
     yaml_parser_t parser;
-    size_t node_count;
+    size_t node_count, anchor_count;
+    struct {
+        const char *name;
+        const rfm_yaml *node;
+    } anchor[RFM_YAML_ANCHORS_MAX];
 };
 
 static __attribute__((format(printf, 4, 5))) void complain(struct builder *builder, size_t line, size_t column,
@@ -67,23 +71,94 @@ static bool next_event(struct builder *builder, yaml_event_t *event)
     return false;
 }
 
-static const char *not_allowed(const yaml_event_t *event)
+/* The anchor (&name) or, of an alias, the name; NULL: neither. */
+static const char *name_of(const yaml_event_t *event)
 {
-    const yaml_char_t *anchor = NULL, *tag = NULL;
     switch (event->type) {
-    case YAML_ALIAS_EVENT: return "aliases (*name) are not allowed: write the value out";
-    case YAML_SCALAR_EVENT: anchor = event->data.scalar.anchor, tag = event->data.scalar.tag; break;
-    case YAML_SEQUENCE_START_EVENT:
-        anchor = event->data.sequence_start.anchor, tag = event->data.sequence_start.tag;
-        break;
-    case YAML_MAPPING_START_EVENT:
-        anchor = event->data.mapping_start.anchor, tag = event->data.mapping_start.tag;
-        break;
-    default: break;
+    case YAML_ALIAS_EVENT: return (const char *)event->data.alias.anchor;
+    case YAML_SCALAR_EVENT: return (const char *)event->data.scalar.anchor;
+    case YAML_SEQUENCE_START_EVENT: return (const char *)event->data.sequence_start.anchor;
+    case YAML_MAPPING_START_EVENT: return (const char *)event->data.mapping_start.anchor;
+    default: return NULL;
     }
-    if (anchor)
-        return "anchors (&name) are not allowed: write the value out";
-    return tag ? "tags (!name) are not allowed" : NULL;
+}
+
+static bool has_tag(const yaml_event_t *event)
+{
+    switch (event->type) {
+    case YAML_SCALAR_EVENT: return event->data.scalar.tag;
+    case YAML_SEQUENCE_START_EVENT: return event->data.sequence_start.tag;
+    case YAML_MAPPING_START_EVENT: return event->data.mapping_start.tag;
+    default: return false;
+    }
+}
+
+/* Of anchors of one name the last counts. */
+static const rfm_yaml *find_anchor(const struct builder *builder, const char *name)
+{
+    for (size_t i = builder->anchor_count; i-- > 0;) {
+        if (strcmp(builder->anchor[i].name, name) == 0)
+            return builder->anchor[i].node;
+    }
+    return NULL;
+}
+
+/* What stands in the way of one more value at this depth; NULL: nothing. */
+static const char *refusal_of(struct builder *builder, int depth)
+{
+    if (depth > RFM_YAML_DEPTH_MAX)
+        return "nested too deeply";
+    return ++builder->node_count > RFM_YAML_NODES_MAX ? "too many values" : NULL;
+}
+
+/* NULL: *refusal. */
+static rfm_yaml *copy_tree(struct builder *builder, const rfm_yaml *node, int depth, const char **refusal)
+{
+    *refusal = refusal_of(builder, depth);
+    if (*refusal)
+        return NULL;
+    rfm_yaml *copy = rfm_arena_take(builder->arena, sizeof *copy);
+    *copy = *node;
+    copy->first = copy->last = copy->next = NULL;
+    copy->count = 0;
+    for (const rfm_yaml *child = node->first; child; child = child->next) {
+        rfm_yaml *copied = copy_tree(builder, child, depth + 1, refusal);
+        if (!copied)
+            return NULL;
+        append(copy, copied);
+    }
+    return copy;
+}
+
+/* Within what it names itself an anchor is not known yet, so that no tree holds itself. */
+static rfm_yaml *build_alias(struct builder *builder, const yaml_event_t *event, int depth)
+{
+    const char *refusal = "there is no anchor of this name before";
+    size_t line = event->start_mark.line, column = event->start_mark.column;
+    const rfm_yaml *anchored = find_anchor(builder, name_of(event));
+    rfm_yaml *copy = anchored ? copy_tree(builder, anchored, depth, &refusal) : NULL;
+    if (!copy) {
+        complain(builder, line, column, "%s", refusal);
+        return NULL;
+    }
+    copy->key = NULL;
+    copy->line = (uint32_t)line + 1, copy->column = (uint32_t)column + 1;
+    return copy;
+}
+
+static bool keep_anchor(struct builder *builder, const yaml_event_t *event, const rfm_yaml *node)
+{
+    const char *name = name_of(event);
+    if (!name)
+        return true;
+    if (builder->anchor_count == RFM_YAML_ANCHORS_MAX) {
+        complain(builder, event->start_mark.line, event->start_mark.column, "more than %d anchors",
+                 RFM_YAML_ANCHORS_MAX);
+        return false;
+    }
+    builder->anchor[builder->anchor_count].name = copy_text(builder->arena, name, strlen(name));
+    builder->anchor[builder->anchor_count++].node = node;
+    return true;
 }
 
 static rfm_yaml *build(struct builder *builder, const yaml_event_t *event, int depth);
@@ -167,22 +242,24 @@ static bool build_map(struct builder *builder, rfm_yaml *map, int depth)
 
 static rfm_yaml *build(struct builder *builder, const yaml_event_t *event, int depth)
 {
-    size_t line = event->start_mark.line, column = event->start_mark.column;
-    const char *refusal = not_allowed(event);
-    if (!refusal && depth > RFM_YAML_DEPTH_MAX)
-        refusal = "nested too deeply";
-    if (!refusal && ++builder->node_count > RFM_YAML_NODES_MAX)
-        refusal = "too many values";
+    if (event->type == YAML_ALIAS_EVENT)
+        return build_alias(builder, event, depth);
+    const char *refusal = has_tag(event) ? "tags (!name) are not allowed" : refusal_of(builder, depth);
     if (refusal) {
-        complain(builder, line, column, "%s", refusal);
+        complain(builder, event->start_mark.line, event->start_mark.column, "%s", refusal);
         return NULL;
     }
-    if (event->type == YAML_SCALAR_EVENT)
-        return build_scalar(builder, event);
-    bool list = event->type == YAML_SEQUENCE_START_EVENT;
-    rfm_yaml *node = new_node(builder->arena, builder->source, list ? RFM_YAML_LIST : RFM_YAML_MAP, event->start_mark);
-    bool built = list ? build_list(builder, node, depth) : build_map(builder, node, depth);
-    return built ? node : NULL;
+    rfm_yaml *node;
+    bool built = true;
+    if (event->type == YAML_SCALAR_EVENT) {
+        node = build_scalar(builder, event);
+        built = node != NULL;
+    } else {
+        bool list = event->type == YAML_SEQUENCE_START_EVENT;
+        node = new_node(builder->arena, builder->source, list ? RFM_YAML_LIST : RFM_YAML_MAP, event->start_mark);
+        built = list ? build_list(builder, node, depth) : build_map(builder, node, depth);
+    }
+    return built && keep_anchor(builder, event, node) ? node : NULL;
 }
 
 /* Stream start and document start are passed; the first other event is the content's, or the stream's end. */

@@ -1,12 +1,13 @@
-/* YAML as a tree that knows where each node stands. A subset on purpose: one document, no anchors or aliases (so that a
- * small file cannot become a large tree), no tags, keys are scalars and unique. Everything lies in the caller's arena. */
+/* YAML as a tree that knows where each node stands. A subset on purpose: one document, no tags, keys are scalars and
+ * unique. An alias is a copy of what its anchor names, and counts as many values as that: a small file cannot become a
+ * large tree. Everything lies in the caller's arena. */
 #ifndef RFM_CONFIG_YAML_H
 #define RFM_CONFIG_YAML_H
 
 #include <rfm/base/arena.h>
 #include <rfm/base/error.h>
 
-enum { RFM_YAML_DEPTH_MAX = 16, RFM_YAML_NODES_MAX = 100000, RFM_YAML_KEYS_MAX = 1024 };
+enum { RFM_YAML_DEPTH_MAX = 16, RFM_YAML_NODES_MAX = 100000, RFM_YAML_KEYS_MAX = 1024, RFM_YAML_ANCHORS_MAX = 256 };
 
 typedef struct rfm_yaml_source {
     const char *name;      /* for messages: a file, or an environment variable */

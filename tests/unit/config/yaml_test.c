@@ -97,9 +97,9 @@ static void test_what_is_refused(void **state)
     assert_refused("a: [1\n", "2:1: not YAML: ");
     assert_refused("a: \"x\n", "2:1: not YAML: ");
     assert_refused("\ta: 1", "1:1: not YAML: ");
-    assert_refused("a: &x 1\n", "1:4: anchors");
-    assert_refused("a: &x [1]\n", "1:4: anchors");
-    assert_refused("a: *x\n", "1:4: aliases");
+    assert_refused("a: *x\nb: &x 1\n", "1:4: there is no anchor of this name before");
+    assert_refused("a: &x [*x]\n", "1:8: there is no anchor of this name before");
+    assert_refused("*x : 1\n", "1:1: there is no anchor");
     assert_refused("a: !!str 1\n", "1:4: tags");
     assert_refused("a: !own {}\n", "1:4: tags");
     assert_refused("a: 1\n---\nb: 2\n", "2:1: a second document");
@@ -111,11 +111,50 @@ static void test_what_is_refused(void **state)
     assert_complains("a: \0", 4, "1:");
 }
 
+static void test_aliases_are_copies(void **state)
+{
+    (void)state;
+    rfm_arena arena;
+    complaints all = {""};
+    rfm_arena_init(&arena);
+    const char *text = "a: &x {n: 1, l: [2]}\nb: *x\nc:\n  - &y 3\n  - *y\n  - *x\n";
+    const rfm_yaml *root = rfm_yaml_parse(&arena, &source, rfm_text(text), complain, &all);
+    assert_non_null(root);
+    const rfm_yaml *a = find(root, "a"), *b = find(root, "b"), *c = find(root, "c");
+    assert_int_equal(root->count, 3);
+    assert_ptr_not_equal(a->first, b->first);
+    assert_string_equal(find(b, "n")->text, "1");
+    assert_string_equal(find(b, "l")->first->text, "2");
+    assert_int_equal(b->line, 2);
+    assert_int_equal(b->column, 4);
+    assert_int_equal(b->key_line, 2);
+    assert_int_equal(find(b, "n")->line, 1); /* what is wrong in it is wrong there */
+    assert_string_equal(c->first->next->text, "3");
+    assert_int_equal(c->last->count, 2);
+    rfm_arena_release(&arena);
+}
+
 static void test_a_bomb_of_aliases_is_refused(void **state)
 {
     (void)state;
-    assert_refused("a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: [*b,*b,*b,*b,*b,*b]\n",
-                   "1:4: anchors");
+    char text[1024] = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n";
+    size_t len = strlen(text);
+    for (int i = 1; i < 9; i++) {
+        len += (size_t)snprintf(text + len, sizeof text - len, "a%d: &a%d [", i, i);
+        for (int j = 0; j < 10; j++)
+            len += (size_t)snprintf(text + len, sizeof text - len, "%s*a%d", j ? "," : "", i - 1);
+        len += (size_t)snprintf(text + len, sizeof text - len, "]\n");
+    }
+    assert_refused(text, "5:"); /* 11,111 and then ten times as many */
+    char deep[4096] = "a0: &a0 [x]\n";
+    len = strlen(deep);
+    for (int i = 1; i < 20; i++)
+        len += (size_t)snprintf(deep + len, sizeof deep - len, "a%d: &a%d [*a%d]\n", i, i, i - 1);
+    assert_refused(deep, "15:");
+    len = 0;
+    for (int i = 0; i < 257; i++)
+        len += (size_t)snprintf(deep + len, sizeof deep - len, "%d: &a 1\n", i);
+    assert_refused(deep, "257:6: more than 256 anchors");
 }
 
 static void test_bounds(void **state)
@@ -164,9 +203,13 @@ static void test_put_merges_maps_and_replaces_all_else(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tree_with_places), cmocka_unit_test(test_empty_is_an_empty_map),
-        cmocka_unit_test(test_what_is_refused),  cmocka_unit_test(test_a_bomb_of_aliases_is_refused),
-        cmocka_unit_test(test_bounds),           cmocka_unit_test(test_put_merges_maps_and_replaces_all_else),
+        cmocka_unit_test(test_tree_with_places),
+        cmocka_unit_test(test_empty_is_an_empty_map),
+        cmocka_unit_test(test_what_is_refused),
+        cmocka_unit_test(test_aliases_are_copies),
+        cmocka_unit_test(test_a_bomb_of_aliases_is_refused),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_put_merges_maps_and_replaces_all_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
