@@ -17,7 +17,7 @@ void rfm_client_init(rfm_client *client)
     client->visit_last_ms = 0;
     client->order_count = client->seen_count = client->channel_count = client->consent_count = 0;
     memset(&client->marks, 0, sizeof client->marks);
-    client->listed_ms = 0;
+    client->listed_ms = client->met_ms = 0;
     client->slots_len = 0;
 }
 

@@ -14,7 +14,8 @@ enum {
     SECTION_SLOTS = 64,
     SECTION_CHANNELS = 128,
     SECTION_CONSENTS = 256,
-    SECTIONS_ALL = 511
+    SECTION_MET = 512,
+    SECTIONS_ALL = 1023
 };
 #define EPOCH_MS    RFM_TIME_1990_MS
 #define TIME_MAX_MS INT64_C(253402300799999) /* the year 9999 ends; no event lies beyond, nor before 1990 */
@@ -540,13 +541,13 @@ static unsigned sections_of(const rfm_client *client)
            (client->seen_count > 0 ? SECTION_SEEN : 0u) | (client->visits > 0 ? SECTION_VISITS : 0u) |
            (client->marks.taken ? SECTION_MARKS : 0u) | (client->listed_ms != 0 ? SECTION_LISTED : 0u) |
            (client->slots_len > 0 ? SECTION_SLOTS : 0u) | (client->channel_count > 0 ? SECTION_CHANNELS : 0u) |
-           (client->consent_count > 0 ? SECTION_CONSENTS : 0u);
+           (client->consent_count > 0 ? SECTION_CONSENTS : 0u) | (client->met_ms != 0 ? SECTION_MET : 0u);
 }
 
 /* Each list at its longest; the widest varint has 10 bytes. */
 _Static_assert(3 + 70 + 20 + RFM_ORDERS_MAX * (6 + 10 + 3 + 10 + 1 + 1 + 8 + 1 + 10) + RFM_SEEN_MAX * 16 +
                        (RFM_CHANNELS_MAX + 1) * (3 + 1 + 10 + 1 + 5 * RFM_STATUS_COUNT) + RFM_CONSENTS_MAX * 13 + 30 +
-                       10 + RFM_SLOTS_BYTES_MAX <
+                       20 + RFM_SLOTS_BYTES_MAX <
                    RFM_CLIENT_PACKED_MAX,
                "a full client fits");
 
@@ -568,6 +569,7 @@ size_t rfm_client_encode(const rfm_client *client, uint8_t packed[RFM_CLIENT_PAC
     at = sections & SECTION_CONSENTS ? put_consents(at, client, reference_ms) : at;
     at = sections & SECTION_MARKS ? put_marks(at, client, reference_ms) : at;
     at = sections & SECTION_LISTED ? put_since(at, client->listed_ms, reference_ms) : at;
+    at = sections & SECTION_MET ? put_since(at, client->met_ms, reference_ms) : at;
     if (sections & SECTION_SLOTS) {
         memcpy(at, client->slots, client->slots_len);
         at += client->slots_len;
@@ -613,6 +615,9 @@ static void get_sections(struct cursor *cursor, rfm_client *client, unsigned sec
     }
     if (sections & SECTION_LISTED) {
         client->listed_ms = get_since(cursor, reference_ms);
+    }
+    if (sections & SECTION_MET) {
+        client->met_ms = get_since(cursor, reference_ms);
     }
     if (sections & SECTION_SLOTS) {
         get_slots(cursor, client);

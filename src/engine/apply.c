@@ -10,6 +10,7 @@ typedef struct at_work {
     rfm_bytes id;
     bool is_new;
     int64_t listed_before_ms;
+    int64_t met_ms; /* decided on up to this moment: a daily look before it is not made again */
     rfm_standing standing_before;
     size_t messages_before;
 } at_work;
@@ -28,6 +29,8 @@ static bool begin(at_work *work) {
         return false;
     }
     work->listed_before_ms = worker->client.listed_ms;
+    work->met_ms = entry->touched_ms;
+    if (worker->client.met_ms != 0 && worker->client.met_ms > work->met_ms) work->met_ms = worker->client.met_ms;
     work->standing_before = rfm_client_standing(&worker->client);
     return true;
 }
@@ -58,10 +61,13 @@ static void decide(at_work *work, const rfm_moment *moment) {
     worker->client.listed_ms = decisions->look_ms == INT64_MAX ? 0 : decisions->look_ms;
 }
 
+static int64_t later(int64_t a_ms, int64_t b_ms) { return a_ms > b_ms ? a_ms : b_ms; }
+
 static rfm_moment moment_of(const at_work *work, int64_t moment_ms, int64_t now_ms) {
     const rfm__entry *entry = rfm__cache_at(&work->worker->cache, work->index);
     return (rfm_moment){.client_id = work->id, .moment_ms = moment_ms, .now_ms = now_ms,
-        .review_ms = rfm__next_review_ms(entry->hash, moment_ms), .edges = work->worker->edges_known ? &work->worker->edges : NULL};
+        .review_ms = rfm__next_review_ms(entry->hash, later(moment_ms, work->met_ms)),
+        .edges = work->worker->edges_known ? &work->worker->edges : NULL};
 }
 
 /* The client's moments up to `until_ms`, due ones and daily looks, in their order; of one instant they are one look. */
@@ -71,7 +77,7 @@ static void meet_moments(at_work *work, int64_t until_ms) {
     if (work->is_new) return;
     for (;;) {
         int64_t done_ms = work->task->ring_minute * RFM_MINUTE_MS;
-        int64_t review_ms = rfm__next_review_ms(entry->hash, entry->touched_ms > done_ms ? entry->touched_ms : done_ms);
+        int64_t review_ms = rfm__next_review_ms(entry->hash, later(work->met_ms, done_ms));
         int64_t listed_ms = worker->client.listed_ms ? worker->client.listed_ms : INT64_MAX;
         int64_t moment_ms = listed_ms < review_ms ? listed_ms : review_ms;
         if (moment_ms > until_ms) return;
@@ -79,7 +85,7 @@ static void meet_moments(at_work *work, int64_t until_ms) {
         rfm_moment moment = moment_of(work, moment_ms, now_ms);
         moment.is_review = moment_ms == review_ms;
         decide(work, &moment);
-        if (moment_ms > entry->touched_ms) entry->touched_ms = moment_ms;
+        work->met_ms = later(work->met_ms, moment_ms);
         worker->stats.looks++;
         if (moment_ms == listed_ms) worker->stats.timers_fired++;
     }
@@ -104,16 +110,27 @@ static void add_to_minute_list(at_work *work) {
     rfm_redo_put(&work->task->redo, &(rfm_redo_item){.op = RFM_REDO_LIST_ADD, .key = rfm_bytes_of(key, 5 + len), .value = work->id});
 }
 
+/* A client may be met ahead of its minute list, by an event. Its state says so until the list has come that far, since an
+ * entry that was evicted has forgotten it. */
+static int64_t met_ahead_ms(const at_work *work) {
+    return work->met_ms >= (work->task->ring_minute + 1) * RFM_MINUTE_MS ? work->met_ms : 0;
+}
+
 /* Puts the state back if it changed, with everything that follows from it: its place in lists and counters. */
 static void finish(at_work *work) {
     rfm_worker *worker = work->worker;
     rfm_client *client = &worker->client;
     rfm__entry *entry = rfm__cache_at(&worker->cache, work->index);
+    entry->touched_ms = work->met_ms;
     rfm_bytes packed = rfm_bytes_of(worker->packed, rfm_client_encode(client, worker->packed));
     bool same = !work->is_new && rfm_bytes_equal(packed, rfm__entry_packed(entry));
     if (same && worker->making->messages.count == work->messages_before) return;
     rfm__join_step(worker, work->task);
     if (same) return;
+    if (client->met_ms != met_ahead_ms(work)) {
+        client->met_ms = met_ahead_ms(work);
+        packed.len = rfm_client_encode(client, worker->packed);
+    }
     rfm_standing standing = rfm_client_standing(client);
     rfm__counters_move(&work->task->counters, &work->standing_before, &standing);
     if (work->is_new) add_to_minute_list(work);
@@ -142,8 +159,7 @@ static void accepted(at_work *work, const rfm_event *event, const rfm_applied *a
     moment.event = event;
     moment.bought = applied->bought;
     decide(work, &moment);
-    rfm__entry *entry = rfm__cache_at(&work->worker->cache, work->index);
-    if (clock_ms > entry->touched_ms) entry->touched_ms = clock_ms;
+    work->met_ms = later(work->met_ms, clock_ms);
     work->worker->stats.events_by_type[event->type]++;
 }
 

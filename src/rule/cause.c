@@ -24,7 +24,15 @@ static void note_side(rfm_turn *turn, size_t rule, bool holds, rfm_rule_set *cau
     set_holding(turn, rule, holds);
 }
 
-static void cross_ratios(rfm_turn *turn, int64_t at_ms, rfm_rule_set *causes)
+/* What time alone can do: a fall begins to hold, a rise ceases to. The other way round only an event does; an instant that
+ * lies before an event that has been decided on already sees the past, which is not to come back. */
+static void note_by_time(rfm_turn *turn, size_t rule, bool holds, bool begins_by_time, rfm_rule_set *causes)
+{
+    if (holds == begins_by_time)
+        note_side(turn, rule, holds, causes);
+}
+
+static void cross_ratios(rfm_turn *turn, int64_t at_ms, bool by_time, rfm_rule_set *causes)
 {
     const rfm_rule_list *list = &turn->binding->ratios;
     if (list->count == 0)
@@ -32,12 +40,16 @@ static void cross_ratios(rfm_turn *turn, int64_t at_ms, rfm_rule_set *causes)
     double ratio = rfm_client_ratio_at(turn->client, turn->conf, at_ms);
     for (size_t i = 0; i < list->count; i++) {
         const rfm_rule *rule = &turn->rules->rule[list->rule[i]];
-        bool holds = rule->on.kind == RFM_CAUSE_FALL_RATIO ? ratio <= rule->on.threshold : ratio >= rule->on.threshold;
-        note_side(turn, list->rule[i], holds, causes);
+        bool falls = rule->on.kind == RFM_CAUSE_FALL_RATIO;
+        bool holds = falls ? ratio <= rule->on.threshold : ratio >= rule->on.threshold;
+        if (by_time)
+            note_by_time(turn, list->rule[i], holds, falls, causes);
+        else
+            note_side(turn, list->rule[i], holds, causes);
     }
 }
 
-static void cross_risks(rfm_turn *turn, int64_t at_ms, rfm_rule_set *causes)
+static void cross_risks(rfm_turn *turn, int64_t at_ms, bool by_time, rfm_rule_set *causes)
 {
     const rfm_rule_list *list = &turn->binding->risks;
     if (list->count == 0)
@@ -45,17 +57,21 @@ static void cross_risks(rfm_turn *turn, int64_t at_ms, rfm_rule_set *causes)
     double risk = rfm_client_risk_at(turn->client, turn->conf, at_ms);
     for (size_t i = 0; i < list->count; i++) {
         const rfm_rule *rule = &turn->rules->rule[list->rule[i]];
-        bool holds = rule->on.kind == RFM_CAUSE_RISE_RISK ? risk >= rule->on.threshold : risk <= rule->on.threshold;
-        note_side(turn, list->rule[i], holds, causes);
+        bool rises = rule->on.kind == RFM_CAUSE_RISE_RISK;
+        bool holds = rises ? risk >= rule->on.threshold : risk <= rule->on.threshold;
+        if (by_time)
+            note_by_time(turn, list->rule[i], holds, rises, causes);
+        else
+            note_side(turn, list->rule[i], holds, causes);
     }
 }
 
-static void cross_scores(rfm_turn *turn, int64_t at_ms, rfm_rule_set *causes)
+static void cross_scores(rfm_turn *turn, int64_t at_ms, bool by_time, rfm_rule_set *causes)
 {
     if (!is_buyer(turn->client))
         return;
-    cross_ratios(turn, at_ms, causes);
-    cross_risks(turn, at_ms, causes);
+    cross_ratios(turn, at_ms, by_time, causes);
+    cross_risks(turn, at_ms, by_time, causes);
 }
 
 /* The moment at which an idle rule fires unless its event comes first; INT64_MAX: that event has never come. */
@@ -73,12 +89,14 @@ static int64_t idle_moment(const rfm_turn *turn, const rfm_rule *rule)
     return moment_ms;
 }
 
-static void cross_idles(rfm_turn *turn, int64_t at_ms, rfm_rule_set *causes)
+static void cross_idles(rfm_turn *turn, int64_t at_ms, bool by_time, rfm_rule_set *causes)
 {
     const rfm_rule_list *list = &turn->binding->idles;
     for (size_t i = 0; i < list->count; i++) {
         const rfm_rule *rule = &turn->rules->rule[list->rule[i]];
-        note_side(turn, list->rule[i], idle_moment(turn, rule) <= at_ms, causes);
+        bool holds = idle_moment(turn, rule) <= at_ms;
+        if (holds || !by_time)
+            note_side(turn, list->rule[i], holds, causes);
     }
 }
 
@@ -171,8 +189,8 @@ bool rfm__marks_stale(const rfm_turn *turn)
 static void renew_sides(rfm_turn *turn, int64_t at_ms)
 {
     drop_times(turn);
-    cross_scores(turn, at_ms, NULL);
-    cross_idles(turn, at_ms, NULL);
+    cross_scores(turn, at_ms, false, NULL);
+    cross_idles(turn, at_ms, false, NULL);
 }
 
 void rfm__marks_renew(rfm_turn *turn, int64_t at_ms, int64_t now_ms)
@@ -219,7 +237,7 @@ void rfm__causes_of_event(rfm_turn *turn, const rfm_event *event, bool bought, i
     bool was_buyer = client->marks.lifecycle != RFM_LIFECYCLE_PROSPECT;
     if (bought) {
         move_lifecycle(turn, lifecycle_at(turn, now_ms), causes);
-        cross_scores(turn, now_ms, was_buyer ? causes : NULL);
+        cross_scores(turn, now_ms, false, was_buyer ? causes : NULL);
         first = !was_buyer;
     }
     if (bought || event->type == RFM_EVENT_REFUND || turn->binding->population)
@@ -228,18 +246,6 @@ void rfm__causes_of_event(rfm_turn *turn, const rfm_event *event, bool bought, i
         first = client->visits == 1;
     if (bought || event->type != RFM_EVENT_PURCHASE)
         end_idles(turn, event->type, first, now_ms);
-}
-
-void rfm__causes_of_instant(rfm_turn *turn, int64_t at_ms, int64_t now_ms, bool review, rfm_rule_set *causes)
-{
-    memset(causes, 0, sizeof *causes);
-    if (!turn->client->marks.taken)
-        return;
-    move_lifecycle(turn, lifecycle_at(turn, at_ms), causes);
-    if (review || !turn->binding->population)
-        move_segment(turn, segment_at(turn, at_ms), now_ms, causes);
-    cross_scores(turn, at_ms, causes);
-    cross_idles(turn, at_ms, causes);
 }
 
 static int64_t earlier(int64_t a_ms, int64_t b_ms)
@@ -327,6 +333,31 @@ static int64_t segment_moment(const rfm_turn *turn, int64_t until_ms)
             found_ms = at_ms;
     }
     return found_ms;
+}
+
+/* By time alone an active client becomes one at risk, and everybody lapses. */
+static bool declines(const rfm_turn *turn, rfm_lifecycle lifecycle)
+{
+    rfm_lifecycle before = (rfm_lifecycle)turn->client->marks.lifecycle;
+    bool active = before == RFM_LIFECYCLE_NEW || before == RFM_LIFECYCLE_ACTIVE;
+    return lifecycle == RFM_LIFECYCLE_LAPSED || (lifecycle == RFM_LIFECYCLE_AT_RISK && active);
+}
+
+void rfm__causes_of_instant(rfm_turn *turn, int64_t at_ms, int64_t now_ms, int64_t until_ms, bool review,
+                            rfm_rule_set *causes)
+{
+    memset(causes, 0, sizeof *causes);
+    if (!turn->client->marks.taken)
+        return;
+    rfm_lifecycle lifecycle = lifecycle_at(turn, at_ms);
+    if (declines(turn, lifecycle))
+        move_lifecycle(turn, lifecycle, causes);
+    if (review)
+        move_segment(turn, segment_at(turn, now_ms), now_ms, causes);
+    else if (segment_moment(turn, until_ms) <= at_ms)
+        move_segment(turn, segment_at(turn, at_ms), now_ms, causes);
+    cross_scores(turn, at_ms, true, causes);
+    cross_idles(turn, at_ms, true, causes);
 }
 
 int64_t rfm__next_moment(const rfm_turn *turn, int64_t until_ms)

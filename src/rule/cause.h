@@ -27,8 +27,10 @@ bool rfm__marks_stale(const rfm_turn *turn);
 void rfm__marks_renew(rfm_turn *turn, int64_t at_ms, int64_t now_ms);
 /* The event has been applied to the client; `bought`: it is a purchase that counts. */
 void rfm__causes_of_event(rfm_turn *turn, const rfm_event *event, bool bought, int64_t now_ms, rfm_rule_set *causes);
-/* What time has done up to at_ms; `review`: segments by population move too. */
-void rfm__causes_of_instant(rfm_turn *turn, int64_t at_ms, int64_t now_ms, bool review, rfm_rule_set *causes);
+/* What time has done up to at_ms, which may lie before an event that has been decided on; until_ms does not. `review`: the
+ * segment by population moves, to what it is now. */
+void rfm__causes_of_instant(rfm_turn *turn, int64_t at_ms, int64_t now_ms, int64_t until_ms, bool review,
+                            rfm_rule_set *causes);
 /* The earliest moment before until_ms (also one that is overdue) that will do something by time alone, or INT64_MAX. */
 int64_t rfm__next_moment(const rfm_turn *turn, int64_t until_ms);
 

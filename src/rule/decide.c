@@ -319,14 +319,14 @@ static void decide_event(rfm_hearing *hearing)
 }
 
 /* What is due and what comes about at one instant, in the order of rules. */
-static void decide_instant(rfm_hearing *hearing, int64_t at_ms, bool review)
+static void decide_instant(rfm_hearing *hearing, int64_t at_ms, int64_t until_ms, bool review)
 {
     int64_t now_ms = hearing->moment->now_ms;
     rfm_taken taken[RFM_PENDING_MAX];
     rfm_rule_set causes;
     rfm_cause cause = {.code = RFM_CAUSE_TIMER, .time_ms = at_ms};
     size_t count = take_pending(&hearing->turn, NULL, at_ms, taken), i = 0;
-    rfm__causes_of_instant(&hearing->turn, at_ms, now_ms, review, &causes);
+    rfm__causes_of_instant(&hearing->turn, at_ms, now_ms, until_ms, review, &causes);
     if (now_ms < hearing->turn.rules->silent_until_ms)
         memset(&causes, 0, sizeof causes);
     int rule = rfm__rule_set_next(&causes, 0);
@@ -356,12 +356,12 @@ static void decide_look(rfm_hearing *hearing)
         if (hearing->decisions->size - hearing->decisions->count < ROOM_PER_INSTANT)
             break;
         bool now = next_ms == moment->moment_ms;
-        decide_instant(hearing, next_ms, now && review);
+        decide_instant(hearing, next_ms, until_ms, now && review);
         review = review && !now;
         last_ms = next_ms;
     }
     if (review) {
-        decide_instant(hearing, moment->moment_ms, true);
+        decide_instant(hearing, moment->moment_ms, until_ms, true);
         next_ms = rfm__next_moment(turn, until_ms);
     }
     hearing->decisions->look_ms = next_ms == last_ms ? INT64_MAX : next_ms;

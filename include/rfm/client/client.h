@@ -57,6 +57,7 @@ typedef struct rfm_client {
     struct { bool taken; uint8_t lifecycle; uint16_t segment, previous; /* names' numbers, previous 0: none */
              int64_t since_ms; uint32_t version; } marks;
     int64_t listed_ms; /* the due moment under which the client stands in a bucket; 0: in none (engine) */
+    int64_t met_ms;    /* decided on up to this moment, if the task's minute lists have not come that far; else 0 (engine) */
     /* slots: rule/slot.h owns the meaning */
     uint16_t slots_len;
     uint8_t slots[RFM_SLOTS_BYTES_MAX];

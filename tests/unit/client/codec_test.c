@@ -56,6 +56,7 @@ static size_t assert_round_trip(const rfm_client *client)
     }
     assert_memory_equal(&decoded.marks, &client->marks, sizeof decoded.marks);
     assert_int_equal(decoded.listed_ms, client->listed_ms);
+    assert_int_equal(decoded.met_ms, client->met_ms);
     assert_int_equal(decoded.slots_len, client->slots_len);
     assert_memory_equal(decoded.slots, client->slots, client->slots_len);
     assert_int_equal(rfm_client_encode(&decoded, again), len);
@@ -152,6 +153,7 @@ static void histories_survive(void **state)
             mark(&client, T0 + (int64_t)random_below(&seed, 1u << 30));
         }
         client.listed_ms = random_below(&seed, 2) ? T0 + (int64_t)random_below(&seed, 1u << 30) : 0;
+        client.met_ms = random_below(&seed, 4) ? 0 : T0 + (int64_t)random_below(&seed, 1u << 30);
         client.slots_len = (uint16_t)random_below(&seed, 200);
         for (size_t i = 0; i < client.slots_len; i++) {
             client.slots[i] = (uint8_t)random_next(&seed);
@@ -198,7 +200,7 @@ static void the_largest_client_fits(void **state)
     }
     mark(&client, INT64_MAX);
     client.marks.segment = client.marks.previous = UINT16_MAX;
-    client.listed_ms = INT64_MIN;
+    client.listed_ms = client.met_ms = INT64_MIN;
     client.slots_len = RFM_SLOTS_BYTES_MAX;
     memset(client.slots, 0xff, sizeof client.slots);
     print_message("the largest: %zu bytes\n", assert_round_trip(&client));
@@ -213,7 +215,7 @@ static void broken_bytes_are_refused(void **state)
     assert_int_equal(rfm_client_decode(rfm_bytes_of("\x00\x00", 2), &client), RFM_E_CORRUPT);
     assert_int_equal(rfm_client_decode(rfm_bytes_of("\x02\x00", 2), &client), RFM_E_VERSION);
     assert_int_equal(rfm_client_decode(rfm_bytes_of("\x01\x00x", 3), &client), RFM_E_CORRUPT);
-    assert_int_equal(rfm_client_decode(rfm_bytes_of("\x01\x80\x04", 3), &client), RFM_E_CORRUPT); /* no such section */
+    assert_int_equal(rfm_client_decode(rfm_bytes_of("\x01\x80\x08", 3), &client), RFM_E_CORRUPT); /* no such section */
     assert_int_equal(rfm_client_decode(rfm_bytes_of("\x01\x00", 2), &client), RFM_OK);
 }
 
