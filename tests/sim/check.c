@@ -23,8 +23,10 @@ static uint32_t find_seen(const sim_seen *seen, rfm_bytes id)
 
 static void see(sim_world *sim, sim_seen *seen, rfm_bytes id, rfm_bytes what, const char *name)
 {
-    if (find_seen(seen, id) != RFM_TABLE_NONE) {
-        sim_fail(sim, "%s is committed twice: %.*s", name, (int)id.len, (const char *)id.at);
+    uint32_t before = find_seen(seen, id);
+    if (before != RFM_TABLE_NONE) {
+        sim_fail(sim, "%s is committed twice: %.*s\n  %.*s\n  %.*s", name, (int)id.len, (const char *)id.at, (int)seen->what[before].len,
+                 (const char *)seen->what[before].at, (int)what.len, (const char *)what.at);
         return;
     }
     size_t count = seen->count;
@@ -72,6 +74,16 @@ static void check_next(sim_world *sim, uint32_t task, const rfm_redo_header *hea
     }
 }
 
+/* A heartbeat changes neither clients nor lists. */
+static bool changes_something(rfm_bytes rest)
+{
+    rfm_redo_item item;
+    while (rfm_redo_next(&rest, &item))
+        if (!rfm_bytes_is(item.key, "n:task"))
+            return true;
+    return false;
+}
+
 /* A redo record follows the one that was committed before it, its parts one another. */
 static void commit_part(sim_world *sim, uint32_t task, const sim_record *record, size_t offset, size_t *parts)
 {
@@ -88,6 +100,7 @@ static void commit_part(sim_world *sim, uint32_t task, const sim_record *record,
         return;
     }
     check_next(sim, task, &header);
+    sim->checks.changes += changes_something(rest);
     sim_push(chain->part, chain->part_count, chain->part_size, record->value);
     if (++*parts < header.parts)
         return;
@@ -210,15 +223,18 @@ static bool all_done(const sim_world *sim)
 {
     if (sim->faults || sim->shop.appended < sim->shop.count || sim->broker.transactions_open > 0 || sim->group.rebalancing)
         return false;
+    size_t held = 0;
     for (size_t i = 0; i < sim->options.nodes; i++) {
         const sim_node *node = &sim->node[i];
+        for (size_t task = 0; task < SIM_TASKS; task++)
+            held += node->held[task];
         if (!node->alive || node->paused_until_us > sim->now_us || !rfm_worker_ready(node->worker) || !rfm_worker_settled(node->worker))
             return false;
     }
     for (uint32_t task = 0; task < SIM_TASKS; task++)
         if (!task_done(sim, task))
             return false;
-    return true;
+    return held == SIM_TASKS;
 }
 
 static void say_what_waits(sim_world *sim)
@@ -242,14 +258,11 @@ static void say_what_waits(sim_world *sim)
 bool sim_check_settled(sim_world *sim)
 {
     sim_checks *checks = &sim->checks;
-    size_t links = 0;
-    for (uint32_t task = 0; task < SIM_TASKS; task++)
-        links += sim->broker.chain[task].count;
     if (sim->now_us > PATIENCE_US)
         say_what_waits(sim);
-    if (links != checks->links || sim->faults || sim->shop.appended < sim->shop.count)
+    if (checks->changes != checks->changes_before || sim->faults || sim->shop.appended < sim->shop.count)
         checks->quiet_since_us = sim->now_us;
-    checks->links = links;
+    checks->changes_before = checks->changes;
     return sim->now_us - checks->quiet_since_us >= QUIET_US && all_done(sim);
 }
 
@@ -410,11 +423,38 @@ static void check_lists(sim_world *sim, uint32_t task, rfm_bytes client_id, cons
         sim_fail(sim, "task %u: %.*s is due at %lld, but not in %s", task, (int)client_id.len, (const char *)client_id.at, (long long)client->listed_ms, key);
 }
 
-static void check_buckets(sim_world *sim, uint32_t task)
+/* How many entries all minute lists have together, and how many due lists there are. */
+static void count_lists(sim_world *sim, uint32_t task, size_t *in_minutes, size_t *due_lists)
+{
+    rfm_redo redo;
+    rfm_redo_item item;
+    const rfm_bytes *parts;
+    rfm_bytes due = RFM_BYTES_NONE;
+    int64_t next[RFM_INPUTS_MAX] = {0};
+    rfm_redo_init(&redo, 0);
+    rfm_redo_begin(&redo, 1);
+    rfm_view_dump(sim->store.view[task], &redo);
+    size_t count = rfm_redo_end(&redo, 0, next, &sim->arena, &parts);
+    *in_minutes = *due_lists = 0;
+    for (size_t i = 0; i < count; i++) {
+        rfm_redo_header header;
+        rfm_bytes rest;
+        RFM_ASSERT(rfm_redo_open(parts[i], &header, &rest) == RFM_OK);
+        while (rfm_redo_next(&rest, &item)) {
+            *in_minutes += item.key.len > 5 && memcmp(item.key.at, "ring:", 5) == 0;
+            if (item.key.len < 5 || memcmp(item.key.at, "due:", 4) != 0 || rfm_bytes_equal(item.key, due))
+                continue;
+            due = item.key;
+            (*due_lists)++;
+        }
+    }
+    rfm_redo_release(&redo);
+}
+
+static void check_buckets(sim_world *sim, uint32_t task, size_t lists)
 {
     const rfm_bytes *values, *entries;
-    size_t count = load(sim, task, RFM_LOAD_HASH, "n:due", &values), lists = 0, cursor = 0;
-    rfm_bytes key, first;
+    size_t count = load(sim, task, RFM_LOAD_HASH, "n:due", &values);
     char text[48];
     for (size_t i = 0; i + 1 < count; i += 2) {
         snprintf(text, sizeof text, "due:%lld", (long long)number_of(values[i]));
@@ -422,8 +462,6 @@ static void check_buckets(sim_world *sim, uint32_t task)
         if (listed != number_of(values[i + 1]))
             sim_fail(sim, "task %u: %s has %lld entries, n:due says %lld", task, text, (long long)listed, (long long)number_of(values[i + 1]));
     }
-    while (rfm_view_next(sim->store.view[task], &cursor, &key, &first))
-        lists += key.len > 4 && memcmp(key.at, "due:", 4) == 0;
     if (lists != count / 2)
         sim_fail(sim, "task %u: there are %zu due lists, n:due knows %zu", task, lists, count / 2);
 }
@@ -432,16 +470,10 @@ static void check_task(sim_world *sim, uint32_t task)
 {
     rfm_population *sum = rfm_population_new();
     rfm_bytes key, value;
-    size_t cursor = 0, listed = 0, clients = 0;
+    size_t cursor = 0, listed, due_lists, clients = 0;
     int64_t buyers = 0;
     while (rfm_view_next(sim->store.view[task], &cursor, &key, &value) && !sim->failed) {
-        const rfm_bytes *entries;
-        char name[32];
         rfm_client client;
-        if (key.len > 5 && memcmp(key.at, "ring:", 5) == 0) {
-            snprintf(name, sizeof name, "%.*s", (int)key.len, (const char *)key.at);
-            listed += load(sim, task, RFM_LOAD_LIST, name, &entries);
-        }
         if (key.len < 3 || memcmp(key.at, "c:", 2) != 0)
             continue;
         clients++;
@@ -457,12 +489,13 @@ static void check_task(sim_world *sim, uint32_t task)
         }
         check_lists(sim, task, client_id, &client);
     }
+    count_lists(sim, task, &listed, &due_lists);
     if (listed != clients)
         sim_fail(sim, "task %u: %zu clients, but the minute lists hold %zu", task, clients, listed);
     check_counter(sim, task, "n:day", sum, day_count, buyers);
     check_counter(sim, task, "n:bucket", sum, bucket_count, buyers);
     check_counter(sim, task, "n:orders", sum, orders_count, buyers);
-    check_buckets(sim, task);
+    check_buckets(sim, task, due_lists);
     rfm_population_free(sum);
 }
 

@@ -90,6 +90,7 @@ static bool run_seed(uint64_t seed, bool calm, bool trace, bool verbose)
     sim_run(sim);
     if (!sim->failed)
         sim_check_end(sim, reference);
+    sim_end_lives(sim);
     bool good = !sim->failed && !(reference && reference->failed);
     if (verbose)
         printf("seed %llu: %zu nodes, %zu inputs, %s clock, %zu events, %.1f s, %llu turns, %zu triggers, %llu take-overs, %llu aborts, %llu rollbacks, "

@@ -184,6 +184,7 @@ typedef struct sim_node {
     rfm_client_conf *conf;
 } sim_node;
 void sim_node_start(sim_world *sim, sim_node *node);
+void sim_node_end(sim_world *sim, sim_node *node); /* the process is gone */
 void sim_node_crash(sim_world *sim, sim_node *node);
 void sim_node_pause(sim_world *sim, sim_node *node, int64_t pause_us);
 void sim_node_stop(sim_world *sim, sim_node *node); /* as by SIGTERM */
@@ -236,7 +237,7 @@ typedef struct sim_seen {
 } sim_seen;
 typedef struct sim_checks {
     sim_seen triggers, dead_letters, audits;
-    size_t links; /* committed redo records when it was last looked whether all has come to rest */
+    size_t changes, changes_before; /* committed redo records but for heartbeats; when it was last looked */
     int64_t quiet_since_us;
 } sim_checks;
 void sim_checks_init(sim_world *sim);
@@ -285,6 +286,7 @@ void *sim_grow(void *items, size_t *size, size_t item_bytes);
 /* Runs a world to its end. */
 sim_world *sim_new(uint64_t seed, const sim_options *options, bool trace);
 void sim_run(sim_world *sim);
+void sim_end_lives(sim_world *sim); /* counts what the engines have counted */
 void sim_free(sim_world *sim);
 
 #endif

@@ -138,11 +138,16 @@ void sim_run(sim_world *sim)
     }
 }
 
-void sim_free(sim_world *sim)
+void sim_end_lives(sim_world *sim)
 {
     for (size_t i = 0; i < SIM_NODES; i++)
         if (sim->node[i].alive)
-            rfm_worker_free(sim->node[i].worker);
+            sim_node_end(sim, &sim->node[i]);
+}
+
+void sim_free(sim_world *sim)
+{
+    sim_end_lives(sim);
     sim_broker_release(sim);
     sim_store_release(sim);
     sim_checks_release(sim);
