@@ -25,6 +25,7 @@ int rfm_mock_cluster_new(rfm_mock_cluster **made, rfm_error *error)
         rfm_mock_cluster_free(mock);
         return rfm_fail(error, RFM_E_IO, "librdkafka's mock cluster does not start: %s", text);
     }
+    rd_kafka_mock_group_initial_rebalance_delay_ms(mock->cluster, 0);
     *made = mock;
     return RFM_OK;
 }

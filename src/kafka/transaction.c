@@ -33,8 +33,7 @@ struct rfm__producer {
     rd_kafka_resp_err_t failure; /* of a message */
     char failed_topic[250];
     bool trouble; /* a transport error or time-out was reported */
-    /* Transactional requests whole on the wire, and those of them that were answered; written by librdkafka's threads. */
-    atomic_uint_fast64_t requests, responses;
+    atomic_bool unanswered; /* a transactional request got no answer; written by librdkafka's threads */
 };
 
 static int64_t steady_ms(void)
@@ -62,25 +61,16 @@ static bool is_transactional(int16_t api)
     return api == 25 || api == 26 || api == 28;
 }
 
-static rd_kafka_resp_err_t on_request_sent(rd_kafka_t *client, int socket, const char *broker, int32_t id, int16_t api,
-                                           int16_t version, int32_t correlation, size_t size, void *self)
-{
-    (void)client, (void)socket, (void)broker, (void)id, (void)version, (void)correlation, (void)size;
-    rfm__producer *producer = self;
-    if (is_transactional(api))
-        atomic_fetch_add(&producer->requests, 1);
-    return RD_KAFKA_RESP_ERR_NO_ERROR;
-}
-
-/* Also called, with a code, for requests that timed out or whose connection broke. */
+/* Called at least once a request, with a code for one that timed out or whose connection broke: it may still reach the broker.
+ * One that was answered, be it by "try again", cannot. */
 static rd_kafka_resp_err_t on_response(rd_kafka_t *client, int socket, const char *broker, int32_t id, int16_t api,
                                        int16_t version, int32_t correlation, size_t size, int64_t rtt,
                                        rd_kafka_resp_err_t code, void *self)
 {
     (void)client, (void)socket, (void)broker, (void)id, (void)version, (void)correlation, (void)size, (void)rtt;
     rfm__producer *producer = self;
-    if (is_transactional(api) && code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        atomic_fetch_add(&producer->responses, 1);
+    if (is_transactional(api) && code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        atomic_store(&producer->unanswered, true);
     return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
@@ -88,7 +78,6 @@ static rd_kafka_resp_err_t on_new(rd_kafka_t *client, const rd_kafka_conf_t *cli
                                   size_t size)
 {
     (void)client_conf, (void)text, (void)size;
-    rd_kafka_interceptor_add_on_request_sent(client, "rfmd", on_request_sent, self);
     rd_kafka_interceptor_add_on_response_received(client, "rfmd", on_response, self);
     return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
@@ -417,7 +406,7 @@ static void abort_step(rfm__producer *producer)
 static bool is_clean(rfm__producer *producer)
 {
     rd_kafka_poll(producer->client, 0);
-    return !producer->trouble && atomic_load(&producer->requests) == atomic_load(&producer->responses);
+    return !producer->trouble && !atomic_load(&producer->unanswered);
 }
 
 static rfm_answer commit_step(rfm__producer *producer, rfm_error *error)
