@@ -124,13 +124,13 @@ def test_after_an_outage_a_purchase_in_the_backlog_counts(live):
     assert time.time() * 1000 < due_ms - 500, "this machine was too slow for the test"
     send(live, 0, [purchase("came_back", 1, int(time.time() * 1000))])
     wait_for("the moment to pass", lambda: time.time() * 1000 > due_ms + 1500, 20)
-    # Appended after the moment: at the moment the client was quiet.
+    # Appended after the moment, but before rfmd is back: the backlog that an owner finds is read before its timers fire.
     send(live, 0, [purchase("too_late", 1, int(time.time() * 1000))])
     live.processes[0].start()
-    records = by_client(live.wait_triggers(2, 30))
+    live.wait_triggers(1, 30)
     live.settle()
     records = by_client(live.triggers())
-    assert records.keys() == {"quiet", "too_late"}
+    assert records.keys() == {"quiet"}
     for client, record in records.items():
         assert record.json["id"] == trigger_id("win_back", client, f"due:{due_ms}")
     states = live.clients()
