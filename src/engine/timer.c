@@ -116,24 +116,26 @@ static void trim_bucket(rfm_worker *worker, rfm__task *task) {
                                                .value = rfm_bytes_of(number, number_len)});
 }
 
-static bool all_at_hand(rfm_worker *worker, const rfm__task *task) {
-    for (size_t i = 0; i < task->page.ids.count; i++) {
-        rfm_bytes id = task->page.ids.items[i];
-        if (rfm__cache_find(&worker->cache, task->number, id, rfm_hash64(id)) == RFM_TABLE_NONE) return false;
+/* Looks at the page's clients that are at hand and keeps the others, which were evicted meanwhile: a cache that cannot hold a
+ * whole page gets on all the same. */
+static void look_at_hand(rfm_worker *worker, rfm__task *task) {
+    rfm__page *page = &task->page;
+    size_t kept = 0;
+    for (size_t i = 0; i < page->ids.count && !worker->halted; i++) {
+        rfm_bytes id = page->ids.items[i];
+        uint32_t index = rfm__cache_find(&worker->cache, task->number, id, rfm_hash64(id));
+        if (index == RFM_TABLE_NONE) page->ids.items[kept++] = id;
+        else if (rfm__cache_at(&worker->cache, index)->packed_len > 0) rfm__look(worker, task, index, page->moment_ms);
     }
-    return true;
+    page->ids.count = kept;
 }
 
 static void finish_page(rfm_worker *worker, rfm__task *task) {
     rfm__page *page = &task->page;
-    if (!all_at_hand(worker, task)) { /* evicted meanwhile */
+    look_at_hand(worker, task);
+    if (page->ids.count > 0) {
         load_page_clients(worker, task);
         return;
-    }
-    for (size_t i = 0; i < page->ids.count && !worker->halted; i++) {
-        rfm_bytes id = page->ids.items[i];
-        uint32_t index = rfm__cache_find(&worker->cache, task->number, id, rfm_hash64(id));
-        if (rfm__cache_at(&worker->cache, index)->packed_len > 0) rfm__look(worker, task, index, page->moment_ms);
     }
     if (page->ring && page->read == RFM__PAGE_ENTRIES) {
         page->from += RFM__PAGE_ENTRIES;

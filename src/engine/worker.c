@@ -566,6 +566,8 @@ static void used_loaded(rfm_worker *worker) {
         rfm__apply_record(worker, worker->tasks[waiting->record.task], &waiting->record, &event, waiting->entry, waiting->clock_ms);
     }
     step->waiting.count = 0;
+    worker->cache.stuck = false; /* what was being loaded may go */
+    for (size_t i = 0; i < worker->owned.count; i++) rfm__timers_advance(worker, worker->owned.items[i]); /* before it does */
 }
 
 /* -- inputs */
