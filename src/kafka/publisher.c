@@ -336,8 +336,10 @@ void rfm_publisher_renew(rfm_publisher *publisher)
 
 void rfm_publisher_evict(rfm_publisher *publisher, uint32_t task, uint32_t term, rfm_bytes transactional_id)
 {
-    char *id = strndup((const char *)transactional_id.at, transactional_id.len);
+    char *id = malloc(transactional_id.len + 1);
     RFM_ASSERT(id);
+    memcpy(id, transactional_id.at, transactional_id.len);
+    id[transactional_id.len] = '\0';
     ask(publisher, (command){.kind = EVICT, .task = task, .term = term, .id = id});
 }
 
