@@ -460,6 +460,7 @@ static int start(rfm_service *service, rfm_error *error) {
 }
 
 void rfm_service_free(rfm_service *service) {
+    if (service == NULL) return;
     rfm_http_stop(service->http);
     for (size_t i = 0; i < service->host_count; i++) rfm_host_free(service->hosts[i]);
     rfm_store_reader_free(service->reader);

@@ -36,6 +36,20 @@ void rfm_histogram_observe(rfm_histogram *histogram, double seconds, uint64_t ti
     histogram->sum_s += seconds * (double)times;
 }
 
+double rfm_histogram_quantile(const rfm_histogram *histogram, double q)
+{
+    double count = 0, below = 0;
+    for (size_t i = 0; i <= RFM_HISTOGRAM_BOUNDS; i++)
+        count += (double)histogram->bucket[i];
+    for (size_t i = 0; i < RFM_HISTOGRAM_BOUNDS; i++) {
+        double here = (double)histogram->bucket[i], from = i > 0 ? bounds[i - 1] : 0;
+        if (here > 0 && below + here >= q * count)
+            return from + (bounds[i] - from) * (q * count - below) / here;
+        below += here;
+    }
+    return count > 0 ? bounds[RFM_HISTOGRAM_BOUNDS - 1] : 0;
+}
+
 /* The labels of a sample are texts that end with a zero, one after the other, in the snapshot's text. */
 typedef struct sample {
     uint32_t metric, histogram; /* histogram: its index + 1 */

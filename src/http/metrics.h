@@ -61,6 +61,8 @@ typedef struct rfm_histogram {
     double sum_s;
 } rfm_histogram;
 void rfm_histogram_observe(rfm_histogram *histogram, double seconds, uint64_t times);
+/* Seconds below which a share `q` of them lies, taken as even within a bucket; 0: nothing was counted. */
+double rfm_histogram_quantile(const rfm_histogram *histogram, double q);
 
 /* What one source has to say now. Labels are copied; any bytes are fine. */
 typedef struct rfm_snapshot rfm_snapshot;
