@@ -121,6 +121,7 @@ typedef struct rfm__task {
     int64_t published_ms, checked_ms, retry_ms;
     /* clock and timers */
     int64_t clock_ms, seen_ms[RFM_INPUTS_MAX], end_ms[RFM_INPUTS_MAX]; /* end_ms: at its end as of then; INT64_MIN: not */
+    int64_t closed_ms;              /* record clock: no more records of this instant or before it */
     int64_t catch_up_end[RFM_INPUTS_MAX];
     bool catching_up;
     int64_t ring_minute;            /* minutes up to this one are done; INT64_MIN: not known yet */

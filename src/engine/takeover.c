@@ -352,7 +352,7 @@ void rfm__forget_tables(rfm_worker *worker, rfm__task *task) {
     rfm__due_clear(&task->due);
     task->buckets_touched.count = 0;
     task->ring_minute = task->ring_minute_written = INT64_MIN;
-    task->clock_ms = INT64_MIN;
+    task->clock_ms = task->closed_ms = INT64_MIN;
     task->last_step = 0;
     task->page.state = RFM__PAGE_NONE;
     task->tables_kept = false;

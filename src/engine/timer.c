@@ -11,7 +11,9 @@ int64_t rfm__next_review_ms(uint64_t hash, int64_t after_ms) {
 
 int64_t rfm__timer_bound_ms(const rfm_worker *worker, const rfm__task *task) {
     bool wall = worker->conf.clock == RFM_CLOCK_WALL;
-    int64_t bound_ms = wall ? worker->now_ms : task->clock_ms;
+    /* By the record clock the instant itself is not over while records of it may come: what is due in it waits for the next. */
+    bool over = wall || task->clock_ms == INT64_MIN || task->closed_ms >= task->clock_ms;
+    int64_t bound_ms = wall ? worker->now_ms : task->clock_ms - !over;
     if (wall && task->catching_up) return INT64_MIN;
     for (size_t i = 0; i < worker->conf.input_count; i++) {
         int64_t read_ms = task->seen_ms[i] == INT64_MIN ? INT64_MIN : task->seen_ms[i] - 1;

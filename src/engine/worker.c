@@ -587,6 +587,7 @@ static void set_record_clock(rfm_worker *worker, int64_t clock_ms) {
         rfm__task *task = worker->owned.items[i];
         if (task->phase != RFM__RUNNING) continue;
         if (clock_ms > task->clock_ms) task->clock_ms = clock_ms;
+        if (clock_ms > task->closed_ms) task->closed_ms = clock_ms;
         if (task->ring_minute == INT64_MIN) task->ring_minute = rfm_div_floor(clock_ms, RFM_MINUTE_MS);
         for (size_t k = 0; k < worker->conf.input_count; k++) task->end_ms[k] = clock_ms;
     }
