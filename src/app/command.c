@@ -11,11 +11,11 @@ static const rfm_command commands[] = {
         "  -c, --config FILE   the configuration\n"
         "  --create-topics     make the topics that are missing\n"
         "  --partitions N      how many partitions they get (8) where no input exists to go by\n", rfm_run_command},
-    {"check", "checks configuration, rules, segments and model", "Usage: rfmd check -c FILE [--print]\n       rfmd check --reference\n\n"
+    {"check", "checks configuration, rules, segments and model", "Usage: rfmd check -c FILE [--print]\n       rfmd check --reference [configuration|metrics|dead-letters]\n\n"
         "Tells every error as file:line:column: message; exit 0 or 1.\n\n"
         "  -c, --config FILE   the configuration\n"
         "  --print             the effective configuration, secrets redacted\n"
-        "  --reference         all keys as Markdown\n", rfm_check_command},
+        "  --reference         all keys as Markdown, or all metrics, or all reasons of dead letters\n", rfm_check_command},
     {"demo", "the whole thing on this machine", "Usage: rfmd demo [--seconds N] [--rate N] [--clients N] [--http PORT] [--seed N]\n\n"
         "A Kafka of its own (in this process), a redis-server of its own (which must be installed), a year of a made-up shop's\n"
         "history, then live traffic; shows triggers as they are sent and ends with a summary. Nothing is left behind.\n\n"
