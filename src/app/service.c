@@ -329,12 +329,13 @@ static void refresh_population(rfm_service *service) {
 /* -- reloading */
 
 static int64_t stamp_files(const rfm_config *config) {
-    int64_t stamp = 0;
+    uint64_t stamp = 0; /* wraps */
     struct stat stat_;
     for (size_t i = 0; i < config->files.count; i++)
         if (stat(config->files.items[i], &stat_) == 0)
-            stamp = stamp * 31 + (int64_t)stat_.st_mtim.tv_sec * 1000003 + stat_.st_mtim.tv_nsec + (int64_t)stat_.st_ino + stat_.st_size;
-    return stamp;
+            stamp = stamp * 31 + (uint64_t)stat_.st_mtim.tv_sec * 1000003 + (uint64_t)stat_.st_mtim.tv_nsec + stat_.st_ino +
+                    (uint64_t)stat_.st_size;
+    return (int64_t)stamp;
 }
 
 /* Trigger topics keep their numbers over a reload, since messages under way carry them. False: too many. */
