@@ -107,8 +107,8 @@ static void take_description(const rd_kafka_TopicDescription_t *description, rfm
 static void take_descriptions(rd_kafka_event_t *event, rfm__topic_state *topics, size_t count)
 {
     size_t found;
-    const rd_kafka_TopicDescription_t **descriptions =
-        rd_kafka_DescribeTopics_result_topics(rd_kafka_event_DescribeTopics_result(event), &found);
+    const rd_kafka_TopicDescription_t **descriptions = rd_kafka_DescribeTopics_result_topics(
+        rd_kafka_event_DescribeTopics_result(event), &found);
     for (size_t i = 0; i < found; i++)
         for (size_t k = 0; k < count; k++)
             if (strcmp(rd_kafka_TopicDescription_name(descriptions[i]), topics[k].name) == 0)
@@ -142,8 +142,8 @@ int rfm__admin_describe(rfm__admin *admin, rfm__topic_state *topics, size_t coun
 static int created(rd_kafka_event_t *event, const char *name, rfm_error *error)
 {
     size_t count;
-    const rd_kafka_topic_result_t **results =
-        rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count);
+    const rd_kafka_topic_result_t **results = rd_kafka_CreateTopics_result_topics(
+        rd_kafka_event_CreateTopics_result(event), &count);
     rd_kafka_resp_err_t code = count > 0 ? rd_kafka_topic_result_error(results[0]) : RD_KAFKA_RESP_ERR__FAIL;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
         return RFM_OK;
@@ -178,12 +178,13 @@ static int take_settings(const rfm__admin *admin, rd_kafka_event_t *event,
                          void (*each)(void *self, const char *name, const char *value), void *self, rfm_error *error)
 {
     size_t count, entry_count;
-    const rd_kafka_ConfigResource_t **resources =
-        rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event), &count);
+    const rd_kafka_ConfigResource_t **resources = rd_kafka_DescribeConfigs_result_resources(
+        rd_kafka_event_DescribeConfigs_result(event), &count);
     for (size_t i = 0; i < count; i++) {
         rd_kafka_resp_err_t code = rd_kafka_ConfigResource_error(resources[i]);
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-            return fail(admin, code, "reading a topic's settings", rd_kafka_ConfigResource_error_string(resources[i]), error);
+            return fail(admin, code, "reading a topic's settings", rd_kafka_ConfigResource_error_string(resources[i]),
+                        error);
         const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resources[i], &entry_count);
         for (size_t k = 0; k < entry_count; k++)
             if (rd_kafka_ConfigEntry_value(entries[k]))

@@ -14,10 +14,10 @@ typedef struct rfm__admin {
 } rfm__admin;
 
 typedef struct rfm__topic_state {
-    const char *name; /* set by the caller, the rest is filled in */
+    const char *name;         /* set by the caller, the rest is filled in */
     rd_kafka_resp_err_t code; /* UNKNOWN_TOPIC_OR_PART: there is none */
     uint32_t partition_count;
-    bool led;           /* every partition has a leader */
+    bool led; /* every partition has a leader */
     bool can_read, can_write;
     char id[RFM_TOPIC_ID_TEXT];
 } rfm__topic_state;

@@ -34,15 +34,9 @@ static const setting for_member[] = {
 /* Partition ends come by message, since an end behind control records cannot be told from offsets. Waiting fetches are
  * answered every 100 ms, because such an end is seen only by an empty answer. */
 static const setting for_fetcher[] = {
-    {"enable.auto.commit", "false"},
-    {"enable.auto.offset.store", "false"},
-    {"auto.offset.reset", "error"},
-    {"isolation.level", "read_committed"},
-    {"enable.partition.eof", "true"},
-    {"fetch.wait.max.ms", "100"},
-    {"fetch.queue.backoff.ms", "5"},
-    {"fetch.error.backoff.ms", "100"},
-    {NULL, NULL},
+    {"enable.auto.commit", "false"},       {"enable.auto.offset.store", "false"}, {"auto.offset.reset", "error"},
+    {"isolation.level", "read_committed"}, {"enable.partition.eof", "true"},      {"fetch.wait.max.ms", "100"},
+    {"fetch.queue.backoff.ms", "5"},       {"fetch.error.backoff.ms", "100"},     {NULL, NULL},
 };
 
 /* Batches are bounded by batch.size; a single message may be as large as its topic allows, which the broker decides. */
@@ -58,12 +52,34 @@ static const setting for_producer[] = {
 
 /* Not for users to change: the promises rest on them. */
 static const char *const ours[] = {
-    "bootstrap.servers", "metadata.broker.list", "group.id", "group.instance.id", "group.protocol",
-    "group.remote.assignor", "partition.assignment.strategy", "transactional.id", "enable.idempotence",
-    "enable.auto.commit", "auto.commit.enable", "enable.auto.offset.store", "auto.offset.reset", "isolation.level",
-    "enable.partition.eof", "acks", "request.required.acks", "delivery.report.only.error", "allow.auto.create.topics",
-    "enable.gapless.guarantee", "enabled_events", "opaque", "interceptors", "default_topic_conf", "produce.offset.report",
-    "offset.store.method", "message.copy.max.bytes", NULL,
+    "bootstrap.servers",
+    "metadata.broker.list",
+    "group.id",
+    "group.instance.id",
+    "group.protocol",
+    "group.remote.assignor",
+    "partition.assignment.strategy",
+    "transactional.id",
+    "enable.idempotence",
+    "enable.auto.commit",
+    "auto.commit.enable",
+    "enable.auto.offset.store",
+    "auto.offset.reset",
+    "isolation.level",
+    "enable.partition.eof",
+    "acks",
+    "request.required.acks",
+    "delivery.report.only.error",
+    "allow.auto.create.topics",
+    "enable.gapless.guarantee",
+    "enabled_events",
+    "opaque",
+    "interceptors",
+    "default_topic_conf",
+    "produce.offset.report",
+    "offset.store.method",
+    "message.copy.max.bytes",
+    NULL,
 };
 
 static bool is_ours(const char *name)
@@ -76,8 +92,8 @@ static bool is_ours(const char *name)
 
 static bool is_secret(const char *name)
 {
-    static const char *const parts[] = {"password", "secret", "key.pem", "key.location", "sasl.username", "oauthbearer",
-                                        "jaas", "ssl_key", NULL};
+    static const char *const parts[] = {
+        "password", "secret", "key.pem", "key.location", "sasl.username", "oauthbearer", "jaas", "ssl_key", NULL};
     for (const char *const *part = parts; *part; part++)
         if (strstr(name, *part))
             return true;
@@ -178,10 +194,10 @@ static void set_role(rd_kafka_conf_t *made, const rfm_kafka_conf *conf, rfm__rol
 static void on_log(const rd_kafka_t *client, int level, const char *facility, const char *text)
 {
     const rfm_kafka_conf *const *owner = rd_kafka_opaque(client);
-    rfm_kafka_log_level ours_level = level <= LOG_ERR        ? RFM_KAFKA_LOG_ERROR
+    rfm_kafka_log_level ours_level = level <= LOG_ERR       ? RFM_KAFKA_LOG_ERROR
                                      : level == LOG_WARNING ? RFM_KAFKA_LOG_WARNING
                                      : level <= LOG_INFO    ? RFM_KAFKA_LOG_INFO
-                                                             : RFM_KAFKA_LOG_DEBUG;
+                                                            : RFM_KAFKA_LOG_DEBUG;
     rfm__kafka_log(*owner, ours_level, "%s: %s: %s", rd_kafka_name(client), facility, text);
 }
 
@@ -219,6 +235,7 @@ int rfm__client_conf(const rfm_kafka_conf **owner, rfm__role role, rd_kafka_conf
 int rfm__client_new(rfm__role role, rd_kafka_conf_t *made, rd_kafka_t **client, rfm_error *error)
 {
     char text[512];
+    rfm__threads_seen();
     rd_kafka_type_t type = is_consumer(role) ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER;
     *client = rd_kafka_new(type, made, text, sizeof text);
     if (*client)

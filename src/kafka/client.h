@@ -21,6 +21,7 @@ typedef enum rfm__role {
 int rfm__client_conf(const rfm_kafka_conf **owner, rfm__role role, rd_kafka_conf_t **made, rfm_error *error);
 /* One property of our own, which librdkafka must know. */
 void rfm__client_set(rd_kafka_conf_t *made, const char *name, const char *value);
+void rfm__threads_seen(void); /* c11_threads.c */
 /* Takes over `made`, also on failure. */
 int rfm__client_new(rfm__role role, rd_kafka_conf_t *made, rd_kafka_t **client, rfm_error *error);
 

@@ -73,8 +73,8 @@ static void on_assigned(void *self, const uint32_t *tasks, size_t count, rfm_gro
     count_tasks(consumer);
     atomic_fetch_add_explicit(&consumer->rebalances, 1, memory_order_relaxed);
     atomic_store_explicit(&consumer->joined, true, memory_order_relaxed);
-    rfm__kafka_log(consumer->conf, RFM_KAFKA_LOG_INFO, "group '%s': assignment %u has %zu of %u tasks", consumer->conf->group,
-                   consumer->assignment, count, consumer->conf->partition_count);
+    rfm__kafka_log(consumer->conf, RFM_KAFKA_LOG_INFO, "group '%s': assignment %u has %zu of %u tasks",
+                   consumer->conf->group, consumer->assignment, count, consumer->conf->partition_count);
     for (size_t i = 0; i < count; i++) {
         consumer->holdings[tasks[i]] = OURS;
         tell(consumer, RFM_IN_ASSIGNED, tasks[i]);
@@ -141,8 +141,10 @@ static void watch_revocation(rfm_consumer *consumer)
     } else if (rfm__member_is_lost(consumer->member)) {
         lose_all(consumer);
     } else if (steady_ms() >= consumer->release_until_ms) {
-        rfm__kafka_log(consumer->conf, RFM_KAFKA_LOG_WARNING, "group '%s': %zu tasks were not released within %d s and are "
-                       "dropped", consumer->conf->group, consumer->unreleased, RELEASE_MS / 1000);
+        rfm__kafka_log(consumer->conf, RFM_KAFKA_LOG_WARNING,
+                       "group '%s': %zu tasks were not released within %d s and are "
+                       "dropped",
+                       consumer->conf->group, consumer->unreleased, RELEASE_MS / 1000);
         lose_all(consumer);
     }
 }
@@ -161,7 +163,6 @@ void rfm_consumer_consume_from(rfm_consumer *consumer, uint32_t task, const rfm_
     if (task < consumer->conf->partition_count && consumer->holdings[task] == OURS)
         rfm__fetcher_start(consumer->fetcher, task, from);
 }
-
 
 void rfm_consumer_resume(rfm_consumer *consumer)
 {
@@ -182,8 +183,8 @@ void rfm_consumer_commit(rfm_consumer *consumer, uint32_t task, const rfm_positi
     for (size_t i = 0; i < consumer->conf->input_count; i++) {
         if (position->next[i] < 0)
             continue;
-        rd_kafka_topic_partition_t *at =
-            rd_kafka_topic_partition_list_add(offsets, consumer->conf->input_topic[i], (int32_t)task);
+        rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_add(offsets, consumer->conf->input_topic[i],
+                                                                           (int32_t)task);
         at->offset = position->next[i];
         at->metadata = malloc(text.len + 1);
         RFM_ASSERT(at->metadata);

@@ -19,8 +19,8 @@ enum {
 
 /* One input partition. */
 typedef struct lane {
-    int64_t next;         /* everything below is fed; RFM_OFFSET_NONE: not known yet */
-    int64_t end, end_ms;  /* a log end not reached yet and when it was asked for; INT64_MAX: none */
+    int64_t next;        /* everything below is fed; RFM_OFFSET_NONE: not known yet */
+    int64_t end, end_ms; /* a log end not reached yet and when it was asked for; INT64_MAX: none */
     atomic_int_fast64_t lag;
 } lane;
 
@@ -254,13 +254,16 @@ static void on_partition_error(rfm__fetcher *fetcher, const rd_kafka_message_t *
     }
     if (rfm__kafka_denied(message->err))
         rfm_fail(&error, RFM_E_DENIED, "%s: %s; grant READ on the topic", topic, rd_kafka_message_errstr(message));
-    else if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE)
-        rfm_fail(&error, RFM_E_REFUSED, "%s [%d]: the next offset to read is not in the log any more: records were deleted "
+    else if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
+             message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE)
+        rfm_fail(&error, RFM_E_REFUSED,
+                 "%s [%d]: the next offset to read is not in the log any more: records were deleted "
                  "before they were read (%s); raise the topic's retention, then accept the loss by moving the group's "
-                 "offset", topic, (int)message->partition, rd_kafka_message_errstr(message));
+                 "offset",
+                 topic, (int)message->partition, rd_kafka_message_errstr(message));
     else
-        rfm_fail(&error, RFM_E_REFUSED, "%s [%d] from offset %lld on cannot be read: %s", topic, (int)message->partition,
-                 (long long)message->offset, rd_kafka_message_errstr(message));
+        rfm_fail(&error, RFM_E_REFUSED, "%s [%d] from offset %lld on cannot be read: %s", topic,
+                 (int)message->partition, (long long)message->offset, rd_kafka_message_errstr(message));
     fail(fetcher, &error);
 }
 
@@ -401,8 +404,8 @@ static void start_lane(rfm__fetcher *fetcher, uint32_t number, size_t input, int
     if (rd_kafka_consume_start_queue(fetcher->topics[input], (int32_t)number, offset, fetcher->queue) == 0)
         return;
     rfm_error error;
-    rfm_fail(&error, RFM_E_REFUSED, "%s [%u]: cannot read from offset %lld: %s", fetcher->conf->input_topic[input], number,
-             (long long)from, rd_kafka_err2str(rd_kafka_last_error()));
+    rfm_fail(&error, RFM_E_REFUSED, "%s [%u]: cannot read from offset %lld: %s", fetcher->conf->input_topic[input],
+             number, (long long)from, rd_kafka_err2str(rd_kafka_last_error()));
     fail(fetcher, &error);
 }
 

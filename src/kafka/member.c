@@ -35,12 +35,15 @@ static int count_inputs(rfm__member *member, const rd_kafka_topic_partition_list
     for (int i = 0; i < partitions->cnt; i++) {
         const rd_kafka_topic_partition_t *at = &partitions->elems[i];
         if (!is_input(conf, at->topic))
-            return rfm_fail(error, RFM_E_REFUSED, "group '%s' gave us '%s', which is no input: another program with "
-                            "other topics is in this group; give rfmd a group of its own", conf->group, at->topic);
+            return rfm_fail(error, RFM_E_REFUSED,
+                            "group '%s' gave us '%s', which is no input: another program with "
+                            "other topics is in this group; give rfmd a group of its own",
+                            conf->group, at->topic);
         if ((uint32_t)at->partition >= conf->partition_count)
-            return rfm_fail(error, RFM_E_REFUSED, "topic '%s' has more than the %u partitions that it had at the start: "
-                            "give all inputs and the WAL equal numbers, then start again", at->topic,
-                            conf->partition_count);
+            return rfm_fail(error, RFM_E_REFUSED,
+                            "topic '%s' has more than the %u partitions that it had at the start: "
+                            "give all inputs and the WAL equal numbers, then start again",
+                            at->topic, conf->partition_count);
         member->inputs_of[at->partition]++;
     }
     return RFM_OK;
@@ -57,7 +60,8 @@ static int tasks_of(rfm__member *member, const rd_kafka_topic_partition_list_t *
         if (member->inputs_of[task] == 0)
             continue;
         if (member->inputs_of[task] != member->conf->input_count)
-            return rfm_fail(error, RFM_E_REFUSED, "group '%s' gave us partition %u of only %u of %zu inputs: all members "
+            return rfm_fail(error, RFM_E_REFUSED,
+                            "group '%s' gave us partition %u of only %u of %zu inputs: all members "
                             "must read the same inputs, with equal partition counts, by the range assignor",
                             member->conf->group, task, member->inputs_of[task], member->conf->input_count);
         member->tasks[(*count)++] = task;
@@ -118,8 +122,10 @@ static void on_fatal(rfm__member *member)
     rfm_error error;
     rd_kafka_resp_err_t code = rd_kafka_fatal_error(member->client, text, sizeof text);
     if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
-        rfm_fail(&error, RFM_E_FENCED, "group '%s': another process has joined as instance '%s'; kafka.instance_id must be "
-                 "different in each process that runs", conf->group, conf->instance_id ? conf->instance_id : "");
+        rfm_fail(&error, RFM_E_FENCED,
+                 "group '%s': another process has joined as instance '%s'; kafka.instance_id must be "
+                 "different in each process that runs",
+                 conf->group, conf->instance_id ? conf->instance_id : "");
     else
         rfm_fail(&error, RFM_E_REFUSED, "group '%s': %s: %s", conf->group, rd_kafka_err2name(code), text);
     fail(member, &error);
@@ -136,10 +142,13 @@ static void on_error(rfm__member *member, rd_kafka_event_t *event)
         rfm_fail(&error, RFM_E_DENIED, "group '%s': %s; grant READ on the group and on the inputs", group, text);
         fail(member, &error);
     } else if (code == RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL) {
-        rfm_fail(&error, RFM_E_REFUSED, "group '%s' has members with another assignor than range: give rfmd a group of its "
-                 "own (%s)", group, text);
+        rfm_fail(&error, RFM_E_REFUSED,
+                 "group '%s' has members with another assignor than range: give rfmd a group of its "
+                 "own (%s)",
+                 group, text);
         fail(member, &error);
-    } else if (code != RD_KAFKA_RESP_ERR__TRANSPORT && code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) { /* logged already */
+    } else if (code != RD_KAFKA_RESP_ERR__TRANSPORT &&
+               code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) { /* logged already */
         rfm__kafka_log(member->conf, RFM_KAFKA_LOG_WARNING, "group '%s': %s", group, text);
     }
 }

@@ -74,7 +74,8 @@ static void note_error(rfm__round *round, rd_kafka_resp_err_t code, const char *
 }
 
 bool rfm__round_take(rfm__round *round,
-                     void (*each)(void *self, rfm__which which, const rd_kafka_topic_partition_t *partition), void *self)
+                     void (*each)(void *self, rfm__which which, const rd_kafka_topic_partition_t *partition),
+                     void *self)
 {
     bool done = false;
     rd_kafka_event_t *event;

@@ -6,8 +6,8 @@
 
 typedef enum rfm__which {
     RFM__LOG_START,
-    RFM__LOG_END,     /* the high watermark */
-    RFM__STABLE_END,  /* the last stable offset */
+    RFM__LOG_END,    /* the high watermark */
+    RFM__STABLE_END, /* the last stable offset */
 } rfm__which;
 
 /* Asks for one of them of all the partitions; the answer comes to the queue, an event with `tag` as its opaque. */
@@ -21,7 +21,7 @@ uintptr_t rfm__offsets_tag(rd_kafka_event_t *event);
 typedef struct rfm__round {
     rd_kafka_t *client;
     rd_kafka_queue_t *queue;
-    int waiting; /* answers still to come */
+    int waiting;               /* answers still to come */
     rd_kafka_resp_err_t error; /* of the whole or of a partition, the last one seen */
     char why[256];
 } rfm__round;
@@ -32,6 +32,7 @@ void rfm__round_ask(rfm__round *round, const rd_kafka_topic_partition_list_t *pa
                     size_t which_count);
 /* Hands on each partition that has an answer; true: that was the last of the round. */
 bool rfm__round_take(rfm__round *round,
-                     void (*each)(void *self, rfm__which which, const rd_kafka_topic_partition_t *partition), void *self);
+                     void (*each)(void *self, rfm__which which, const rd_kafka_topic_partition_t *partition),
+                     void *self);
 
 #endif

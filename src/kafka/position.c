@@ -51,8 +51,12 @@ static void close_question(rfm__positions *positions, question *of)
 static void answer(rfm__positions *positions, uint32_t task, rfm_answer given, const char *reason)
 {
     question *of = &positions->questions[task];
-    rfm_input told = {.kind = RFM_IN_POSITION, .task = task, .term = of->term, .now_ms = rfm_clock_wall_ms(),
-                      .answer = given, .reason = reason};
+    rfm_input told = {.kind = RFM_IN_POSITION,
+                      .task = task,
+                      .term = of->term,
+                      .now_ms = rfm_clock_wall_ms(),
+                      .answer = given,
+                      .reason = reason};
     told.position.committed = of->committed;
     memcpy(told.position.begin, of->begin, sizeof of->begin);
     memcpy(told.position.end, of->end, sizeof of->end);
@@ -100,12 +104,12 @@ static void ask_committed(rfm__positions *positions)
     char text[128];
     rd_kafka_topic_partition_list_t *list = to_ask(positions, WANT_COMMITTED, ASKED_COMMITTED, false);
     if (list->cnt > 0) {
-        rd_kafka_AdminOptions_t *options =
-            rd_kafka_AdminOptions_new(positions->member, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
+        rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(positions->member,
+                                                                     RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
         rd_kafka_AdminOptions_set_request_timeout(options, TIMEOUT_MS, text, sizeof text);
         rd_kafka_error_destroy(rd_kafka_AdminOptions_set_require_stable_offsets(options, 1));
-        rd_kafka_ListConsumerGroupOffsets_t *request =
-            rd_kafka_ListConsumerGroupOffsets_new(positions->conf->group, list);
+        rd_kafka_ListConsumerGroupOffsets_t *request = rd_kafka_ListConsumerGroupOffsets_new(positions->conf->group,
+                                                                                             list);
         rd_kafka_ListConsumerGroupOffsets(positions->member, &request, 1, options, positions->queue);
         rd_kafka_ListConsumerGroupOffsets_destroy(request);
         rd_kafka_AdminOptions_destroy(options);
@@ -265,13 +269,15 @@ static void end_logs(rfm__positions *positions, uint32_t task)
     char reason[384];
     question *of = &positions->questions[task];
     if (rfm__kafka_denied(positions->logs.error)) {
-        snprintf(reason, sizeof reason, "the logs cannot be asked for their offsets: %s; grant READ on the inputs and on '%s'",
+        snprintf(reason, sizeof reason,
+                 "the logs cannot be asked for their offsets: %s; grant READ on the inputs and on '%s'",
                  positions->logs.why, positions->conf->wal);
         answer(positions, task, RFM_REFUSED_FOR_GOOD, reason);
     } else if (!logs_known(positions, of)) {
         retry(of, ERROR_RETRY_MS);
     } else if (of->committed.wal >= of->wal_end) {
-        snprintf(reason, sizeof reason, "%s [%u]: the committed WAL record %lld lies at or beyond the log's end %lld: the topic "
+        snprintf(reason, sizeof reason,
+                 "%s [%u]: the committed WAL record %lld lies at or beyond the log's end %lld: the topic "
                  "was made anew or lost records; restore it, or start with a new group, WAL topic and Redis prefix",
                  positions->conf->wal, task, (long long)of->committed.wal, (long long)of->wal_end);
         answer(positions, task, RFM_REFUSED_FOR_GOOD, reason);

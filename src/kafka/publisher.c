@@ -40,7 +40,7 @@ struct rfm_publisher {
     commands asked, done; /* under the lock */
     atomic_bool stop;
     rfm__producer *producer; /* the thread's from here on */
-    rfm__topic_names *names;  /* the newest; a step has those of the moment when it was asked for */
+    rfm__topic_names *names; /* the newest; a step has those of the moment when it was asked for */
     bool failed;
     atomic_uint_fast64_t steps, messages, bytes, fenced, unknown, renewals, commit_ns;
     atomic_bool ready;

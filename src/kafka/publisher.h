@@ -18,8 +18,8 @@ typedef struct rfm_publisher rfm_publisher;
 #define RFM_WAL_HEADER "rfmd.transactional.id"
 
 /* Starts the thread, which makes its producer at once and tries until it can. */
-int rfm_publisher_new(const rfm_kafka_conf *conf, uv_loop_t *loop, const rfm_kafka_owner *owner, rfm_publisher **publisher,
-                      rfm_error *error);
+int rfm_publisher_new(const rfm_kafka_conf *conf, uv_loop_t *loop, const rfm_kafka_owner *owner,
+                      rfm_publisher **publisher, rfm_error *error);
 /* Effect PUBLISH -> IN_PUBLISHED. Takes over `group` (rfm_consumer_group); NULL: FENCED, the assignment is over. */
 void rfm_publisher_publish(rfm_publisher *publisher, rfm_step *step, rfm_group *group);
 /* Effect RENEW -> IN_RENEWED, once there is a new producer. */

@@ -55,8 +55,8 @@ static void add_topic(check *of, const char *name, use as)
         if (strcmp(of->states[i].name, name) != 0)
             continue;
         if ((of->uses[i] | (uint8_t)as) != OUTPUT)
-            problem(of, RFM_E_REFUSED, "topic '%s' is configured for two purposes; inputs and the WAL need topics of their own",
-                    name);
+            problem(of, RFM_E_REFUSED,
+                    "topic '%s' is configured for two purposes; inputs and the WAL need topics of their own", name);
         of->uses[i] |= (uint8_t)as;
         return;
     }
@@ -144,7 +144,8 @@ static int create_missing(check *of, rfm_error *error)
         if (code != RFM_OK)
             problem(of, code, "%s", error->message);
         else
-            rfm__kafka_log(of->conf, RFM_KAFKA_LOG_INFO, "created topic '%s' with %u partitions", of->states[i].name, wanted);
+            rfm__kafka_log(of->conf, RFM_KAFKA_LOG_INFO, "created topic '%s' with %u partitions", of->states[i].name,
+                           wanted);
     }
     return look(of, LOOKS, error);
 }
@@ -164,12 +165,17 @@ static void judge_presence(check *of, size_t i)
     const rfm__topic_state *topic = &of->states[i];
     bool is_wal = of->uses[i] & WAL;
     if (is_missing(topic))
-        problem(of, RFM_E_REFUSED, "topic '%s' does not exist: start with --create-topics, or create it: kafka-topics.sh "
-                "--bootstrap-server %s --create --topic %s --partitions %u%s", topic->name, of->conf->brokers, topic->name,
-                partitions_wanted(of), is_wal ? " --config cleanup.policy=delete" : "");
+        problem(of, RFM_E_REFUSED,
+                "topic '%s' does not exist: start with --create-topics, or create it: kafka-topics.sh "
+                "--bootstrap-server %s --create --topic %s --partitions %u%s",
+                topic->name, of->conf->brokers, topic->name, partitions_wanted(of),
+                is_wal ? " --config cleanup.policy=delete" : "");
     else if (rfm__kafka_denied(topic->code))
-        problem(of, RFM_E_DENIED, "topic '%s': %s: grant DESCRIBE and %s on it", topic->name, rd_kafka_err2str(topic->code),
-                of->uses[i] & INPUT ? "READ" : is_wal ? "READ and WRITE" : "WRITE");
+        problem(of, RFM_E_DENIED, "topic '%s': %s: grant DESCRIBE and %s on it", topic->name,
+                rd_kafka_err2str(topic->code),
+                of->uses[i] & INPUT ? "READ"
+                : is_wal            ? "READ and WRITE"
+                                    : "WRITE");
     else if (topic->code != RD_KAFKA_RESP_ERR_NO_ERROR)
         problem(of, RFM_E_REFUSED, "topic '%s': %s", topic->name, rd_kafka_err2str(topic->code));
 }
@@ -193,7 +199,8 @@ static void judge_partitions(check *of, size_t i)
         problem(of, RFM_E_REFUSED, "topic '%s' has %u partitions; at most %d are supported", topic->name,
                 topic->partition_count, RFM_TASKS_MAX);
     else if (topic->partition_count != wanted)
-        problem(of, RFM_E_REFUSED, "topic '%s' has %u partitions, but another input or the WAL has %u; all need the same number%s",
+        problem(of, RFM_E_REFUSED,
+                "topic '%s' has %u partitions, but another input or the WAL has %u; all need the same number%s",
                 topic->name, topic->partition_count, wanted,
                 of->uses[i] & WAL ? " (a WAL that holds nothing yet may be deleted and created anew)"
                                   : " (adding partitions to a topic in use moves keys: better create it anew)");
@@ -217,18 +224,23 @@ static int judge_wal(check *of, rfm_error *error)
     of->message_bytes = INT64_MAX;
     int code = rfm__admin_settings(&of->admin, wal, take_setting, of, error);
     if (code == RFM_E_DENIED) {
-        rfm__kafka_log(of->conf, RFM_KAFKA_LOG_WARNING, "the settings of the WAL topic '%s' cannot be checked: grant "
-                       "DESCRIBE_CONFIGS on it", wal);
+        rfm__kafka_log(of->conf, RFM_KAFKA_LOG_WARNING,
+                       "the settings of the WAL topic '%s' cannot be checked: grant "
+                       "DESCRIBE_CONFIGS on it",
+                       wal);
         of->retention_ms = 4 * RFM_HOUR_MS;
         return RFM_OK;
     }
     if (code == RFM_OK && of->compacted)
-        problem(of, RFM_E_REFUSED, "topic '%s' is compacted, which removes records that a take-over needs: kafka-configs.sh "
-                "--bootstrap-server %s --alter --topic %s --add-config cleanup.policy=delete", wal, of->conf->brokers, wal);
+        problem(of, RFM_E_REFUSED,
+                "topic '%s' is compacted, which removes records that a take-over needs: kafka-configs.sh "
+                "--bootstrap-server %s --alter --topic %s --add-config cleanup.policy=delete",
+                wal, of->conf->brokers, wal);
     if (code == RFM_OK && of->message_bytes < WAL_MESSAGE_BYTES)
-        problem(of, RFM_E_REFUSED, "topic '%s' takes messages of at most %lld bytes, but %d are needed: kafka-configs.sh "
-                "--bootstrap-server %s --alter --topic %s --add-config max.message.bytes=1048588", wal,
-                (long long)of->message_bytes, WAL_MESSAGE_BYTES, of->conf->brokers, wal);
+        problem(of, RFM_E_REFUSED,
+                "topic '%s' takes messages of at most %lld bytes, but %d are needed: kafka-configs.sh "
+                "--bootstrap-server %s --alter --topic %s --add-config max.message.bytes=1048588",
+                wal, (long long)of->message_bytes, WAL_MESSAGE_BYTES, of->conf->brokers, wal);
     return code;
 }
 

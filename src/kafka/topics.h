@@ -16,9 +16,9 @@ typedef struct rfm_topics {
 } rfm_topics;
 
 typedef struct rfm_topics_wish {
-    bool create;              /* missing topics are made */
-    uint32_t partition_count; /* of those made, where no input or WAL exists to go by; 0: 8 */
-    int64_t timeout_ms;       /* for all of it; 0: 30 s */
+    bool create;                                       /* missing topics are made */
+    uint32_t partition_count;                          /* of those made, where no input or WAL exists to go by; 0: 8 */
+    int64_t timeout_ms;                                /* for all of it; 0: 30 s */
     void (*problem)(void *owner, const char *message); /* each problem by itself; NULL: only the first, in `error` */
     void *owner;
 } rfm_topics_wish;

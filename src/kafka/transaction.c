@@ -32,7 +32,7 @@ struct rfm__producer {
     size_t delivery_room, delivered;
     rd_kafka_resp_err_t failure; /* of a message */
     char failed_topic[250];
-    bool trouble; /* a transport error or time-out was reported */
+    bool trouble;           /* a transport error or time-out was reported */
     atomic_bool unanswered; /* a transactional request got no answer; written by librdkafka's threads */
 };
 
@@ -93,9 +93,11 @@ static void on_delivered(rd_kafka_t *client, const rd_kafka_message_t *message, 
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         if (of->change && message->offset > of->change->to.wal)
             of->change->to.wal = message->offset;
-    } else if (of->producer->failure == RD_KAFKA_RESP_ERR_NO_ERROR || of->producer->failure == RD_KAFKA_RESP_ERR__PURGE_QUEUE) {
+    } else if (of->producer->failure == RD_KAFKA_RESP_ERR_NO_ERROR ||
+               of->producer->failure == RD_KAFKA_RESP_ERR__PURGE_QUEUE) {
         of->producer->failure = code;
-        snprintf(of->producer->failed_topic, sizeof of->producer->failed_topic, "%s", rd_kafka_topic_name(message->rkt));
+        snprintf(of->producer->failed_topic, sizeof of->producer->failed_topic, "%s",
+                 rd_kafka_topic_name(message->rkt));
     }
 }
 
@@ -138,7 +140,8 @@ void rfm__producer_free(rfm__producer *producer)
         if (producer->topics[i])
             rd_kafka_topic_destroy(producer->topics[i]);
     if (producer->client) {
-        rd_kafka_purge(producer->client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
+        rd_kafka_purge(producer->client,
+                       RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
         rd_kafka_destroy(producer->client);
     }
     free(producer->deliveries);
@@ -222,14 +225,18 @@ static int fail_step(rd_kafka_error_t *cause, const char *doing, rfm_error *erro
 static int fail_message(rd_kafka_resp_err_t code, const char *topic, size_t len, rfm_error *error)
 {
     if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
-        return rfm_fail(error, RFM_E_REFUSED, "topic '%s': a message is larger than it allows%s; raise its max.message.bytes "
-                        "(and replica.fetch.max.bytes) to at least 2 MiB", topic, len ? "" : " (or its batch)");
+        return rfm_fail(error, RFM_E_REFUSED,
+                        "topic '%s': a message is larger than it allows%s; raise its max.message.bytes "
+                        "(and replica.fetch.max.bytes) to at least 2 MiB",
+                        topic, len ? "" : " (or its batch)");
     if (rfm__kafka_denied(code))
         return rfm_fail(error, RFM_E_DENIED, "topic '%s': %s; grant WRITE on the topic", topic, rd_kafka_err2str(code));
     if (code == RD_KAFKA_RESP_ERR_INVALID_RECORD || code == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP ||
         code == RD_KAFKA_RESP_ERR_POLICY_VIOLATION || code == RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION)
-        return rfm_fail(error, RFM_E_REFUSED, "topic '%s' refuses our messages: %s; it must not be compacted, nor check their "
-                        "schema or timestamps", topic, rd_kafka_err2str(code));
+        return rfm_fail(error, RFM_E_REFUSED,
+                        "topic '%s' refuses our messages: %s; it must not be compacted, nor check their "
+                        "schema or timestamps",
+                        topic, rd_kafka_err2str(code));
     return rfm_fail(error, RFM_E_AWAY, "topic '%s': %s", topic, rd_kafka_err2str(code));
 }
 
@@ -273,7 +280,8 @@ static rd_kafka_headers_t *headers_of(const rfm__producer *producer, const rfm_m
     rd_kafka_headers_t *headers = rd_kafka_headers_new(8);
     rfm_bytes rest = message->headers, name, value;
     while (rfm_headers_next(&rest, &name, &value)) /* librdkafka copies the value */
-        rd_kafka_header_add(headers, (const char *)name.at, (ssize_t)name.len, value.at, value.at ? (ssize_t)value.len : 0);
+        rd_kafka_header_add(headers, (const char *)name.at, (ssize_t)name.len, value.at,
+                            value.at ? (ssize_t)value.len : 0);
     if (in_transaction)
         rd_kafka_header_add(headers, RFM_WAL_HEADER, -1, id, -1);
     return headers;
@@ -293,18 +301,18 @@ static rd_kafka_resp_err_t produce(rfm__producer *producer, const rfm_message *m
 {
     rd_kafka_headers_t *headers = headers_of(producer, message);
     delivery *of = &producer->deliveries[message->topic == RFM_TOPIC_WAL ? message->change + 1 : 0];
-    rd_kafka_resp_err_t code =
-        rd_kafka_producev(producer->client, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(message->partition),
-                          RD_KAFKA_V_MSGFLAGS(0), RD_KAFKA_V_KEY(message->key.at, message->key.len),
-                          RD_KAFKA_V_VALUE(unconst(message->value.at), message->value.len), RD_KAFKA_V_OPAQUE(of),
-                          RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
+    rd_kafka_resp_err_t code = rd_kafka_producev(producer->client, RD_KAFKA_V_RKT(topic),
+                                                 RD_KAFKA_V_PARTITION(message->partition), RD_KAFKA_V_MSGFLAGS(0),
+                                                 RD_KAFKA_V_KEY(message->key.at, message->key.len),
+                                                 RD_KAFKA_V_VALUE(unconst(message->value.at), message->value.len),
+                                                 RD_KAFKA_V_OPAQUE(of), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR && headers)
         rd_kafka_headers_destroy(headers);
     return code;
 }
 
-static int fail_produce(rfm__producer *producer, rd_kafka_resp_err_t code, const rfm_message *message, const char *topic,
-                        rfm_error *error)
+static int fail_produce(rfm__producer *producer, rd_kafka_resp_err_t code, const rfm_message *message,
+                        const char *topic, rfm_error *error)
 {
     char text[256] = "";
     if (code == RD_KAFKA_RESP_ERR__FATAL) {
@@ -359,8 +367,8 @@ static void add_offsets(const rfm_kafka_conf *conf, const rfm_change *change, rd
     for (size_t input = 0; input < conf->input_count; input++) {
         if (change->to.next[input] < 0)
             continue;
-        rd_kafka_topic_partition_t *at =
-            rd_kafka_topic_partition_list_add(list, conf->input_topic[input], (int32_t)change->task);
+        rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_add(list, conf->input_topic[input],
+                                                                           (int32_t)change->task);
         at->offset = change->to.next[input];
         at->metadata = malloc((size_t)len + 1); /* freed with the list */
         RFM_ASSERT(at->metadata);
@@ -444,7 +452,8 @@ static rfm_answer publish_once(rfm__producer *producer, const rfm__publication *
         abort_step(producer);
         return RFM_FENCED;
     }
-    producer->trouble = false; /* what had happened before is over: every message is acknowledged, the offsets are taken */
+    producer->trouble =
+        false; /* what had happened before is over: every message is acknowledged, the offsets are taken */
     return commit_step(producer, error);
 }
 

@@ -54,8 +54,8 @@ void rfm_wal_reader_forget(rfm_wal_reader *reader, uint32_t task)
     rfm__wal_tails_forget(reader->tails, task);
 }
 
-int rfm_wal_reader_new(const rfm_kafka_conf *conf, uv_loop_t *loop, const rfm_kafka_owner *owner, rfm_consumer *consumer,
-                       rfm_wal_reader **made, rfm_error *error)
+int rfm_wal_reader_new(const rfm_kafka_conf *conf, uv_loop_t *loop, const rfm_kafka_owner *owner,
+                       rfm_consumer *consumer, rfm_wal_reader **made, rfm_error *error)
 {
     rfm_wal_reader *reader = calloc(1, sizeof *reader);
     RFM_ASSERT(reader);
@@ -72,8 +72,7 @@ int rfm_wal_reader_new(const rfm_kafka_conf *conf, uv_loop_t *loop, const rfm_ka
         rfm_wal_reader_free(reader);
         return code;
     }
-    reader->positions =
-        rfm__positions_new(conf, owner, rfm__consumer_member_client(consumer), fetcher, &reader->wake);
+    reader->positions = rfm__positions_new(conf, owner, rfm__consumer_member_client(consumer), fetcher, &reader->wake);
     reader->tails = rfm__wal_tails_new(conf, owner, fetcher, &reader->wake);
     *made = reader;
     return RFM_OK;

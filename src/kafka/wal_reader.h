@@ -9,8 +9,8 @@
 typedef struct rfm_wal_reader rfm_wal_reader;
 
 /* Shares the consumer's clients and must be freed before it. */
-int rfm_wal_reader_new(const rfm_kafka_conf *conf, uv_loop_t *loop, const rfm_kafka_owner *owner, rfm_consumer *consumer,
-                       rfm_wal_reader **reader, rfm_error *error);
+int rfm_wal_reader_new(const rfm_kafka_conf *conf, uv_loop_t *loop, const rfm_kafka_owner *owner,
+                       rfm_consumer *consumer, rfm_wal_reader **reader, rfm_error *error);
 void rfm_wal_reader_free(rfm_wal_reader *reader);
 
 /* Effect READ_POSITION -> IN_POSITION: DONE, BLOCKED (pending commits for 1 s), REFUSED_FOR_GOOD (offsets outside of the

@@ -15,8 +15,8 @@ enum {
 };
 
 typedef enum stage {
-    IDLE,       /* no question; a stream may be open */
-    WANT_LOG,   /* from retry_ms on */
+    IDLE,     /* no question; a stream may be open */
+    WANT_LOG, /* from retry_ms on */
     ASKED_LOG,
     READING,
     WANT_STABLE, /* no progress for a while: is it an open transaction? */
@@ -27,12 +27,12 @@ typedef struct stream {
     stage stage;
     uint32_t term;
     int64_t from, until;
-    int64_t begin, end;       /* of the log, when it was asked */
-    int64_t next;             /* everything committed below is answered */
-    int64_t seen_end;         /* the last stable offset at which nothing more was there */
+    int64_t begin, end; /* of the log, when it was asked */
+    int64_t next;       /* everything committed below is answered */
+    int64_t seen_end;   /* the last stable offset at which nothing more was there */
     int64_t stable_end;
     int64_t progress_ms, retry_ms; /* steady */
-    rd_kafka_queue_t *queue;  /* NULL: not open */
+    rd_kafka_queue_t *queue;       /* NULL: not open */
 } stream;
 
 struct rfm__wal_streams {
@@ -70,10 +70,15 @@ static void set_stage(rfm__wal_streams *streams, stream *of, stage to)
     of->stage = to;
 }
 
-static void answer(rfm__wal_streams *streams, uint32_t task, rfm_answer given, size_t count, bool last, const char *reason)
+static void answer(rfm__wal_streams *streams, uint32_t task, rfm_answer given, size_t count, bool last,
+                   const char *reason)
 {
     stream *of = &streams->streams[task];
-    rfm_input told = {.kind = RFM_IN_WAL, .task = task, .term = of->term, .now_ms = rfm_clock_wall_ms(), .answer = given,
+    rfm_input told = {.kind = RFM_IN_WAL,
+                      .task = task,
+                      .term = of->term,
+                      .now_ms = rfm_clock_wall_ms(),
+                      .answer = given,
                       .reason = reason};
     told.wal.records = streams->values;
     told.wal.offsets = streams->offsets;
@@ -89,8 +94,10 @@ static void answer(rfm__wal_streams *streams, uint32_t task, rfm_answer given, s
 static void refuse(rfm__wal_streams *streams, uint32_t task, const char *what, int64_t offset)
 {
     char reason[384];
-    snprintf(reason, sizeof reason, "%s [%u]: %s %lld: the topic was made anew or lost records; restore it, or start with a "
-             "new group, WAL topic and Redis prefix", streams->conf->wal, task, what, (long long)offset);
+    snprintf(reason, sizeof reason,
+             "%s [%u]: %s %lld: the topic was made anew or lost records; restore it, or start with a "
+             "new group, WAL topic and Redis prefix",
+             streams->conf->wal, task, what, (long long)offset);
     answer(streams, task, RFM_REFUSED_FOR_GOOD, 0, false, reason);
 }
 

@@ -74,8 +74,8 @@ static void answer(rfm__wal_tails *tails, uint32_t task)
     tail answered = *of;
     of->ids = NULL;
     of->id_count = 0;
-    rfm_input told = {.kind = RFM_IN_TAIL, .task = task, .term = answered.term, .now_ms = rfm_clock_wall_ms(),
-                      .answer = RFM_DONE};
+    rfm_input told = {
+        .kind = RFM_IN_TAIL, .task = task, .term = answered.term, .now_ms = rfm_clock_wall_ms(), .answer = RFM_DONE};
     told.tail.ids = answered.ids;
     told.tail.count = answered.id_count;
     tails->owner.tell(tails->owner.self, &told);
@@ -123,7 +123,8 @@ static bool take_chunk(rfm__wal_tails *tails, tail *of)
             else if (!rfm__kafka_passes(chunk[i]->err) && chunk[i]->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
                 rfm__kafka_log(tails->conf, RFM_KAFKA_LOG_WARNING, "%s: %s", tails->conf->wal,
                                rd_kafka_message_errstr(chunk[i]));
-            bool ends = chunk[i]->err == RD_KAFKA_RESP_ERR_NO_ERROR || chunk[i]->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
+            bool ends = chunk[i]->err == RD_KAFKA_RESP_ERR_NO_ERROR ||
+                        chunk[i]->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
             ended = ended || (ends && next >= of->end);
             rd_kafka_message_destroy(chunk[i]);
         }

@@ -140,7 +140,7 @@ static rfm_step *make_step(simple_step *made, uint64_t step_number, uint32_t ass
     rfm_buffer headers = rfm_buffer_over(made->headers, sizeof made->headers);
     rfm_headers_add(&headers, "ce_id", rfm_text("abc"));
     memset(made->big, 'w', sizeof made->big);
-    made->messages[0] = (rfm_message){RFM_TOPIC_TRIGGERS, -1, -1, rfm_text("client"), rfm_text("{\"t\":1}"),
+    made->messages[0] = (rfm_message){RFM_TOPIC_TRIGGERS,       -1, -1, rfm_text("client"), rfm_text("{\"t\":1}"),
                                       rfm_buffer_view(&headers)};
     made->messages[1] = (rfm_message){RFM_TOPIC_WAL, 0, 0, RFM_BYTES_NONE, rfm_text("part 1"), RFM_BYTES_NONE};
     made->messages[2] = (rfm_message){RFM_TOPIC_WAL, 0, 0, RFM_BYTES_NONE, rfm_bytes_of(made->big, sizeof made->big),
@@ -236,7 +236,8 @@ static void test_a_step_and_what_a_take_over_sees_of_it(void **state)
     wal = ask_wal(&at, 0, 0, INT64_MAX); /* ends behind a control record */
     assert_int_equal(wal->input.wal.count, 6);
     while (!wal->input.wal.last)
-        wal = ask_wal(&at, 0, wal->input.wal.count ? wal->input.wal.offsets[wal->input.wal.count - 1] + 1 : 8, INT64_MAX);
+        wal = ask_wal(&at, 0, wal->input.wal.count ? wal->input.wal.offsets[wal->input.wal.count - 1] + 1 : 8,
+                      INT64_MAX);
     wal = ask_wal(&at, 0, 0, 9);
     assert_int_equal(wal->input.answer, RFM_REFUSED_FOR_GOOD);
     assert_int_equal(ask_tail(&at, 0)->input.tail.count, 0);

@@ -288,8 +288,15 @@ static void check_refused(rfm_kafka_properties *list, const char *name, const ch
 static void test_properties(void **state)
 {
     (void)state;
-    rfm_kafka_conf conf = {.brokers = "127.0.0.1:1", .group = "g", .transactional_id = "t", .input_topic = {"a"},
-                           .input_count = 1, .wal = "w", .dead_letters = "d", .audit = "u", .partition_count = 1};
+    rfm_kafka_conf conf = {.brokers = "127.0.0.1:1",
+                           .group = "g",
+                           .transactional_id = "t",
+                           .input_topic = {"a"},
+                           .input_count = 1,
+                           .wal = "w",
+                           .dead_letters = "d",
+                           .audit = "u",
+                           .partition_count = 1};
     rfm_error error;
     assert_int_equal(rfm_kafka_conf_check(&conf, &error), RFM_OK);
     check_refused(&conf.properties, "no.such.thing", "1", RFM_E_UNKNOWN_NAME, "no.such.thing", NULL, &conf);

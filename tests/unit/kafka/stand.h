@@ -46,11 +46,11 @@ typedef struct stand {
     rfm_publisher *publisher;
     fed *fed;
     size_t fed_count;
-    size_t room;             /* feed takes that many in all, then is full */
-    size_t calls;            /* of feed */
+    size_t room;  /* feed takes that many in all, then is full */
+    size_t calls; /* of feed */
     told *told;
     size_t told_count;
-    bool consume, release;   /* what is assigned is consumed from `from`; what is revoked is released */
+    bool consume, release; /* what is assigned is consumed from `from`; what is revoked is released */
     rfm_position from;
     uint32_t ours[64], assignment; /* by task: assignments less revocations */
     rfm_error fatal;
@@ -73,7 +73,9 @@ static inline size_t stand_feed(void *self, const rfm_record *records, size_t co
     at->calls++;
     for (size_t i = 0; i < took; i++) {
         assert_true(at->fed_count < STAND_RECORDS);
-        at->fed[at->fed_count++] = (fed){records[i].task, records[i].input, records[i].offset,
+        at->fed[at->fed_count++] = (fed){records[i].task,
+                                         records[i].input,
+                                         records[i].offset,
                                          rfm_arena_copy(&at->arena, records[i].key),
                                          rfm_arena_copy(&at->arena, records[i].value),
                                          rfm_arena_copy(&at->arena, records[i].headers)};
@@ -100,7 +102,8 @@ static inline void stand_remember(stand *at, const rfm_input *input)
     if (input->kind == RFM_IN_WAL) {
         of->input.wal.records = stand_copy(at, input->wal.records, input->wal.count);
         of->input.wal.offsets = (const int64_t *)(const void *)rfm_arena_copy(
-            &at->arena, rfm_bytes_of(input->wal.offsets, input->wal.count * sizeof(int64_t))).at;
+                                    &at->arena, rfm_bytes_of(input->wal.offsets, input->wal.count * sizeof(int64_t)))
+                                    .at;
     }
     if (input->kind == RFM_IN_TAIL)
         of->input.tail.ids = stand_copy(at, input->tail.ids, input->tail.count);
@@ -161,8 +164,14 @@ static inline void stand_init(stand *at, const char *brokers, const char *group,
     at->room = SIZE_MAX;
     at->consume = at->release = true;
     at->from = stand_from(RFM_OFFSET_NONE);
-    at->conf = (rfm_kafka_conf){.brokers = brokers, .group = group, .partition_count = partition_count,
-                                .wal = "wal", .dead_letters = "dead", .audit = "audit", .consumer = {stand_session, 2}, .log = stand_log};
+    at->conf = (rfm_kafka_conf){.brokers = brokers,
+                                .group = group,
+                                .partition_count = partition_count,
+                                .wal = "wal",
+                                .dead_letters = "dead",
+                                .audit = "audit",
+                                .consumer = {stand_session, 2},
+                                .log = stand_log};
 }
 
 static inline void stand_start_consumer(stand *at)
@@ -208,16 +217,16 @@ static inline void stand_turn(stand *at)
 }
 
 /* Turns the loops until the condition holds. */
-#define STAND_UNTIL2(a, b, timeout_ms, condition)                                                        \
-    do {                                                                                                 \
-        int64_t until_ms_ = rfm_clock_steady_ns() / 1000000 + (timeout_ms);                              \
-        while (!(condition)) {                                                                           \
-            stand_turn(a);                                                                               \
-            stand_turn(b);                                                                               \
-            if (rfm_clock_steady_ns() / 1000000 > until_ms_)                                             \
+#define STAND_UNTIL2(a, b, timeout_ms, condition)                                                         \
+    do {                                                                                                  \
+        int64_t until_ms_ = rfm_clock_steady_ns() / 1000000 + (timeout_ms);                               \
+        while (!(condition)) {                                                                            \
+            stand_turn(a);                                                                                \
+            stand_turn(b);                                                                                \
+            if (rfm_clock_steady_ns() / 1000000 > until_ms_)                                              \
                 fail_msg("not within %d ms: %s (%s)", (int)(timeout_ms), #condition, (a)->fatal.message); \
-            uv_sleep(1);                                                                                 \
-        }                                                                                                \
+            uv_sleep(1);                                                                                  \
+        }                                                                                                 \
     } while (0)
 #define STAND_UNTIL(a, timeout_ms, condition) STAND_UNTIL2(a, a, timeout_ms, condition)
 
@@ -271,12 +280,11 @@ static inline void other_send(rd_kafka_t *producer, const char *topic, int32_t p
     rd_kafka_headers_t *headers = rd_kafka_headers_new(1);
     if (header)
         rd_kafka_header_add(headers, RFM_WAL_HEADER, -1, header, -1);
-    rd_kafka_resp_err_t code =
-        rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
-                          RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY | RD_KAFKA_MSG_F_BLOCK),
-                          RD_KAFKA_V_KEY(key, key ? strlen(key) : 0),
-                          RD_KAFKA_V_VALUE((void *)(uintptr_t)value, value ? strlen(value) : 0),
-                          RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
+    rd_kafka_resp_err_t code = rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
+                                                 RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY | RD_KAFKA_MSG_F_BLOCK),
+                                                 RD_KAFKA_V_KEY(key, key ? strlen(key) : 0),
+                                                 RD_KAFKA_V_VALUE((void *)(uintptr_t)value, value ? strlen(value) : 0),
+                                                 RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
     if (code)
         fail_msg("%s", rd_kafka_err2str(code));
 }
