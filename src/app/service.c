@@ -356,8 +356,9 @@ static bool keep_topic_numbers(const rfm_rules *old, rfm_rules *rules) {
     return true;
 }
 
+/* The first configuration, which is the last here, stays: the adapters' names and the decoders' money are views into it. */
 static void free_unused(rfm_service *service) {
-    for (struct retired **at = &service->retired; *at != NULL;) {
+    for (struct retired **at = &service->retired; *at != NULL && (*at)->next != NULL;) {
         struct retired *retired = *at;
         bool used = false;
         for (size_t i = 0; i < service->host_count; i++) used = used || rfm_host_rules(service->hosts[i]) != &service->config->rules;
@@ -371,6 +372,8 @@ static void free_unused(rfm_service *service) {
 static void take_config(rfm_service *service, rfm_config *config) {
     struct retired *retired = malloc(sizeof *retired);
     RFM_ASSERT(retired != NULL);
+    config->client.money = service->conf.config->client.money; /* both go with the state: only a restart takes others */
+    config->client.zone = service->conf.config->client.zone;
     *retired = (struct retired){service->config, service->retired};
     service->retired = retired;
     service->config = config;
