@@ -4,6 +4,10 @@
  *
  *   ASSIGNED(task, assignment) -> consume_from -> records by feed, AT_END -> REVOKING -> released -> (next rebalance)
  *
+ * AT_END's now_ms is the moment when the log's end was asked for, some ms ago: all that was on the broker by then is fed,
+ * also what was in an open transaction then. While a partition stays at its end it comes again every 100 ms or so (less often
+ * with over 400 input partitions); one that has records all the time gets it as often as what was asked for is reached.
+ *
  * Task i is partition i of all inputs. Assignments are numbered from 1. Nothing below calls its owner before it returns; feed
  * and tell are called from the loop, and may call any of these functions but free.
  *

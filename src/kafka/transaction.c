@@ -303,7 +303,7 @@ static rd_kafka_resp_err_t produce(rfm__producer *producer, const rfm_message *m
     delivery *of = &producer->deliveries[message->topic == RFM_TOPIC_WAL ? message->change + 1 : 0];
     rd_kafka_resp_err_t code = rd_kafka_producev(producer->client, RD_KAFKA_V_RKT(topic),
                                                  RD_KAFKA_V_PARTITION(message->partition), RD_KAFKA_V_MSGFLAGS(0),
-                                                 RD_KAFKA_V_KEY(message->key.at, message->key.len),
+                                                 RD_KAFKA_V_KEY(unconst(message->key.at), message->key.len),
                                                  RD_KAFKA_V_VALUE(unconst(message->value.at), message->value.len),
                                                  RD_KAFKA_V_OPAQUE(of), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR && headers)

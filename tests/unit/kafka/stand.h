@@ -282,7 +282,7 @@ static inline void other_send(rd_kafka_t *producer, const char *topic, int32_t p
         rd_kafka_header_add(headers, RFM_WAL_HEADER, -1, header, -1);
     rd_kafka_resp_err_t code = rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
                                                  RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY | RD_KAFKA_MSG_F_BLOCK),
-                                                 RD_KAFKA_V_KEY(key, key ? strlen(key) : 0),
+                                                 RD_KAFKA_V_KEY((void *)(uintptr_t)key, key ? strlen(key) : 0),
                                                  RD_KAFKA_V_VALUE((void *)(uintptr_t)value, value ? strlen(value) : 0),
                                                  RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
     if (code)
