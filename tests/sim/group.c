@@ -25,7 +25,7 @@ void sim_group_rebalance(sim_world *sim)
         if (!group->member[i].id)
             continue;
         group->member[i].joined = false;
-        sim_node_revoked(sim, group->member[i].node, group->member[i].id);
+        sim_node_revoked(sim, group->member[i].node, group->member[i].id, group->generation);
     }
 }
 
@@ -43,12 +43,13 @@ void sim_group_join(sim_world *sim, uint32_t node, uint64_t *member)
     *member = 0; /* full of the dead: later */
 }
 
-void sim_group_rejoin(sim_world *sim, uint64_t id)
+void sim_group_rejoin(sim_world *sim, uint64_t id, uint32_t generation)
 {
     sim_member *member = find(sim, id);
     if (!member)
         return;
-    member->joined = true;
+    if (generation == sim->group.generation)
+        member->joined = true;
     member->heard_us = sim->now_us;
 }
 

@@ -746,21 +746,27 @@ static bool feed(sim_world *sim, sim_node *node)
 
 /* -- the group */
 
+struct leaving {
+    uint64_t member;
+    uint32_t generation;
+};
+
 static void send_rejoin(sim_world *sim, void *argument)
 {
-    sim_group_rejoin(sim, *(const uint64_t *)argument);
+    const struct leaving *leaving = argument;
+    sim_group_rejoin(sim, leaving->member, leaving->generation);
 }
 
 static void send_leave(sim_world *sim, void *argument)
 {
-    sim_group_leave(sim, *(const uint64_t *)argument);
+    sim_group_leave(sim, ((const struct leaving *)argument)->member);
 }
 
 static void to_group(sim_world *sim, sim_node *node, sim_action act)
 {
-    uint64_t *member = sim_take(sim, sizeof *member);
-    *member = node->member;
-    sim_after(sim, sim_delay(sim), act, member);
+    struct leaving *leaving = sim_take(sim, sizeof *leaving);
+    *leaving = (struct leaving){node->member, node->ended};
+    sim_after(sim, sim_delay(sim), act, leaving);
 }
 
 static bool holds_any(const sim_node *node)
@@ -857,15 +863,17 @@ static void got_revoked(sim_world *sim, sim_node *node, void *argument)
     const struct notice *notice = argument;
     if (notice->member != node->member || node->stopping)
         return;
+    node->ended = notice->generation;
     give_up(sim, node);
     if (node->alive)
         turn(sim, node);
 }
 
-void sim_node_revoked(sim_world *sim, uint32_t number, uint64_t member)
+void sim_node_revoked(sim_world *sim, uint32_t number, uint64_t member, uint32_t generation)
 {
     struct notice *notice = sim_take(sim, sizeof *notice);
     notice->member = member;
+    notice->generation = generation;
     post_at(sim, &sim->node[number], group_channel(sim, &sim->node[number]) + (int64_t)sim_below(sim, 300000), got_revoked, notice);
     sim->node[number].group_us += 300000;
 }

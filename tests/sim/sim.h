@@ -121,7 +121,7 @@ typedef struct sim_group {
     int64_t deadline_us;
 } sim_group;
 void sim_group_join(sim_world *sim, uint32_t node, uint64_t *member); /* a new member */
-void sim_group_rejoin(sim_world *sim, uint64_t member);
+void sim_group_rejoin(sim_world *sim, uint64_t member, uint32_t generation); /* the one that has ended */
 void sim_group_leave(sim_world *sim, uint64_t member);
 bool sim_group_heartbeat(sim_world *sim, uint64_t member); /* false: not a member */
 void sim_group_rebalance(sim_world *sim);
@@ -170,7 +170,7 @@ typedef struct sim_node {
     char id[16];
     /* group */
     uint64_t member;
-    uint32_t generation, assignment;
+    uint32_t generation, ended, assignment; /* ended: the generation that is being given up */
     bool held[SIM_TASKS], revoking;
     int64_t group_us;
     /* publisher */
@@ -190,7 +190,7 @@ void sim_node_pause(sim_world *sim, sim_node *node, int64_t pause_us);
 void sim_node_stop(sim_world *sim, sim_node *node); /* as by SIGTERM */
 void sim_node_reload(sim_world *sim, sim_node *node);
 /* From the group. */
-void sim_node_revoked(sim_world *sim, uint32_t node, uint64_t member);
+void sim_node_revoked(sim_world *sim, uint32_t node, uint64_t member, uint32_t generation);
 void sim_node_assigned(sim_world *sim, uint32_t node, uint64_t member, uint32_t generation, const bool *tasks);
 /* From the server. */
 void sim_node_disconnected(sim_world *sim, sim_connection *connection);
