@@ -1078,7 +1078,7 @@ void sim_node_crash(sim_world *sim, sim_node *node)
 
 void sim_node_pause(sim_world *sim, sim_node *node, int64_t pause_us)
 {
-    if (!node->alive)
+    if (!node->alive || sim->now_us + pause_us <= node->paused_until_us)
         return;
     sim_trace(sim, "%s sleeps for %lld ms", node->id, (long long)pause_us / 1000);
     node->paused_until_us = sim->now_us + pause_us;
