@@ -228,9 +228,10 @@ static int open_parts(rfm_consumer *consumer, uv_loop_t *loop, rfm_error *error)
         free(consumer);
         return code;
     }
-    code = rfm__fetcher_new(consumer->conf, &fetch_owner, &consumer->wake, &consumer->fetcher, error);
+    code = rfm__member_new(consumer->conf, &member_owner, &consumer->wake, &consumer->member, error);
     if (code == RFM_OK)
-        code = rfm__member_new(consumer->conf, &member_owner, &consumer->wake, &consumer->member, error);
+        code = rfm__fetcher_new(consumer->conf, &fetch_owner, rfm__member_client(consumer->member), &consumer->wake,
+                                &consumer->fetcher, error);
     if (code != RFM_OK)
         rfm_consumer_free(consumer);
     return code;
@@ -272,8 +273,8 @@ void rfm_consumer_free(rfm_consumer *consumer)
 {
     if (consumer == NULL)
         return;
-    rfm__member_free(consumer->member);
     rfm__fetcher_free(consumer->fetcher);
+    rfm__member_free(consumer->member);
     rfm_group_drop(consumer->group);
     free(consumer->holdings);
     rfm__wake_close(&consumer->wake, on_handles_closed);

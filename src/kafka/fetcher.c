@@ -42,7 +42,7 @@ struct rfm__fetcher {
     const rfm_kafka_conf *conf;
     rfm_kafka_owner owner;
     rfm__wake *wake;
-    rd_kafka_t *client;
+    rd_kafka_t *client, *asker;
     rd_kafka_topic_t *topics[RFM_INPUTS_MAX];
     rd_kafka_queue_t *queue, *answers;
     lane *lanes; /* task * input_count + input */
@@ -111,7 +111,7 @@ static void ask(rfm__fetcher *fetcher)
     if (list->cnt > 0) {
         fetcher->asked_ms = rfm_clock_wall_ms();
         fetcher->asking = true;
-        rfm__offsets_ask(fetcher->client, list, RFM__LOG_END, 0, fetcher->answers);
+        rfm__offsets_ask(fetcher->asker, list, RFM__LOG_END, 0, fetcher->answers);
     }
     rd_kafka_topic_partition_list_destroy(list);
 }
@@ -478,20 +478,21 @@ static int open_client(rfm__fetcher *fetcher, rfm_error *error)
     if (code != RFM_OK)
         return code;
     fetcher->queue = rd_kafka_queue_new(fetcher->client);
-    fetcher->answers = rd_kafka_queue_new(fetcher->client);
+    fetcher->answers = rd_kafka_queue_new(fetcher->asker);
     rfm__wake_watch(fetcher->wake, fetcher->queue);
     rfm__wake_watch(fetcher->wake, fetcher->answers);
     return RFM_OK;
 }
 
-int rfm__fetcher_new(const rfm_kafka_conf *conf, const rfm_kafka_owner *owner, rfm__wake *wake, rfm__fetcher **made,
-                     rfm_error *error)
+int rfm__fetcher_new(const rfm_kafka_conf *conf, const rfm_kafka_owner *owner, rd_kafka_t *asker, rfm__wake *wake,
+                     rfm__fetcher **made, rfm_error *error)
 {
     rfm__fetcher *fetcher = calloc(1, sizeof *fetcher);
     RFM_ASSERT(fetcher);
     fetcher->conf = conf;
     fetcher->owner = *owner;
     fetcher->wake = wake;
+    fetcher->asker = asker;
     size_t lanes = (size_t)conf->partition_count * conf->input_count;
     fetcher->lanes = calloc(lanes, sizeof *fetcher->lanes);
     fetcher->tasks = calloc(conf->partition_count, sizeof *fetcher->tasks);

@@ -325,7 +325,7 @@ void rfm__positions_forget(rfm__positions *positions, uint32_t task)
 }
 
 rfm__positions *rfm__positions_new(const rfm_kafka_conf *conf, const rfm_kafka_owner *owner, rd_kafka_t *member,
-                                   rd_kafka_t *fetcher, rfm__wake *wake)
+                                   rfm__wake *wake)
 {
     rfm__positions *positions = calloc(1, sizeof *positions);
     RFM_ASSERT(positions);
@@ -334,7 +334,7 @@ rfm__positions *rfm__positions_new(const rfm_kafka_conf *conf, const rfm_kafka_o
     positions->member = member;
     positions->queue = rd_kafka_queue_new(member);
     rfm__wake_watch(wake, positions->queue);
-    rfm__round_init(&positions->logs, fetcher, wake);
+    rfm__round_init(&positions->logs, member, wake);
     positions->questions = calloc(conf->partition_count, sizeof *positions->questions);
     RFM_ASSERT(positions->questions);
     return positions;

@@ -61,19 +61,19 @@ int rfm_wal_reader_new(const rfm_kafka_conf *conf, uv_loop_t *loop, const rfm_ka
     RFM_ASSERT(reader);
     reader->conf = conf;
     reader->consumer = consumer;
-    rd_kafka_t *fetcher = rfm__consumer_fetch_client(consumer);
+    rd_kafka_t *fetcher = rfm__consumer_fetch_client(consumer), *asker = rfm__consumer_member_client(consumer);
     int code = rfm__wake_init(&reader->wake, loop, TICK_MS, on_woken, reader, error);
     if (code != RFM_OK) {
         free(reader);
         return code;
     }
-    code = rfm__wal_streams_new(conf, owner, fetcher, &reader->wake, &reader->streams, error);
+    code = rfm__wal_streams_new(conf, owner, fetcher, asker, &reader->wake, &reader->streams, error);
     if (code != RFM_OK) {
         rfm_wal_reader_free(reader);
         return code;
     }
-    reader->positions = rfm__positions_new(conf, owner, rfm__consumer_member_client(consumer), fetcher, &reader->wake);
-    reader->tails = rfm__wal_tails_new(conf, owner, fetcher, &reader->wake);
+    reader->positions = rfm__positions_new(conf, owner, asker, &reader->wake);
+    reader->tails = rfm__wal_tails_new(conf, owner, asker, &reader->wake);
     *made = reader;
     return RFM_OK;
 }

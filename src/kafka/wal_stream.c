@@ -352,8 +352,8 @@ void rfm__wal_streams_forget(rfm__wal_streams *streams, uint32_t task)
     set_stage(streams, &streams->streams[task], IDLE);
 }
 
-int rfm__wal_streams_new(const rfm_kafka_conf *conf, const rfm_kafka_owner *owner, rd_kafka_t *client, rfm__wake *wake,
-                         rfm__wal_streams **made, rfm_error *error)
+int rfm__wal_streams_new(const rfm_kafka_conf *conf, const rfm_kafka_owner *owner, rd_kafka_t *client,
+                         rd_kafka_t *asker, rfm__wake *wake, rfm__wal_streams **made, rfm_error *error)
 {
     rd_kafka_topic_t *topic = rd_kafka_topic_new(client, conf->wal, NULL);
     if (topic == NULL)
@@ -366,8 +366,8 @@ int rfm__wal_streams_new(const rfm_kafka_conf *conf, const rfm_kafka_owner *owne
     streams->wake = wake;
     streams->client = client;
     streams->topic = topic;
-    rfm__round_init(&streams->logs, client, wake);
-    rfm__round_init(&streams->stables, client, wake);
+    rfm__round_init(&streams->logs, asker, wake);
+    rfm__round_init(&streams->stables, asker, wake);
     streams->streams = calloc(conf->partition_count, sizeof *streams->streams);
     RFM_ASSERT(streams->streams);
     *made = streams;

@@ -249,7 +249,7 @@ void rfm__wal_tails_forget(rfm__wal_tails *tails, uint32_t task)
     free_ids(&tails->tails[task]);
 }
 
-rfm__wal_tails *rfm__wal_tails_new(const rfm_kafka_conf *conf, const rfm_kafka_owner *owner, rd_kafka_t *fetcher,
+rfm__wal_tails *rfm__wal_tails_new(const rfm_kafka_conf *conf, const rfm_kafka_owner *owner, rd_kafka_t *asker,
                                    rfm__wake *wake)
 {
     rfm__wal_tails *tails = calloc(1, sizeof *tails);
@@ -257,7 +257,7 @@ rfm__wal_tails *rfm__wal_tails_new(const rfm_kafka_conf *conf, const rfm_kafka_o
     tails->conf = conf;
     tails->owner = *owner;
     tails->wake = wake;
-    rfm__round_init(&tails->logs, fetcher, wake);
+    rfm__round_init(&tails->logs, asker, wake);
     tails->tails = calloc(conf->partition_count, sizeof *tails->tails);
     RFM_ASSERT(tails->tails);
     return tails;
