@@ -279,7 +279,9 @@ static void add_counters(rfm_host *host, const rfm_worker_stats *stats) {
         {RFM_METRIC_ABORTS, stats->aborts}, {RFM_METRIC_REDO_BYTES, stats->redo_bytes}, {RFM_METRIC_CACHE_HITS, stats->cache_hits},
         {RFM_METRIC_CACHE_MISSES, stats->cache_misses}, {RFM_METRIC_CACHE_EVICTIONS, stats->evictions}, {RFM_METRIC_CACHE_BYTES, stats->cache_bytes},
         {RFM_METRIC_DIRTY_BYTES, stats->dirty_bytes}, {RFM_METRIC_LOOKS, stats->looks}, {RFM_METRIC_TIMERS_FIRED, stats->timers_fired},
-        {RFM_METRIC_TAKEOVERS, stats->takeovers}, {RFM_METRIC_ROLLBACKS, stats->rollbacks}, {RFM_METRIC_CAUSES_TOO_OLD, stats->causes_too_old}};
+        {RFM_METRIC_TAKEOVERS, stats->takeovers}, {RFM_METRIC_ROLLBACKS, stats->rollbacks}, {RFM_METRIC_CAUSES_TOO_OLD, stats->causes_too_old},
+        {RFM_METRIC_TIMERS_DUE, stats->timers_due}};
+    rfm_snapshot_add(to, RFM_METRIC_TIMERS_LATE, NULL, NULL, (double)stats->timers_late_ms / 1e3);
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) rfm_snapshot_add(to, plain[i].metric, NULL, NULL, (double)plain[i].value);
 }
 

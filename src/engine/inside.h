@@ -33,7 +33,8 @@
 #endif
 
 enum {
-    RFM__PAGE_ENTRIES = 1000,     /* of a timer list, read at a time */
+    RFM__PAGE_ENTRIES = 1000,     /* of timer lists, read at a time */
+    RFM__PAGE_LISTS = 256,        /* so many lists at most */
     RFM__WINDOW = 32,             /* records decoded and prefetched ahead */
     RFM__RETRY_MS = 1000,         /* a take-over that is blocked, a store that was refused */
     RFM__CHECK_MS = 1000,         /* an idle task compares Redis `wal` */
@@ -57,6 +58,7 @@ typedef struct rfm__load {
     rfm_load_kind what;
     bool sent;         /* asked for on the present connection */
     uint8_t table;     /* FOR_TABLE: which */
+    uint32_t list;     /* FOR_PAGE: which of the page's */
     int64_t known_wal; /* stored, as known when it was asked */
     int64_t from, length;
     rfm_arena arena;
@@ -92,16 +94,24 @@ typedef enum rfm__phase {
 } rfm__phase;
 
 typedef enum rfm__page_state { RFM__PAGE_NONE, RFM__PAGE_BARRIER, RFM__PAGE_LISTING, RFM__PAGE_LOADING } rfm__page_state;
+typedef struct rfm__list {
+    bool ring;         /* a minute list, else a due bucket */
+    int64_t moment_ms; /* the minute, the end of the bucket's second */
+    int64_t from;      /* entries of a minute list already seen */
+    size_t read;       /* entries that it gave */
+    uint64_t counted;  /* the bucket's entries when it was asked for them */
+} rfm__list;
+typedef struct rfm__listed {
+    rfm_bytes id;
+    uint32_t list;
+} rfm__listed;
 typedef struct rfm__page {
     rfm__page_state state;
-    bool ring;             /* a minute list, else a due bucket */
-    int64_t moment_ms;     /* the minute, the end of the bucket's second */
-    int64_t from;          /* entries of a minute list already seen */
     uint64_t barrier_step; /* read it when this step is stored */
     rfm_arena arena;
-    RFM__VECTOR(rfm_bytes) ids;
-    size_t read;           /* entries that the list gave */
-    uint64_t counted;      /* the bucket's entries when it was asked for them */
+    RFM__VECTOR(rfm__list) lists; /* by their moments */
+    RFM__VECTOR(rfm__listed) ids;
+    size_t lists_left;     /* not answered */
 } rfm__page;
 
 typedef struct rfm__pending_store { rfm__step *step; size_t change; } rfm__pending_store;
@@ -111,6 +121,7 @@ typedef struct rfm__task {
     rfm__phase phase;
     bool revoking;      /* to be released when nothing of it is in flight */
     bool linked;        /* Redis can be asked */
+    bool consuming;     /* told from where; records and ends that come before were meant for an earlier term */
     bool in_step;       /* has a part in the step in the making */
     bool tables_kept;   /* cache and tables are those of `position` (a rebalance may give the task back) */
     bool store_under_way;
@@ -126,6 +137,8 @@ typedef struct rfm__task {
     bool catching_up;
     int64_t ring_minute;            /* minutes up to this one are done; INT64_MIN: not known yet */
     int64_t ring_minute_written;
+    int64_t ring_from;              /* entries of the next minute's list already seen */
+    uint64_t ring_lists, ring_entries; /* read so far, for how many there may be */
     rfm__due due;
     rfm__page page;
     /* tables */
@@ -189,6 +202,7 @@ rfm__load *rfm__load_new(rfm_worker *worker, rfm__task *task, rfm__load_purpose 
 void rfm__load_key(rfm__load *load, const char *prefix, rfm_bytes name);
 void rfm__load_send(rfm_worker *worker, rfm__load *load); /* now, or when the task is linked again */
 void rfm__loads_forget(rfm_worker *worker, const rfm__task *task);
+void rfm__effects_purge(rfm_worker *worker); /* after terms have grown */
 void rfm__reset(rfm_worker *worker, bool renew); /* invariant (4) */
 
 /* apply.c */
@@ -204,7 +218,9 @@ int64_t rfm__next_review_ms(uint64_t hash, int64_t after_ms);
 /* Moments up to this one may fire (contract, "One event, one instant"). */
 int64_t rfm__timer_bound_ms(const rfm_worker *worker, const rfm__task *task);
 void rfm__timers_advance(rfm_worker *worker, rfm__task *task);
-void rfm__page_loaded(rfm_worker *worker, rfm__task *task, const rfm_bytes *values, size_t count);
+void rfm__page_loaded(rfm_worker *worker, rfm__task *task, uint32_t list, const rfm_bytes *values, size_t count);
+/* Entries of lists whose moment has come, and one more while any list waits to be read. */
+uint64_t rfm__timers_due(const rfm_worker *worker, const rfm__task *task, int64_t *late_ms);
 int64_t rfm__timers_wake_ms(const rfm_worker *worker, const rfm__task *task);
 void rfm__list_client(rfm_worker *worker, rfm__task *task, rfm_bytes client_id, int64_t old_ms, int64_t new_ms);
 

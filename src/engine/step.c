@@ -141,6 +141,9 @@ static void take_new_rules(rfm_worker *worker) {
     worker->conf.rules = worker->new_rules;
     worker->conf.client = worker->new_client;
     worker->new_rules = NULL;
+    rfm_decoder_free(worker->decoder);
+    worker->decoder = rfm_decoder_new(&worker->conf.client->money);
+    RFM_ASSERT(worker->decoder != NULL);
     for (size_t i = 0; i < worker->owned.count; i++)
         if (worker->owned.items[i]->phase == RFM__RUNNING) rfm__bind_rules(worker, worker->owned.items[i]);
 }
@@ -222,15 +225,16 @@ void rfm__store_done(rfm_worker *worker, rfm__task *task) {
     release_store(worker, store.step);
 }
 
-/* The one rule: mine, and it is done; my predecessor's, and it is still to be done; anything else: take the task over again. */
+/* The one rule: mine, and it is done; my predecessor's, and it is still to be done; anything else: take the task over again.
+ * The value is the one read afterwards, on which the next store stands: Redis may have been rolled back right after it was done. */
 void rfm__stored(rfm_worker *worker, rfm__task *task, const rfm_input *input) {
     if (!task->store_under_way) return;
     task->store_under_way = false;
     const rfm__pending_store *store = &task->stores.items[0];
     const rfm_change *change = &store->step->changes.items[store->change];
     int64_t wal = rfm_wal_value_parse(input->wal_value);
-    if (input->answer == RFM_DONE || wal == change->to.wal) rfm__store_done(worker, task);
-    else if (wal == change->from.wal) task->retry_ms = worker->now_ms + RFM__RETRY_MS / 10;
+    if (wal == change->to.wal) rfm__store_done(worker, task);
+    else if (input->answer != RFM_DONE && wal == change->from.wal) task->retry_ms = worker->now_ms + RFM__RETRY_MS / 10;
     else worker->stats.rollbacks++, rfm__reset(worker, false);
 }
 

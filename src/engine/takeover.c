@@ -21,6 +21,8 @@ static void begin_again(rfm_worker *worker, rfm__task *task) {
     task->store_under_way = false;
     task->replay_parts.count = task->replay_whole = 0;
     rfm__loads_forget(worker, task);
+    rfm__effects_purge(worker);
+    rfm_arena_reset(&task->replay_arena);
     ask(worker, task, RFM__POSITION, RFM_OUT_READ_POSITION);
 }
 
@@ -136,9 +138,13 @@ static void load_tables(rfm_worker *worker, rfm__task *task) {
 }
 
 static void run(rfm_worker *worker, rfm__task *task) {
+    rfm__bind_rules(worker, task); /* also where the tables were kept: the rules may be others by now */
     task->phase = RFM__RUNNING;
-    task->tables_kept = false;
+    task->consuming = task->tables_kept = false;
     task->catching_up = true;
+    /* An explicit start, which is committed with the first step even if there are no records: offsets are what fences it. */
+    for (size_t i = 0; i < worker->conf.input_count; i++)
+        if (task->position.next[i] == RFM_OFFSET_NONE) task->position.next[i] = task->log_begin[i];
     memcpy(task->next, task->position.next, sizeof task->next);
     memcpy(task->catch_up_end, task->log_end, sizeof task->catch_up_end);
     for (size_t i = 0; i < RFM_INPUTS_MAX; i++) task->seen_ms[i] = task->end_ms[i] = INT64_MIN;
@@ -241,10 +247,11 @@ static void read_on(rfm_worker *worker, rfm__task *task, int64_t begin) {
         read_wal(worker, task);
         return;
     }
-    bool fresh = !task->target_known && task->replayed.wal == RFM_OFFSET_NONE;
+    bool gone = !task->target_known && task->replayed.wal + 1 < begin;
     if (task->target_known && task->replayed.wal < task->committed.wal) cannot_replay(worker, task, INT64_MIN, begin);
-    else if (fresh && begin > 0) rfm__halt(worker, "task %u: the group has no committed offsets, Redis is empty, and the WAL topic begins at %lld: "
-        "its older records are gone; restore Redis from a backup, or start with a new group, WAL topic and Redis prefix", task->number, (long long)begin);
+    else if (gone) rfm__halt(worker, "task %u: the group has no committed offsets, Redis is %s, and the WAL topic begins at %lld: records before it "
+        "are gone; restore Redis from a backup, or start with a new group, WAL topic and Redis prefix", task->number,
+        task->replayed.wal == RFM_OFFSET_NONE ? "empty" : "older than that", (long long)begin);
     else replay_done(worker, task);
 }
 
@@ -267,7 +274,7 @@ static void got_wal(rfm_worker *worker, rfm__task *task, const rfm_input *input)
 
 static void got_restored(rfm_worker *worker, rfm__task *task, const rfm_input *input) {
     int64_t wal = rfm_wal_value_parse(input->wal_value);
-    if (input->answer != RFM_DONE && wal != task->replayed.wal) {
+    if (wal != task->replayed.wal) { /* DONE or not: it is the value read afterwards, which the watch stands on, that counts */
         if (wal == task->stored_wal) rest(worker, task);
         else begin_again(worker, task);
         return;
@@ -337,9 +344,7 @@ void rfm__table_loaded(rfm_worker *worker, rfm__task *task, const rfm__load *loa
         rfm__halt(worker, "task %u: the Redis key '%s' cannot be read: it is damaged; restore Redis from a backup", task->number, table_key[load->table]);
         return;
     }
-    if (--task->tables_left > 0) return;
-    rfm__bind_rules(worker, task);
-    run(worker, task);
+    if (--task->tables_left == 0) run(worker, task);
 }
 
 void rfm__forget_tables(rfm_worker *worker, rfm__task *task) {
@@ -352,6 +357,7 @@ void rfm__forget_tables(rfm_worker *worker, rfm__task *task) {
     rfm__due_clear(&task->due);
     task->buckets_touched.count = 0;
     task->ring_minute = task->ring_minute_written = INT64_MIN;
+    task->ring_from = 0;
     task->clock_ms = task->closed_ms = INT64_MIN;
     task->last_step = 0;
     task->page.state = RFM__PAGE_NONE;

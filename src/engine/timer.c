@@ -40,36 +40,72 @@ void rfm__list_client(rfm_worker *worker, rfm__task *task, rfm_bytes client_id, 
     rfm_redo_put(&task->redo, &(rfm_redo_item){.op = RFM_REDO_LIST_ADD, .key = rfm_bytes_of(key, len), .value = client_id});
 }
 
-/* The next list to read: the next minute's or the first bucket, whichever is earlier. */
-static int64_t next_moment_ms(const rfm__task *task, bool *ring) {
-    const rfm__bucket *bucket = rfm__due_first(&task->due);
-    int64_t minute_ms = (task->ring_minute + 1) * RFM_MINUTE_MS;
-    *ring = bucket == NULL || minute_ms < bucket->second * 1000;
-    return *ring ? minute_ms : bucket->second * 1000;
+/* The next list to read after `after`: the next minute's or the next bucket's, whichever is earlier. */
+typedef struct place {
+    int64_t minute;
+    size_t bucket; /* index into due */
+} place;
+
+static rfm__list list_at(const rfm__task *task, const place *at) {
+    const rfm__bucket *bucket = at->bucket < task->due.count ? &task->due.buckets[at->bucket] : NULL;
+    int64_t minute_ms = (at->minute + 1) * RFM_MINUTE_MS;
+    if (bucket == NULL || minute_ms < bucket->second * 1000) return (rfm__list){.ring = true, .moment_ms = minute_ms};
+    return (rfm__list){.moment_ms = bucket->second * 1000, .counted = bucket->entries};
 }
 
-static void start_page(rfm__task *task, bool ring, int64_t moment_ms) {
+static int64_t next_moment_ms(const rfm__task *task) { return list_at(task, &(place){.minute = task->ring_minute}).moment_ms; }
+
+/* A minute list has about as many entries as those read before. */
+static uint64_t expected_entries(const rfm__task *task, const rfm__list *list) {
+    if (!list->ring) return list->counted;
+    return task->ring_lists == 0 ? 16 : task->ring_entries / task->ring_lists + 1;
+}
+
+/* A page is as many lists as are due, one after the other, and together expected to fit: one in steady running, many when an
+ * outage or a jump of the clock is made up for. */
+static bool start_page(const rfm_worker *worker, rfm__task *task) {
     rfm__page *page = &task->page;
-    page->state = RFM__PAGE_BARRIER;
-    page->ring = ring;
-    page->moment_ms = moment_ms;
-    page->from = 0;
-    /* A minute list must show whoever came before its minute; a bucket whatever was put into it or trimmed. */
-    page->barrier_step = ring ? task->last_step : rfm__due_first(&task->due)->changed_step;
+    place at = {.minute = task->ring_minute};
+    int64_t bound_ms = rfm__timer_bound_ms(worker, task);
+    uint64_t entries = 0;
+    page->lists.count = 0;
+    page->barrier_step = 0;
+    while (page->lists.count < RFM__PAGE_LISTS) {
+        rfm__list list = list_at(task, &at);
+        uint64_t expected = expected_entries(task, &list);
+        if (list.moment_ms > bound_ms || (page->lists.count > 0 && entries + expected > RFM__PAGE_ENTRIES)) break;
+        /* A minute list must show whoever came before its minute; a bucket whatever was put into it or trimmed. */
+        uint64_t barrier_step = list.ring ? task->last_step : task->due.buckets[at.bucket].changed_step;
+        if (barrier_step > page->barrier_step) page->barrier_step = barrier_step;
+        if (list.ring && page->lists.count == 0) list.from = task->ring_from;
+        entries += expected;
+        if (list.ring) at.minute++;
+        else at.bucket++;
+        rfm__push(&page->lists, list);
+    }
+    if (page->lists.count > 0) page->state = RFM__PAGE_BARRIER;
+    return page->lists.count > 0;
 }
 
-static void read_list(rfm_worker *worker, rfm__task *task) {
+static void read_lists(rfm_worker *worker, rfm__task *task) {
     char key[32];
     rfm__page *page = &task->page;
-    if (page->ring) snprintf(key, sizeof key, "ring:%d", (int)((page->moment_ms / RFM_MINUTE_MS) % 1440));
-    else snprintf(key, sizeof key, "due:%lld", (long long)(page->moment_ms / 1000));
-    rfm__load *load = rfm__load_new(worker, task, RFM__FOR_PAGE, RFM_LOAD_LIST);
-    rfm__load_key(load, key, RFM_BYTES_NONE);
-    load->from = page->from;
-    load->length = RFM__PAGE_ENTRIES;
+    page->ids.count = 0;
+    rfm_arena_reset(&page->arena);
+    page->lists_left = page->lists.count;
     page->state = RFM__PAGE_LISTING;
-    page->counted = page->ring ? 0 : rfm__due_bucket(&task->due, page->moment_ms / 1000)->entries;
-    rfm__load_send(worker, load);
+    for (size_t i = 0; i < page->lists.count; i++) {
+        rfm__list *list = &page->lists.items[i];
+        if (list->ring) snprintf(key, sizeof key, "ring:%d", (int)((list->moment_ms / RFM_MINUTE_MS) % 1440));
+        else snprintf(key, sizeof key, "due:%lld", (long long)(list->moment_ms / 1000));
+        if (!list->ring) list->counted = rfm__due_bucket(&task->due, list->moment_ms / 1000)->entries;
+        rfm__load *load = rfm__load_new(worker, task, RFM__FOR_PAGE, RFM_LOAD_LIST);
+        rfm__load_key(load, key, RFM_BYTES_NONE);
+        load->list = (uint32_t)i;
+        load->from = list->from;
+        load->length = RFM__PAGE_ENTRIES;
+        rfm__load_send(worker, load);
+    }
 }
 
 /* The page's clients that are not in the cache are loaded with the step's others. */
@@ -77,11 +113,12 @@ static void load_page_clients(rfm_worker *worker, rfm__task *task) {
     rfm__page *page = &task->page;
     rfm__load *load = NULL;
     for (size_t i = 0; i < page->ids.count; i++) {
-        uint64_t hash = rfm_hash64(page->ids.items[i]);
-        if (rfm__cache_find(&worker->cache, task->number, page->ids.items[i], hash) != RFM_TABLE_NONE) continue;
+        rfm_bytes id = page->ids.items[i].id;
+        uint64_t hash = rfm_hash64(id);
+        if (rfm__cache_find(&worker->cache, task->number, id, hash) != RFM_TABLE_NONE) continue;
         if (load == NULL) load = rfm__load_new(worker, task, RFM__FOR_CLIENTS, RFM_LOAD_KEYS);
-        rfm__push(&load->entries, rfm__cache_add(&worker->cache, task->number, page->ids.items[i], hash, true));
-        rfm__load_key(load, "c:", page->ids.items[i]);
+        rfm__push(&load->entries, rfm__cache_add(&worker->cache, task->number, id, hash, true));
+        rfm__load_key(load, "c:", id);
     }
     page->state = RFM__PAGE_LOADING;
     if (load == NULL) return;
@@ -89,31 +126,28 @@ static void load_page_clients(rfm_worker *worker, rfm__task *task) {
     rfm__load_send(worker, load);
 }
 
-void rfm__page_loaded(rfm_worker *worker, rfm__task *task, const rfm_bytes *values, size_t count) {
+void rfm__page_loaded(rfm_worker *worker, rfm__task *task, uint32_t list, const rfm_bytes *values, size_t count) {
     rfm__page *page = &task->page;
-    rfm_arena_reset(&page->arena);
-    page->ids.count = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (values[i].len == 0 || values[i].len > RFM_CLIENT_ID_MAX) continue;
-        rfm__push(&page->ids, rfm_arena_copy(&page->arena, values[i]));
-    }
-    page->read = count; /* what the list gave, also what was skipped */
-    load_page_clients(worker, task);
+    RFM_ASSERT(page->state == RFM__PAGE_LISTING && list < page->lists.count);
+    page->lists.items[list].read = count; /* what the list gave, also what is skipped */
+    for (size_t i = 0; i < count; i++)
+        if (values[i].len > 0 && values[i].len <= RFM_CLIENT_ID_MAX)
+            rfm__push(&page->ids, (rfm__listed){rfm_arena_copy(&page->arena, values[i]), list});
+    if (--page->lists_left == 0) load_page_clients(worker, task);
 }
 
-static void trim_bucket(rfm_worker *worker, rfm__task *task) {
+static void trim_bucket(rfm_worker *worker, rfm__task *task, const rfm__list *list) {
     char key[32], number[24];
-    const rfm__page *page = &task->page;
     rfm__join_step(worker, task);
-    rfm__bucket *bucket = touch_bucket(worker, task, page->moment_ms / 1000);
+    rfm__bucket *bucket = touch_bucket(worker, task, list->moment_ms / 1000);
     /* What was added since the list was read stays; of what was counted then, a list that ended early has nothing more. */
-    uint64_t added = bucket->entries - page->counted;
-    bool ended = page->read < RFM__PAGE_ENTRIES || page->counted <= page->read;
-    bucket->entries = added + (ended ? 0 : page->counted - page->read);
-    if (bucket->entries == 0) rfm__due_remove(&task->due, page->moment_ms / 1000); /* its count is written as gone */
-    if (page->read == 0) return;
-    size_t key_len = (size_t)snprintf(key, sizeof key, "due:%lld", (long long)(page->moment_ms / 1000));
-    size_t number_len = (size_t)snprintf(number, sizeof number, "%zu", page->read);
+    uint64_t added = bucket->entries - list->counted;
+    bool ended = list->read < RFM__PAGE_ENTRIES || list->counted <= list->read;
+    bucket->entries = added + (ended ? 0 : list->counted - list->read);
+    if (bucket->entries == 0) rfm__due_remove(&task->due, list->moment_ms / 1000); /* its count is written as gone */
+    if (list->read == 0) return;
+    size_t key_len = (size_t)snprintf(key, sizeof key, "due:%lld", (long long)(list->moment_ms / 1000));
+    size_t number_len = (size_t)snprintf(number, sizeof number, "%zu", list->read);
     rfm_redo_put(&task->redo, &(rfm_redo_item){.op = RFM_REDO_LIST_TRIM, .key = rfm_bytes_of(key, key_len),
                                                .value = rfm_bytes_of(number, number_len)});
 }
@@ -124,44 +158,59 @@ static void look_at_hand(rfm_worker *worker, rfm__task *task) {
     rfm__page *page = &task->page;
     size_t kept = 0;
     for (size_t i = 0; i < page->ids.count && !worker->halted; i++) {
-        rfm_bytes id = page->ids.items[i];
-        uint32_t index = rfm__cache_find(&worker->cache, task->number, id, rfm_hash64(id));
-        if (index == RFM_TABLE_NONE) page->ids.items[kept++] = id;
-        else if (rfm__cache_at(&worker->cache, index)->packed_len > 0) rfm__look(worker, task, index, page->moment_ms);
+        rfm__listed listed = page->ids.items[i];
+        uint32_t index = rfm__cache_find(&worker->cache, task->number, listed.id, rfm_hash64(listed.id));
+        if (index == RFM_TABLE_NONE) page->ids.items[kept++] = listed;
+        else if (rfm__cache_at(&worker->cache, index)->packed_len > 0)
+            rfm__look(worker, task, index, page->lists.items[listed.list].moment_ms);
     }
     page->ids.count = kept;
 }
 
-static void finish_page(rfm_worker *worker, rfm__task *task) {
+/* A minute list that goes on keeps the clock of minutes where it is; what came after it in the page is looked at again. */
+static void finish_lists(rfm_worker *worker, rfm__task *task) {
     rfm__page *page = &task->page;
-    look_at_hand(worker, task);
-    if (page->ids.count > 0) {
-        load_page_clients(worker, task);
-        return;
+    bool goes_on = false;
+    for (size_t i = 0; i < page->lists.count; i++) {
+        const rfm__list *list = &page->lists.items[i];
+        if (!list->ring) {
+            trim_bucket(worker, task, list);
+            continue;
+        }
+        task->ring_lists++;
+        task->ring_entries += list->read;
+        if (goes_on) continue;
+        goes_on = list->read == RFM__PAGE_ENTRIES;
+        task->ring_from = goes_on ? list->from + RFM__PAGE_ENTRIES : 0;
+        if (!goes_on) task->ring_minute = list->moment_ms / RFM_MINUTE_MS;
     }
-    if (page->ring && page->read == RFM__PAGE_ENTRIES) {
-        page->from += RFM__PAGE_ENTRIES;
-        page->state = RFM__PAGE_BARRIER;
-        return;
-    }
-    if (page->ring) task->ring_minute = page->moment_ms / RFM_MINUTE_MS;
-    else trim_bucket(worker, task);
     page->state = RFM__PAGE_NONE;
+}
+
+static void finish_page(rfm_worker *worker, rfm__task *task) {
+    look_at_hand(worker, task);
+    if (task->page.ids.count > 0) load_page_clients(worker, task);
+    else finish_lists(worker, task);
+}
+
+/* A bucket may have been added to while the page waited: what is counted and what the list shows must be the same. */
+static bool are_stored(const rfm_worker *worker, rfm__task *task) {
+    const rfm__page *page = &task->page;
+    uint64_t stored_step = worker->owners[task->number].stored_step;
+    for (size_t i = 0; i < page->lists.count; i++) {
+        const rfm__list *list = &page->lists.items[i];
+        if (!list->ring && rfm__due_bucket(&task->due, list->moment_ms / 1000)->changed_step > stored_step) return false;
+    }
+    return stored_step >= page->barrier_step;
 }
 
 /* Goes on with the lists as far as the bound and what has been stored allow. Returns false if nothing moved. */
 static bool advance_once(rfm_worker *worker, rfm__task *task) {
-    bool ring;
-    int64_t moment_ms;
     switch (task->page.state) {
-    case RFM__PAGE_NONE:
-        moment_ms = next_moment_ms(task, &ring);
-        if (moment_ms > rfm__timer_bound_ms(worker, task)) return false;
-        start_page(task, ring, moment_ms);
-        return true;
+    case RFM__PAGE_NONE: return start_page(worker, task);
     case RFM__PAGE_BARRIER:
-        if (worker->owners[task->number].stored_step < task->page.barrier_step) return false;
-        read_list(worker, task);
+        if (!are_stored(worker, task)) return false;
+        read_lists(worker, task);
         return true;
     case RFM__PAGE_LISTING: return false;
     case RFM__PAGE_LOADING:
@@ -179,9 +228,17 @@ void rfm__timers_advance(rfm_worker *worker, rfm__task *task) {
 }
 
 int64_t rfm__timers_wake_ms(const rfm_worker *worker, const rfm__task *task) {
-    bool ring;
     if (worker->conf.clock != RFM_CLOCK_WALL || task->phase != RFM__RUNNING || task->page.state != RFM__PAGE_NONE ||
         task->ring_minute == INT64_MIN)
         return INT64_MAX;
-    return next_moment_ms(task, &ring);
+    return next_moment_ms(task);
+}
+
+uint64_t rfm__timers_due(const rfm_worker *worker, const rfm__task *task, int64_t *late_ms) {
+    if (task->phase != RFM__RUNNING || task->ring_minute == INT64_MIN) return 0;
+    int64_t bound_ms = rfm__timer_bound_ms(worker, task), moment_ms = next_moment_ms(task);
+    uint64_t entries = task->page.state != RFM__PAGE_NONE || moment_ms <= bound_ms ? 1 : 0;
+    for (size_t i = 0; i < task->due.count && task->due.buckets[i].second * 1000 <= bound_ms; i++) entries += task->due.buckets[i].entries;
+    if (moment_ms <= bound_ms && bound_ms - moment_ms > *late_ms) *late_ms = bound_ms - moment_ms;
+    return entries;
 }

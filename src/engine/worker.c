@@ -27,7 +27,7 @@ void rfm__halt(rfm_worker *worker, const char *format, ...) {
 }
 
 /* Effects that were decided under an older term, and not handed out, are not worth carrying out. */
-static void purge_effects(rfm_worker *worker) {
+void rfm__effects_purge(rfm_worker *worker) {
     size_t kept = worker->effects_at;
     for (size_t i = worker->effects_at; i < worker->effects.count; i++) {
         const rfm_effect *effect = &worker->effects.items[i];
@@ -125,6 +125,7 @@ static void task_free(rfm__task *task) {
     rfm_arena_release(&task->page.arena);
     rfm_arena_release(&task->replay_arena);
     free(task->page.ids.items);
+    free(task->page.lists.items);
     free(task->buckets_touched.items);
     free(task->stores.items);
     free(task->replay_parts.items);
@@ -195,8 +196,7 @@ void rfm_worker_free(rfm_worker *worker) {
 static void forget_task(rfm_worker *worker, rfm__task *task) {
     task->term++;
     task->phase = RFM__HELD;
-    task->in_step = false;
-    task->tables_kept = false;
+    task->in_step = task->consuming = task->tables_kept = false;
     task->page.state = RFM__PAGE_NONE;
     rfm__stores_forget(worker, task);
     rfm__loads_forget(worker, task);
@@ -207,7 +207,7 @@ void rfm__reset(rfm_worker *worker, bool renew) {
     worker->resetting = true;
     worker->renew = worker->renew || renew;
     for (size_t i = 0; i < worker->owned.count; i++) forget_task(worker, worker->owned.items[i]);
-    purge_effects(worker);
+    rfm__effects_purge(worker);
     worker->client_loads_left = 0;
     worker->loaded.count = 0;
     worker->cache.stuck = false;
@@ -245,7 +245,7 @@ static void disown(rfm_worker *worker, rfm__task *task) {
     for (size_t i = 0; i < worker->owned.count; i++)
         if (worker->owned.items[i] == task) worker->owned.items[i] = worker->owned.items[--worker->owned.count];
     task->phase = RFM__IDLE;
-    task->revoking = task->linked = false;
+    task->revoking = task->linked = task->consuming = false;
     task->page.state = RFM__PAGE_NONE;
     task->term++;
     rfm__effect(worker, &(rfm_effect){.kind = RFM_OUT_CLOSE, .task = task->number, .term = task->term});
@@ -272,7 +272,7 @@ static void lost(rfm_worker *worker, rfm__task *task) {
     task->tables_kept = false;
     if (in_flight || in_making) rfm__reset(worker, in_flight);
     disown(worker, task);
-    purge_effects(worker);
+    rfm__effects_purge(worker);
 }
 
 /* A task that is to be given up goes when nothing of it is in flight: its steps published, and stored unless Redis is away
@@ -342,7 +342,7 @@ static void loaded(rfm_worker *worker, rfm__task *task, const rfm_input *input) 
     RFM_ASSERT(load->what != RFM_LOAD_KEYS || input->loaded.count == load->keys.count);
     task->checked_ms = worker->now_ms;
     if (load->purpose == RFM__FOR_CLIENTS) clients_loaded(worker, load, input->loaded.values);
-    else if (load->purpose == RFM__FOR_PAGE) rfm__page_loaded(worker, task, input->loaded.values, input->loaded.count);
+    else if (load->purpose == RFM__FOR_PAGE) rfm__page_loaded(worker, task, load->list, input->loaded.values, input->loaded.count);
     else if (load->purpose == RFM__FOR_TABLE) rfm__table_loaded(worker, task, load, input->loaded.values, input->loaded.count);
     at = find_load(worker, input->loaded.load);
     if (at < worker->loads.count) drop_load(worker, at);
@@ -498,7 +498,7 @@ static bool take_record(rfm_worker *worker, struct window *window, size_t i) {
     const rfm_record *record = &window->records[i];
     rfm__task *task = rfm__task_at(worker, record->task);
     RFM_ASSERT(record->input < worker->conf.input_count);
-    bool ours = task != NULL && task->phase == RFM__RUNNING && !task->revoking;
+    bool ours = task != NULL && task->consuming && !task->revoking;
     if (!ours || record->offset < task->next[record->input]) return true; /* fed late: it will be read again from the position */
     const rfm_fault *fault = &window->faults[i];
     uint32_t entry = RFM_TABLE_NONE;
@@ -573,7 +573,7 @@ static void used_loaded(rfm_worker *worker) {
 /* -- inputs */
 
 static void at_end(rfm_worker *worker, rfm__task *task, const rfm_input *input) {
-    if (task->phase != RFM__RUNNING) return;
+    if (!task->consuming) return;
     RFM_ASSERT(input->input < worker->conf.input_count);
     task->end_ms[input->input] = input->now_ms;
     if (worker->conf.clock == RFM_CLOCK_WALL && task->ring_minute == INT64_MIN)
@@ -639,9 +639,16 @@ void rfm_worker_tell(rfm_worker *worker, const rfm_input *input) {
 
 /* -- progress */
 
+static bool is_being_checked(const rfm_worker *worker, const rfm__task *task) {
+    for (size_t i = 0; i < worker->loads.count; i++)
+        if (worker->loads.items[i]->task == task->number && worker->loads.items[i]->purpose == RFM__FOR_CHECK) return true;
+    return false;
+}
+
 static void check_link(rfm_worker *worker, rfm__task *task) {
     if (task->phase != RFM__RUNNING || !task->linked || worker->now_ms - task->checked_ms < RFM__CHECK_MS) return;
     task->checked_ms = worker->now_ms;
+    if (is_being_checked(worker, task)) return;
     rfm__load_send(worker, rfm__load_new(worker, task, RFM__FOR_CHECK, RFM_LOAD_KEYS));
 }
 
@@ -666,6 +673,7 @@ bool rfm_worker_next(rfm_worker *worker, rfm_effect *effect) {
     }
     if (worker->effects_at == worker->effects.count) return false;
     *effect = worker->effects.items[worker->effects_at++];
+    if (effect->kind == RFM_OUT_CONSUME_FROM) worker->tasks[effect->task]->consuming = true;
     return true;
 }
 
@@ -705,5 +713,9 @@ const rfm_worker_stats *rfm_worker_stats_of(const rfm_worker *worker) {
     stats->evictions = worker->cache.evictions;
     stats->cache_bytes = rfm__cache_bytes(&worker->cache);
     stats->dirty_bytes = worker->dirty_bytes;
+    int64_t late_ms = 0;
+    stats->timers_due = 0;
+    for (size_t i = 0; i < worker->owned.count; i++) stats->timers_due += rfm__timers_due(worker, worker->owned.items[i], &late_ms);
+    stats->timers_late_ms = (uint64_t)late_ms;
     return &worker->stats;
 }

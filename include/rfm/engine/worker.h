@@ -38,6 +38,7 @@ typedef struct rfm_worker_stats {
 #undef X
     uint64_t events_by_type[RFM_EVENT_TYPE_COUNT], dead_by_reason[RFM_REASON_COUNT];
     uint64_t sent_by_rule[RFM_RULES_MAX], cache_bytes, dirty_bytes;
+    uint64_t timers_due, timers_late_ms; /* list entries whose moment has come; how long the oldest has waited */
 } rfm_worker_stats;
 
 typedef struct rfm_worker rfm_worker;

@@ -106,9 +106,37 @@ class Cluster:
             logs = "\n".join(process.log_tail(25) for process in self.processes)
             raise Timeout(f"{timeout}: still open {last}\n{logs}") from None
 
+    def _timers_due(self) -> float | None:
+        """Moments that have come and not been acted on, over all processes; None: somebody does not tell."""
+        due, tasks = 0.0, 0.0
+        for process in self.processes:
+            if not process.running:
+                continue
+            status, text = process.get("/metrics")
+            if status != 200:
+                return None
+            for line in text.splitlines():
+                name, _, value = line.rpartition(" ")
+                due += float(value) if name == "rfmd_timers_due" else 0
+                tasks += float(value) if name == 'rfmd_tasks{state="consuming"}' else 0
+        return due if tasks == self.partitions else None
+
+    def wait_timers(self, timeout_s: float = 60) -> None:
+        """Until nothing that is due waits: two reports in a row say so."""
+        quiet = 0
+
+        def done():
+            nonlocal quiet
+            quiet = quiet + 1 if self._timers_due() == 0 else 0
+            return quiet >= 2
+
+        wait_for("the timers to fire", done, timeout_s, 0.6)
+
     def settle(self, timeout_s: float = 60) -> None:
-        """Consumed, and everything of it in Redis: processes that end on SIGTERM leave nothing in flight."""
+        """Consumed, timers fired, and everything of it in Redis: processes that end on SIGTERM leave nothing in flight."""
         self.wait_consumed(timeout_s)
+        if any(process.running for process in self.processes):
+            self.wait_timers(timeout_s)
         self.stop()
 
     def clients(self, as_of=None) -> dict[str, dict]:
