@@ -18,11 +18,11 @@ typedef struct rfm_demo_history {
 
 /* Some clients bought last just so long ago that their win_back or review_request comes within minutes of until_ms: a shop of a
  * demo's size would see one in hours. `progress` is called now and then with the share done; false stops it. RFM_E_REFUSED. */
-int rfm_demo_history_run(rfm_demo_history *history, const rfm_config *config, uint32_t clients, uint64_t seed, uint32_t partition_count,
-                         int64_t until_ms, bool (*progress)(double share), rfm_error *error);
+int rfm_demo_history_run(rfm_demo_history *history, const rfm_config *config, uint32_t clients, uint64_t seed,
+                         uint32_t partition_count, int64_t until_ms, bool (*progress)(double share), rfm_error *error);
 /* Before any worker starts. */
-int rfm_demo_history_publish(const rfm_demo_history *history, const rfm_config *config, uint32_t partition_count, rfm_producer *producer,
-                             rfm_error *error);
+int rfm_demo_history_publish(const rfm_demo_history *history, const rfm_config *config, uint32_t partition_count,
+                             rfm_producer *producer, rfm_error *error);
 void rfm_demo_history_release(rfm_demo_history *history);
 
 #endif

@@ -21,12 +21,14 @@ struct census {
     rfm_client client;
 };
 
-static bool count_client(void *owner, uint32_t task, rfm_bytes key, rfm_bytes value) {
+static bool count_client(void *owner, uint32_t task, rfm_bytes key, rfm_bytes value)
+{
     (void)task;
     struct census *census = owner;
     rfm_client *client = &census->client;
     rfm_scores scores;
-    if (key.len <= 2 || rfm_client_decode(value, client) != RFM_OK) return true;
+    if (key.len <= 2 || rfm_client_decode(value, client) != RFM_OK)
+        return true;
     rfm_scores_at(client, &census->config->client, &census->edges, census->now_ms, &scores);
     census->clients++;
     census->segments[scores.segment]++;
@@ -38,46 +40,55 @@ static bool count_client(void *owner, uint32_t task, rfm_bytes key, rfm_bytes va
     return true;
 }
 
-static int read_edges(struct census *census, rfm_error *error) {
+static int read_edges(struct census *census, rfm_error *error)
+{
     rfm_population *population = rfm_population_new();
     RFM_ASSERT(population != NULL);
     int code = RFM_OK;
     for (uint32_t i = 0; code == RFM_OK && i < 3 * census->partition_count; i++) {
         const rfm_bytes *values;
         size_t count;
-        code = rfm_store_reader_hash(census->reader, i / 3, rfm_text(rfm_population_key[i % 3]), &values, &count, error);
-        if (code == RFM_OK) rfm_population_add_hash(population, i % 3, values, count);
+        code = rfm_store_reader_hash(census->reader, i / 3, rfm_text(rfm_population_key[i % 3]), &values, &count,
+                                     error);
+        if (code == RFM_OK)
+            rfm_population_add_hash(population, i % 3, values, count);
     }
     rfm_population_edges(population, &census->edges);
     rfm_population_free(population);
     return code;
 }
 
-static void print_share(const char *name, uint64_t count, uint64_t of) {
+static void print_share(const char *name, uint64_t count, uint64_t of)
+{
     char number[32];
     int bar = of > 0 ? (int)(count * 40 / of) : 0;
-    printf("  %-24s %10s  %5.1f %%  %.*s\n", name, rfm_demo_grouped(count, number), of > 0 ? 100.0 * (double)count / (double)of : 0, bar,
-           "########################################");
+    printf("  %-24s %10s  %5.1f %%  %.*s\n", name, rfm_demo_grouped(count, number),
+           of > 0 ? 100.0 * (double)count / (double)of : 0, bar, "########################################");
 }
 
-static void print_census(const struct census *census) {
+static void print_census(const struct census *census)
+{
     const rfm_segments *segments = &census->config->client.segments;
     printf("\nSegments (by recency, frequency and monetary value)\n");
     for (size_t i = 0; i < segments->count; i++)
-        if (census->segments[i] > 0) print_share(segments->name[i], census->segments[i], census->clients);
+        if (census->segments[i] > 0)
+            print_share(segments->name[i], census->segments[i], census->clients);
     printf("\nLifecycle (by the chance to buy again)\n");
     for (size_t i = 0; i < RFM_LIFECYCLE_COUNT; i++)
-        if (census->lifecycles[i] > 0) print_share(rfm_lifecycle_name((rfm_lifecycle)i), census->lifecycles[i], census->clients);
+        if (census->lifecycles[i] > 0)
+            print_share(rfm_lifecycle_name((rfm_lifecycle)i), census->lifecycles[i], census->clients);
 }
 
-static int read_names(struct census *census, uint32_t task, rfm_names *names, rfm_error *error) {
+static int read_names(struct census *census, uint32_t task, rfm_names *names, rfm_error *error)
+{
     const rfm_bytes *values;
     size_t count;
     int code = rfm_store_reader_hash(census->reader, task, rfm_text("names"), &values, &count, error);
     return code == RFM_OK ? rfm_state_names(names, values, count) : code;
 }
 
-static int print_client(struct census *census, const char *id, rfm_error *error) {
+static int print_client(struct census *census, const char *id, rfm_error *error)
+{
     char key[RFM_CLIENT_ID_MAX + 3];
     rfm_bytes value;
     rfm_buffer json, packed;
@@ -92,8 +103,10 @@ static int print_client(struct census *census, const char *id, rfm_error *error)
         rfm_write_bytes(&packed, value); /* the reader's memory is used again for the names */
         code = read_names(census, task, names, error);
         if (code == RFM_OK)
-            code = rfm_state_json(&json, rfm_text(id), rfm_buffer_view(&packed), &census->config->client, names, &census->edges, census->now_ms, error);
-        if (code == RFM_OK) printf("\nA client, as HTTP and `rfmd client` show it\n%.*s\n", (int)json.len, (const char *)json.at);
+            code = rfm_state_json(&json, rfm_text(id), rfm_buffer_view(&packed), &census->config->client, names,
+                                  &census->edges, census->now_ms, error);
+        if (code == RFM_OK)
+            printf("\nA client, as HTTP and `rfmd client` show it\n%.*s\n", (int)json.len, (const char *)json.at);
     }
     rfm_buffer_release(&packed);
     rfm_buffer_release(&json);
@@ -101,7 +114,9 @@ static int print_client(struct census *census, const char *id, rfm_error *error)
     return code;
 }
 
-int rfm_demo_summary_clients(const rfm_config *config, uint32_t partition_count, const char *client_id, rfm_error *error) {
+int rfm_demo_summary_clients(const rfm_config *config, uint32_t partition_count, const char *client_id,
+                             rfm_error *error)
+{
     struct census *census = calloc(1, sizeof *census);
     rfm_store_conf conf;
     RFM_ASSERT(census != NULL);
@@ -110,12 +125,15 @@ int rfm_demo_summary_clients(const rfm_config *config, uint32_t partition_count,
     census->now_ms = rfm_clock_wall_ms();
     rfm_store_conf_of(config, partition_count, &conf);
     int code = rfm_store_reader_new(&conf, &census->reader, error);
-    if (code == RFM_OK) code = read_edges(census, error);
-    if (code == RFM_OK) code = rfm_store_reader_scan(census->reader, RFM_ALL_TASKS, rfm_text("c:"), count_client, census, error);
+    if (code == RFM_OK)
+        code = read_edges(census, error);
+    if (code == RFM_OK)
+        code = rfm_store_reader_scan(census->reader, RFM_ALL_TASKS, rfm_text("c:"), count_client, census, error);
     if (code == RFM_OK) {
         print_census(census);
         const char *id = *client_id != 0 ? client_id : census->most;
-        if (*id != 0) code = print_client(census, id, error);
+        if (*id != 0)
+            code = print_client(census, id, error);
     }
     rfm_store_reader_free(census->reader);
     free(census);

@@ -306,7 +306,9 @@ int rfm_replay_command(int argc, char **argv) {
     rfm_error error = {0};
     int code = opened ? run_files(&replay, names, count, (uint32_t)partitions, &error) : RFM_E_IO;
     if (opened && code != RFM_OK) fprintf(stderr, "rfmd replay: %s\n", error.message);
-    bool closed = close_output(&replay.triggers) & close_output(&replay.audit) & close_output(&replay.dead_letters) & close_output(&replay.clients);
+    struct output *outputs[] = {&replay.triggers, &replay.audit, &replay.dead_letters, &replay.clients};
+    bool closed = true;
+    for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) closed = close_output(outputs[i]) && closed;
     release(&replay);
     if (code == RFM_E_NOT_FOUND) return RFM_EXIT_INPUT;
     return code != RFM_OK ? RFM_EXIT_ENVIRONMENT : closed ? RFM_EXIT_DONE : RFM_EXIT_ENVIRONMENT;

@@ -31,12 +31,29 @@ struct buyer {
 };
 
 /* What is going to happen, each a step of one of a client's chains: on the way to a purchase, browsing, newsletters. */
-enum kind { SIGN_UP, SIGN_UP_PUSH, WAY, BUY, REFUND, RETURN, BROWSE, NEWS, NEWS_DELIVERED, NEWS_BOUNCED, NEWS_OPENED,
-            NEWS_CLICKED, NEWS_LANDED, NEWS_UNSUBSCRIBED, QUIET_SIGN_UP, QUIET_BUY, AGAIN };
+enum kind {
+    SIGN_UP,
+    SIGN_UP_PUSH,
+    WAY,
+    BUY,
+    REFUND,
+    RETURN,
+    BROWSE,
+    NEWS,
+    NEWS_DELIVERED,
+    NEWS_BOUNCED,
+    NEWS_OPENED,
+    NEWS_CLICKED,
+    NEWS_LANDED,
+    NEWS_UNSUBSCRIBED,
+    QUIET_SIGN_UP,
+    QUIET_BUY,
+    AGAIN
+};
 
 struct happening {
     int64_t time_ms;
-    uint32_t who;   /* AGAIN: which of the kept events */
+    uint32_t who; /* AGAIN: which of the kept events */
     uint8_t kind, step;
     uint16_t order; /* newsletters: the campaign */
 };
@@ -50,13 +67,13 @@ struct kept {
 struct rfm_shop {
     rfm_shop_conf conf;
     rfm_catalogue catalogue;
-    rfm_chance chance;      /* the shop's own */
+    rfm_chance chance; /* the shop's own */
     char tag[RFM__SHOP_TAG_LEN + 1];
-    double liveliness;      /* 1: as it comes; visits and messages, and above 1 purchases too */
-    double arrivals_ms;     /* between two */
+    double liveliness;          /* 1: as it comes; visits and messages, and above 1 purchases too */
+    double arrivals_ms;         /* between two */
     double slot_ms, arrival_ms; /* of the next, since the start: within its slot */
-    uint32_t quiet_count;   /* clients that did not arrive by themselves */
-    bool dry;               /* nothing is written: events are only counted */
+    uint32_t quiet_count;       /* clients that did not arrive by themselves */
+    bool dry;                   /* nothing is written: events are only counted */
     struct buyer *buyers;
     uint32_t count, size;
     struct happening *heap; /* four children each: the first at 4 i + 1 */
@@ -72,7 +89,8 @@ struct rfm_shop {
 
 /* -- the queue */
 
-static void push(rfm_shop *shop, const struct happening *added) {
+static void push(rfm_shop *shop, const struct happening *added)
+{
     if (shop->heap_count == shop->heap_size) {
         shop->heap_size = shop->heap_size ? shop->heap_size * 2 : 1024;
         shop->heap = realloc(shop->heap, shop->heap_size * sizeof *shop->heap);
@@ -86,19 +104,23 @@ static void push(rfm_shop *shop, const struct happening *added) {
     shop->heap[at] = *added;
 }
 
-static size_t earliest_child(const rfm_shop *shop, size_t at) {
+static size_t earliest_child(const rfm_shop *shop, size_t at)
+{
     size_t first = 4 * at + 1, last = first + 4 < shop->heap_count ? first + 4 : shop->heap_count, least = first;
     for (size_t i = first + 1; i < last; i++)
-        if (shop->heap[i].time_ms < shop->heap[least].time_ms) least = i;
+        if (shop->heap[i].time_ms < shop->heap[least].time_ms)
+            least = i;
     return least;
 }
 
-static struct happening pop(rfm_shop *shop) {
+static struct happening pop(rfm_shop *shop)
+{
     struct happening first = shop->heap[0], last = shop->heap[--shop->heap_count];
     size_t at = 0;
     while (4 * at + 1 < shop->heap_count) {
         size_t child = earliest_child(shop, at);
-        if (shop->heap[child].time_ms >= last.time_ms) break;
+        if (shop->heap[child].time_ms >= last.time_ms)
+            break;
         shop->heap[at] = shop->heap[child];
         at = child;
     }
@@ -106,58 +128,73 @@ static struct happening pop(rfm_shop *shop) {
     return first;
 }
 
-static void plan(rfm_shop *shop, const struct happening *now, enum kind kind, uint8_t step, int64_t after_ms) {
-    push(shop, &(struct happening){shop->clock_ms + (after_ms > 0 ? after_ms : 1), now->who, (uint8_t)kind, step, now->order});
+static void plan(rfm_shop *shop, const struct happening *now, enum kind kind, uint8_t step, int64_t after_ms)
+{
+    push(shop, &(struct happening){shop->clock_ms + (after_ms > 0 ? after_ms : 1), now->who, (uint8_t)kind, step,
+                                   now->order});
 }
 
 /* After about so many days, at an hour at which people are up. Beyond a century: never. */
-static void plan_days(rfm_shop *shop, const struct happening *now, enum kind kind, double days) {
-    static const uint8_t hours[32] = {0, 6, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 12, 13, 13, 14, 15, 15, 16, 17, 17, 18, 18,
-                                      19, 19, 19, 20, 20, 20, 21, 22};
+static void plan_days(rfm_shop *shop, const struct happening *now, enum kind kind, double days)
+{
+    static const uint8_t hours[32] = {0,  6,  7,  8,  8,  9,  9,  10, 10, 11, 11, 12, 12, 12, 13, 13,
+                                      14, 15, 15, 16, 17, 17, 18, 18, 19, 19, 19, 20, 20, 20, 21, 22};
     rfm_chance *chance = &shop->buyers[now->who].chance;
-    if (!(days < 36500)) return;
+    if (!(days < 36500))
+        return;
     int64_t time_ms = shop->clock_ms + (int64_t)(days * (double)RFM_DAY_MS);
     int64_t hour = hours[rfm_chance_below(chance, 32)];
-    int64_t awake_ms = rfm_div_floor(time_ms, RFM_DAY_MS) * RFM_DAY_MS + hour * RFM_HOUR_MS + rfm_chance_below(chance, 3600000);
+    int64_t awake_ms = rfm_div_floor(time_ms, RFM_DAY_MS) * RFM_DAY_MS + hour * RFM_HOUR_MS +
+                       rfm_chance_below(chance, 3600000);
     plan(shop, now, kind, 0, (awake_ms > shop->clock_ms ? awake_ms : time_ms) - shop->clock_ms);
 }
 
-static int64_t seconds(rfm_chance *chance, uint32_t least, uint32_t most) {
+static int64_t seconds(rfm_chance *chance, uint32_t least, uint32_t most)
+{
     return (int64_t)least * 1000 + rfm_chance_below(chance, (most - least) * 1000);
 }
 
 /* -- writing: what a text shows beyond the client's own stream is drawn from streams made for it */
 
-static rfm__head head_of(rfm_shop *shop, rfm_event_type type, uint32_t who) {
+static rfm__head head_of(rfm_shop *shop, rfm_event_type type, uint32_t who)
+{
     shop->event->type = type;
     shop->event->client_id = rfm__shop_client_id(who, shop->client_id);
     return (rfm__head){type, shop->tag, shop->number, who, shop->stamp_ms != 0 ? shop->stamp_ms : shop->clock_ms};
 }
 
-static rfm_basket basket_of(const rfm_shop *shop, uint32_t who, uint32_t order) {
+static rfm_basket basket_of(const rfm_shop *shop, uint32_t who, uint32_t order)
+{
     rfm_basket basket;
     rfm_chance chance = rfm_chance_of(rfm_chance_of(shop->conf.seed + 1, who), order);
     rfm_basket_draw(&shop->catalogue, &chance, &shop->buyers[who].taste, &basket);
     return basket;
 }
 
-static const char *channel_of(const rfm_shop *shop, uint32_t who, uint32_t order) {
-    if (shop->buyers[who].flags & PUSH) return order % 4 == 3 ? "web" : "app";
+static const char *channel_of(const rfm_shop *shop, uint32_t who, uint32_t order)
+{
+    if (shop->buyers[who].flags & PUSH)
+        return order % 4 == 3 ? "web" : "app";
     return order % 5 == 4 ? "store" : "web";
 }
 
-static bool write_purchase(rfm_shop *shop, uint32_t who) {
+static bool write_purchase(rfm_shop *shop, uint32_t who)
+{
     static const char *const campaigns[16] = {"search", "spring", "friends", "outlet"};
-    if (shop->dry) return true;
+    if (shop->dry)
+        return true;
     uint32_t order = shop->buyers[who].orders;
     rfm__head head = head_of(shop, RFM_EVENT_PURCHASE, who);
     rfm_basket basket = basket_of(shop, who, order);
-    rfm__shop_write_purchase(&shop->text, &head, order, &basket, channel_of(shop, who, order), campaigns[(who * 7 + order) % 16]);
+    rfm__shop_write_purchase(&shop->text, &head, order, &basket, channel_of(shop, who, order),
+                             campaigns[(who * 7 + order) % 16]);
     return true;
 }
 
-static bool write_refund(rfm_shop *shop, uint32_t who, uint32_t order) {
-    if (shop->dry) return true;
+static bool write_refund(rfm_shop *shop, uint32_t who, uint32_t order)
+{
+    if (shop->dry)
+        return true;
     rfm__head head = head_of(shop, RFM_EVENT_REFUND, who);
     rfm_basket basket = basket_of(shop, who, order);
     bool whole = basket.count == 1 || basket.coupon;
@@ -166,27 +203,37 @@ static bool write_refund(rfm_shop *shop, uint32_t who, uint32_t order) {
 }
 
 /* On the way to a purchase: of the product that is then bought; else of one that the client might like, or of none. */
-static bool write_visit(rfm_shop *shop, uint32_t who, const char *action, bool on_way, bool cart, const char *campaign) {
-    if (shop->dry) return true;
+static bool write_visit(rfm_shop *shop, uint32_t who, const char *action, bool on_way, bool cart, const char *campaign)
+{
+    if (shop->dry)
+        return true;
     const struct buyer *buyer = &shop->buyers[who];
     rfm__head head = head_of(shop, RFM_EVENT_VISIT, who);
     rfm_basket basket = basket_of(shop, who, on_way ? buyer->orders : UINT32_MAX - (uint32_t)(shop->number & 0xffff));
     bool product = strcmp(action, "page_view") != 0 && strcmp(action, "login") != 0;
-    rfm__visit visit = {.action = action, .channel = buyer->flags & PUSH ? "app" : "web", .campaign = campaign,
-                        .item = product ? &basket.item[0] : NULL, .cart = cart, .order = buyer->orders};
+    rfm__visit visit = {.action = action,
+                        .channel = buyer->flags & PUSH ? "app" : "web",
+                        .campaign = campaign,
+                        .item = product ? &basket.item[0] : NULL,
+                        .cart = cart,
+                        .order = buyer->orders};
     rfm__shop_write_visit(&shop->text, &head, &visit);
     return true;
 }
 
-static bool write_message(rfm_shop *shop, const struct happening *now, const char *status, bool permanent) {
-    if (shop->dry) return true;
+static bool write_message(rfm_shop *shop, const struct happening *now, const char *status, bool permanent)
+{
+    if (shop->dry)
+        return true;
     rfm__head head = head_of(shop, RFM_EVENT_MESSAGE, now->who);
     rfm__shop_write_message(&shop->text, &head, status, now->step ? "push" : "email", now->order, permanent);
     return true;
 }
 
-static bool write_consent(rfm_shop *shop, uint32_t who, const char *channel, bool granted) {
-    if (shop->dry) return true;
+static bool write_consent(rfm_shop *shop, uint32_t who, const char *channel, bool granted)
+{
+    if (shop->dry)
+        return true;
     rfm__head head = head_of(shop, RFM_EVENT_CONSENT, who);
     rfm__shop_write_consent(&shop->text, &head, channel, granted);
     return true;
@@ -194,43 +241,56 @@ static bool write_consent(rfm_shop *shop, uint32_t who, const char *channel, boo
 
 /* -- what happens; each says whether it wrote an event */
 
-static double liveliness_below_1(const rfm_shop *shop) { return shop->liveliness < 1 ? shop->liveliness : 1; }
+static double liveliness_below_1(const rfm_shop *shop)
+{
+    return shop->liveliness < 1 ? shop->liveliness : 1;
+}
 
 /* In a livelier shop more is bought until the client is gone, which is as late. */
-static void draw_habits(rfm_shop *shop, struct buyer *buyer) {
+static void draw_habits(rfm_shop *shop, struct buyer *buyer)
+{
     double speed = shop->liveliness > 1 ? shop->liveliness < 40 ? shop->liveliness : 40 : 1;
     buyer->rate = (float)(rfm_chance_gamma(&buyer->chance, RATE_SHAPE) / RATE_SCALE * speed);
     buyer->drop_out = (float)(rfm_chance_beta(&buyer->chance, DROP_OUT_A, DROP_OUT_B) / speed);
 }
 
-static double browse_days(rfm_shop *shop, struct buyer *buyer) {
+static double browse_days(rfm_shop *shop, struct buyer *buyer)
+{
     double a_day = shop->liveliness * (BROWSE_PER_BUY * (double)buyer->rate + BROWSE_A_DAY);
     return rfm_chance_exponential(&buyer->chance) / a_day;
 }
 
-static double news_days(rfm_shop *shop, struct buyer *buyer) {
+static double news_days(rfm_shop *shop, struct buyer *buyer)
+{
     double a_day = shop->liveliness * NEWS_A_DAY * (buyer->flags & ALIVE ? 1 : 0.4);
     return rfm_chance_exponential(&buyer->chance) / a_day;
 }
 
-static bool sign_up(rfm_shop *shop, const struct happening *now) {
+static bool sign_up(rfm_shop *shop, const struct happening *now)
+{
     struct buyer *buyer = &shop->buyers[now->who];
     rfm_chance *chance = &buyer->chance;
     double says = rfm_chance_unit(chance);
     bool granted = says < EMAIL_GRANTED, refused = !granted && says < EMAIL_GRANTED + EMAIL_REFUSED;
-    if (granted) buyer->flags |= EMAIL;
-    if (buyer->flags & PUSH) plan(shop, now, SIGN_UP_PUSH, 0, seconds(chance, 2, 30));
-    if (buyer->flags & BUYS) plan(shop, now, WAY, 0, seconds(chance, 30, 600));
+    if (granted)
+        buyer->flags |= EMAIL;
+    if (buyer->flags & PUSH)
+        plan(shop, now, SIGN_UP_PUSH, 0, seconds(chance, 2, 30));
+    if (buyer->flags & BUYS)
+        plan(shop, now, WAY, 0, seconds(chance, 30, 600));
     plan_days(shop, now, BROWSE, browse_days(shop, buyer));
-    if (granted) plan_days(shop, now, NEWS, news_days(shop, buyer));
+    if (granted)
+        plan_days(shop, now, NEWS, news_days(shop, buyer));
     return (granted || refused) && write_consent(shop, now->who, "email", granted);
 }
 
-static bool sign_up_push(rfm_shop *shop, const struct happening *now) {
+static bool sign_up_push(rfm_shop *shop, const struct happening *now)
+{
     return write_consent(shop, now->who, "push", rfm_chance_unit(&shop->buyers[now->who].chance) < 0.7);
 }
 
-static bool buy(rfm_shop *shop, const struct happening *now) {
+static bool buy(rfm_shop *shop, const struct happening *now)
+{
     struct buyer *buyer = &shop->buyers[now->who];
     rfm_chance *chance = &buyer->chance;
     uint32_t order = buyer->orders;
@@ -246,14 +306,19 @@ static bool buy(rfm_shop *shop, const struct happening *now) {
     }
     buyer->flags &= (uint8_t)~ALIVE;
     double days_left = (double)(shop->end_ms - shop->clock_ms) / (double)RFM_DAY_MS;
-    if (shop->conf.growth > 0) plan_days(shop, now, RETURN, (days_left > 0 ? days_left : 0) + AWAY_DAYS * rfm_chance_exponential(chance));
+    if (shop->conf.growth > 0)
+        plan_days(shop, now, RETURN, (days_left > 0 ? days_left : 0) + AWAY_DAYS * rfm_chance_exponential(chance));
     return wrote;
 }
 
 /* To a purchase, by some of: looking at it, putting it into the cart, going to the checkout. */
-static bool go_on_way(rfm_shop *shop, const struct happening *now) {
-    static const struct { const char *action; double share; bool cart; } steps[] = {
-        {"view_item", 0.6, false}, {"add_to_cart", 0.55, true}, {"begin_checkout", 0.5, true}};
+static bool go_on_way(rfm_shop *shop, const struct happening *now)
+{
+    static const struct {
+        const char *action;
+        double share;
+        bool cart;
+    } steps[] = {{"view_item", 0.6, false}, {"add_to_cart", 0.55, true}, {"begin_checkout", 0.5, true}};
     rfm_chance *chance = &shop->buyers[now->who].chance;
     for (uint8_t step = now->step; step < sizeof steps / sizeof *steps; step++)
         if (rfm_chance_unit(chance) < steps[step].share * liveliness_below_1(shop)) {
@@ -263,7 +328,8 @@ static bool go_on_way(rfm_shop *shop, const struct happening *now) {
     return buy(shop, now);
 }
 
-static bool come_back(rfm_shop *shop, const struct happening *now) {
+static bool come_back(rfm_shop *shop, const struct happening *now)
+{
     struct buyer *buyer = &shop->buyers[now->who];
     draw_habits(shop, buyer);
     buyer->flags |= ALIVE;
@@ -271,19 +337,26 @@ static bool come_back(rfm_shop *shop, const struct happening *now) {
     return go_on_way(shop, now);
 }
 
-static bool browse(rfm_shop *shop, const struct happening *now) {
-    static const char *const actions[] = {"page_view", "page_view", "view_item", "view_item", "view_item", "add_to_cart", "login"};
+static bool browse(rfm_shop *shop, const struct happening *now)
+{
+    static const char *const actions[] = {"page_view", "page_view",   "view_item", "view_item",
+                                          "view_item", "add_to_cart", "login"};
     struct buyer *buyer = &shop->buyers[now->who];
-    if (!(buyer->flags & ALIVE)) return false;
+    if (!(buyer->flags & ALIVE))
+        return false;
     const char *action = actions[rfm_chance_below(&buyer->chance, sizeof actions / sizeof *actions)];
-    if (now->step < 6 && rfm_chance_unit(&buyer->chance) < 0.5) plan(shop, now, BROWSE, now->step + 1, seconds(&buyer->chance, 5, 200));
-    else plan_days(shop, now, BROWSE, browse_days(shop, buyer));
+    if (now->step < 6 && rfm_chance_unit(&buyer->chance) < 0.5)
+        plan(shop, now, BROWSE, now->step + 1, seconds(&buyer->chance, 5, 200));
+    else
+        plan_days(shop, now, BROWSE, browse_days(shop, buyer));
     return write_visit(shop, now->who, action, false, false, NULL);
 }
 
-static bool send_news(rfm_shop *shop, const struct happening *now) {
+static bool send_news(rfm_shop *shop, const struct happening *now)
+{
     struct buyer *buyer = &shop->buyers[now->who];
-    if (!(buyer->flags & EMAIL)) return false;
+    if (!(buyer->flags & EMAIL))
+        return false;
     struct happening news = *now;
     news.order = (uint16_t)(rfm_div_floor(shop->clock_ms, 7 * RFM_DAY_MS) & 0x7fff);
     news.step = buyer->flags & PUSH && rfm_chance_unit(&buyer->chance) < 0.3;
@@ -293,7 +366,8 @@ static bool send_news(rfm_shop *shop, const struct happening *now) {
     return write_message(shop, &news, "sent", true);
 }
 
-static bool deliver_news(rfm_shop *shop, const struct happening *now) {
+static bool deliver_news(rfm_shop *shop, const struct happening *now)
+{
     struct buyer *buyer = &shop->buyers[now->who];
     if (rfm_chance_unit(&buyer->chance) < (buyer->flags & ALIVE ? 0.4 : 0.08))
         plan(shop, now, NEWS_OPENED, now->step, seconds(&buyer->chance, 60, 40000));
@@ -301,34 +375,44 @@ static bool deliver_news(rfm_shop *shop, const struct happening *now) {
 }
 
 /* One bounce in six is for good. */
-static bool bounce_news(rfm_shop *shop, const struct happening *now) {
+static bool bounce_news(rfm_shop *shop, const struct happening *now)
+{
     struct buyer *buyer = &shop->buyers[now->who];
     bool permanent = rfm_chance_below(&buyer->chance, 6) == 0;
-    if (permanent && now->step == 0) buyer->flags &= (uint8_t)~EMAIL;
+    if (permanent && now->step == 0)
+        buyer->flags &= (uint8_t)~EMAIL;
     return write_message(shop, now, "bounced", permanent);
 }
 
-static bool open_news(rfm_shop *shop, const struct happening *now) {
+static bool open_news(rfm_shop *shop, const struct happening *now)
+{
     rfm_chance *chance = &shop->buyers[now->who].chance;
     double does = rfm_chance_unit(chance);
-    if (does < 0.25) plan(shop, now, NEWS_CLICKED, now->step, seconds(chance, 5, 120));
-    else if (does < 0.265) plan(shop, now, NEWS_UNSUBSCRIBED, now->step, seconds(chance, 5, 120));
+    if (does < 0.25)
+        plan(shop, now, NEWS_CLICKED, now->step, seconds(chance, 5, 120));
+    else if (does < 0.265)
+        plan(shop, now, NEWS_UNSUBSCRIBED, now->step, seconds(chance, 5, 120));
     return write_message(shop, now, "opened", true);
 }
 
-static bool click_news(rfm_shop *shop, const struct happening *now) {
+static bool click_news(rfm_shop *shop, const struct happening *now)
+{
     plan(shop, now, NEWS_LANDED, now->step, seconds(&shop->buyers[now->who].chance, 1, 5));
     return write_message(shop, now, "clicked", true);
 }
 
-static bool unsubscribe(rfm_shop *shop, const struct happening *now) {
-    if (now->step == 0) shop->buyers[now->who].flags &= (uint8_t)~EMAIL;
+static bool unsubscribe(rfm_shop *shop, const struct happening *now)
+{
+    if (now->step == 0)
+        shop->buyers[now->who].flags &= (uint8_t)~EMAIL;
     return write_message(shop, now, "unsubscribed", true);
 }
 
-static bool repeat(rfm_shop *shop, const struct happening *now) {
+static bool repeat(rfm_shop *shop, const struct happening *now)
+{
     struct kept *kept = &shop->kept[now->who];
-    if (shop->dry) return true;
+    if (shop->dry)
+        return true;
     *shop->event = kept->event;
     memcpy(shop->client_id, kept->client_id, sizeof shop->client_id);
     shop->event->client_id.at = shop->client_id;
@@ -340,9 +424,11 @@ static bool repeat(rfm_shop *shop, const struct happening *now) {
 }
 
 /* Keeps a copy of the event that has just been written, to come once more within two minutes. */
-static void keep(rfm_shop *shop) {
+static void keep(rfm_shop *shop)
+{
     size_t at = 0;
-    while (at < shop->kept_count && shop->kept[at].used) at++;
+    while (at < shop->kept_count && shop->kept[at].used)
+        at++;
     if (at == shop->kept_count) {
         shop->kept = realloc(shop->kept, ++shop->kept_count * sizeof *shop->kept);
         RFM_ASSERT(shop->kept != NULL);
@@ -356,7 +442,8 @@ static void keep(rfm_shop *shop) {
     push(shop, &(struct happening){shop->clock_ms + seconds(&shop->chance, 1, 120), (uint32_t)at, AGAIN, 0, 0});
 }
 
-static bool happen(rfm_shop *shop, const struct happening *now) {
+static bool happen(rfm_shop *shop, const struct happening *now)
+{
     switch ((enum kind)now->kind) {
     case SIGN_UP: return sign_up(shop, now);
     case SIGN_UP_PUSH: return sign_up_push(shop, now);
@@ -381,7 +468,8 @@ static bool happen(rfm_shop *shop, const struct happening *now) {
 
 /* -- clients */
 
-static struct buyer *add_buyer(rfm_shop *shop) {
+static struct buyer *add_buyer(rfm_shop *shop)
+{
     if (shop->count == shop->size) {
         shop->size = shop->size ? shop->size * 2 : 1024;
         shop->buyers = realloc(shop->buyers, shop->size * sizeof *shop->buyers);
@@ -395,7 +483,8 @@ static struct buyer *add_buyer(rfm_shop *shop) {
     return buyer;
 }
 
-static void set_next_arrival(rfm_shop *shop) {
+static void set_next_arrival(rfm_shop *shop)
+{
     uint32_t arrived = shop->count - shop->quiet_count;
     bool late = arrived >= shop->conf.clients;
     if (late && !(shop->conf.growth > 0)) {
@@ -407,31 +496,41 @@ static void set_next_arrival(rfm_shop *shop) {
     shop->slot_ms += slot_ms;
 }
 
-static void arrive(rfm_shop *shop) {
+static void arrive(rfm_shop *shop)
+{
     uint32_t who = shop->count;
     struct buyer *buyer = add_buyer(shop);
     shop->clock_ms = shop->conf.start_ms + (int64_t)shop->arrival_ms;
     buyer->flags = ALIVE;
-    if (rfm_chance_unit(&buyer->chance) >= PROSPECTS) buyer->flags |= BUYS;
-    if (rfm_chance_unit(&buyer->chance) < 0.3) buyer->flags |= PUSH;
+    if (rfm_chance_unit(&buyer->chance) >= PROSPECTS)
+        buyer->flags |= BUYS;
+    if (rfm_chance_unit(&buyer->chance) < 0.3)
+        buyer->flags |= PUSH;
     plan(shop, &(struct happening){.who = who}, SIGN_UP, 0, seconds(&buyer->chance, 0, 1));
     set_next_arrival(shop);
 }
 
-void rfm_shop_add_quiet(rfm_shop *shop, const int64_t *bought_ms, size_t count) {
-    if (count == 0) return;
+void rfm_shop_add_quiet(rfm_shop *shop, const int64_t *bought_ms, size_t count)
+{
+    if (count == 0)
+        return;
     uint32_t who = shop->count;
     add_buyer(shop)->flags = EMAIL | BUYS;
     shop->quiet_count++;
     push(shop, &(struct happening){bought_ms[0] - 60000, who, QUIET_SIGN_UP, 0, 0});
-    for (size_t i = 0; i < count; i++) push(shop, &(struct happening){bought_ms[i], who, QUIET_BUY, 0, 0});
+    for (size_t i = 0; i < count; i++)
+        push(shop, &(struct happening){bought_ms[i], who, QUIET_BUY, 0, 0});
 }
 
-uint32_t rfm_shop_clients(const rfm_shop *shop) { return shop->count; }
+uint32_t rfm_shop_clients(const rfm_shop *shop)
+{
+    return shop->count;
+}
 
 /* -- the shop */
 
-static rfm_shop *open_shop(const rfm_shop_conf *conf, double liveliness, double stretch) {
+static rfm_shop *open_shop(const rfm_shop_conf *conf, double liveliness, double stretch)
+{
     rfm_shop *shop = calloc(1, sizeof *shop);
     RFM_ASSERT(shop != NULL && conf->clients > 0 && conf->days > 0);
     shop->conf = *conf;
@@ -443,53 +542,71 @@ static rfm_shop *open_shop(const rfm_shop_conf *conf, double liveliness, double 
     rfm_catalogue_init(&shop->catalogue, conf->seed);
     rfm_buffer_init(&shop->text, RFM__SHOP_EVENT_MAX);
     rfm_chance named = rfm_chance_of(conf->seed, (uint64_t)conf->start_ms);
-    for (size_t i = 0; i < RFM__SHOP_TAG_LEN; i++) shop->tag[i] = "0123456789abcdefghijklmnopqrstuv"[rfm_chance_below(&named, 32)];
+    for (size_t i = 0; i < RFM__SHOP_TAG_LEN; i++)
+        shop->tag[i] = "0123456789abcdefghijklmnopqrstuv"[rfm_chance_below(&named, 32)];
     set_next_arrival(shop);
     return shop;
 }
 
 /* Events of a smaller shop of the same kind within its days, up to `most`. */
-static uint64_t count_events(const rfm_shop_conf *conf, double liveliness, double stretch, uint64_t most) {
+static uint64_t count_events(const rfm_shop_conf *conf, double liveliness, double stretch, uint64_t most)
+{
     rfm_shop *shop = open_shop(conf, liveliness, stretch);
     rfm_shop_event event;
     uint64_t count = 0;
     shop->dry = true;
-    while (count < most && rfm_shop_next(shop, shop->end_ms, 0, &event)) count++;
+    while (count < most && rfm_shop_next(shop, shop->end_ms, 0, &event))
+        count++;
     rfm_shop_free(shop);
     return count;
 }
 
 /* Below 1: no visits and no messages besides, and fewer clients within the days. From 1 on: liveliness from 0 up. */
-static double liveliness_at(double level) { return level < 1 ? 0 : level - 1; }
-static double stretch_at(double level) { return level < 1 ? 1 / level : 1; }
+static double liveliness_at(double level)
+{
+    return level < 1 ? 0 : level - 1;
+}
+static double stretch_at(double level)
+{
+    return level < 1 ? 1 / level : 1;
+}
 
 enum { TRIAL_EVENTS = 20000, TRIAL_CLIENTS_LEAST = 100, TRIALS = 16 };
 
 /* The lowest level that gives a little more than the events wanted, by bisection on trials with fewer clients. */
-static double find_level(const rfm_shop_conf *conf) {
-    if (conf->events == 0) return 2;
+static double find_level(const rfm_shop_conf *conf)
+{
+    if (conf->events == 0)
+        return 2;
     rfm_shop_conf trial = *conf;
     double wanted = (double)conf->events / conf->clients, low = 1e-3, high = 4096;
     double clients = TRIAL_EVENTS / wanted > TRIAL_CLIENTS_LEAST ? TRIAL_EVENTS / wanted : TRIAL_CLIENTS_LEAST;
-    if (clients < conf->clients) trial.clients = (uint32_t)clients;
+    if (clients < conf->clients)
+        trial.clients = (uint32_t)clients;
     uint64_t aim = (uint64_t)(wanted * trial.clients * 1.02) + 1;
     for (int i = 0; i < TRIALS; i++) {
         double middle = rfm_chance_exp((rfm_chance_log(low) + rfm_chance_log(high)) / 2);
-        if (count_events(&trial, liveliness_at(middle), stretch_at(middle), aim) < aim) low = middle;
-        else high = middle;
+        if (count_events(&trial, liveliness_at(middle), stretch_at(middle), aim) < aim)
+            low = middle;
+        else
+            high = middle;
     }
     return high;
 }
 
-rfm_shop *rfm_shop_new(const rfm_shop_conf *conf) {
+rfm_shop *rfm_shop_new(const rfm_shop_conf *conf)
+{
     double level = find_level(conf);
     return open_shop(conf, liveliness_at(level), stretch_at(level));
 }
 
-void rfm_shop_free(rfm_shop *shop) {
-    if (shop == NULL) return;
+void rfm_shop_free(rfm_shop *shop)
+{
+    if (shop == NULL)
+        return;
     for (size_t i = 0; i < shop->kept_count; i++)
-        if (shop->kept[i].used) free(shop->kept[i].value);
+        if (shop->kept[i].used)
+            free(shop->kept[i].value);
     rfm_buffer_release(&shop->text);
     free(shop->kept);
     free(shop->heap);
@@ -497,25 +614,29 @@ void rfm_shop_free(rfm_shop *shop) {
     free(shop);
 }
 
-bool rfm_shop_next(rfm_shop *shop, int64_t until_ms, int64_t stamp_ms, rfm_shop_event *event) {
+bool rfm_shop_next(rfm_shop *shop, int64_t until_ms, int64_t stamp_ms, rfm_shop_event *event)
+{
     shop->event = event;
     shop->stamp_ms = stamp_ms;
     for (;;) {
         double arrival_ms = shop->arrival_ms + (double)shop->conf.start_ms;
         int64_t planned_ms = shop->heap_count > 0 ? shop->heap[0].time_ms : INT64_MAX;
         bool arrives = arrival_ms < (double)planned_ms;
-        if (arrives ? arrival_ms >= (double)until_ms : planned_ms >= until_ms) return false;
+        if (arrives ? arrival_ms >= (double)until_ms : planned_ms >= until_ms)
+            return false;
         if (arrives) {
             arrive(shop);
             continue;
         }
         struct happening now = pop(shop);
         shop->clock_ms = now.time_ms;
-        if (!happen(shop, &now)) continue;
+        if (!happen(shop, &now))
+            continue;
         shop->number++;
         event->time_ms = now.time_ms;
         event->value = rfm_buffer_view(&shop->text);
-        if (now.kind != AGAIN && !shop->dry && rfm_chance_unit(&shop->chance) < COMES_TWICE) keep(shop);
+        if (now.kind != AGAIN && !shop->dry && rfm_chance_unit(&shop->chance) < COMES_TWICE)
+            keep(shop);
         return true;
     }
 }

@@ -25,7 +25,7 @@ typedef struct rfm_shop_conf {
 typedef struct rfm_shop_event {
     rfm_event_type type;
     rfm_bytes client_id, value; /* both last until the next call; value: one JSON object without the line's end */
-    int64_t time_ms;            /* of the shop's clock, rising; that of `value` differs in a repeat, and if it was stamped */
+    int64_t time_ms; /* of the shop's clock, rising; that of `value` differs in a repeat, and if it was stamped */
 } rfm_shop_event;
 
 typedef struct rfm_shop rfm_shop;

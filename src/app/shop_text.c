@@ -2,7 +2,8 @@
 
 #include <rfm/base/time.h>
 
-static void write_number(rfm_buffer *text, uint64_t number, size_t digits_min) {
+static void write_number(rfm_buffer *text, uint64_t number, size_t digits_min)
+{
     uint8_t digits[20];
     size_t at = sizeof digits;
     do {
@@ -12,13 +13,15 @@ static void write_number(rfm_buffer *text, uint64_t number, size_t digits_min) {
     rfm_write_bytes(text, rfm_bytes_of(digits + at, sizeof digits - at));
 }
 
-static void write_money(rfm_buffer *text, int64_t amount_minor) {
+static void write_money(rfm_buffer *text, int64_t amount_minor)
+{
     write_number(text, (uint64_t)amount_minor / 100, 1);
     rfm_write_u8(text, '.');
     write_number(text, (uint64_t)amount_minor % 100, 2);
 }
 
-rfm_bytes rfm__shop_client_id(uint32_t client, uint8_t at[RFM__SHOP_CLIENT_MAX]) {
+rfm_bytes rfm__shop_client_id(uint32_t client, uint8_t at[RFM__SHOP_CLIENT_MAX])
+{
     rfm_buffer text = rfm_buffer_over(at, RFM__SHOP_CLIENT_MAX);
     rfm_write_u8(&text, 'c');
     write_number(&text, client, 7);
@@ -27,7 +30,8 @@ rfm_bytes rfm__shop_client_id(uint32_t client, uint8_t at[RFM__SHOP_CLIENT_MAX])
 
 #define WRITE(text, literal) rfm_write_bytes(text, rfm_bytes_of(literal, sizeof literal - 1))
 
-static void begin(rfm_buffer *text, const rfm__head *head) {
+static void begin(rfm_buffer *text, const rfm__head *head)
+{
     uint8_t id[RFM__SHOP_CLIENT_MAX];
     char time[RFM_TIME_TEXT];
     rfm_buffer_clear(text);
@@ -44,10 +48,15 @@ static void begin(rfm_buffer *text, const rfm__head *head) {
     rfm_write_u8(text, '"');
 }
 
-static void end(rfm_buffer *text) { rfm_write_u8(text, '}'); }
+static void end(rfm_buffer *text)
+{
+    rfm_write_u8(text, '}');
+}
 
-static void write_field(rfm_buffer *text, const char *name, const char *value) {
-    if (value == NULL) return;
+static void write_field(rfm_buffer *text, const char *name, const char *value)
+{
+    if (value == NULL)
+        return;
     WRITE(text, ",\"");
     rfm_write_text(text, name);
     WRITE(text, "\":\"");
@@ -56,7 +65,8 @@ static void write_field(rfm_buffer *text, const char *name, const char *value) {
 }
 
 /* "<tag>-<client>-<order>", for orders and carts alike. */
-static void write_order(rfm_buffer *text, const rfm__head *head, uint32_t order) {
+static void write_order(rfm_buffer *text, const rfm__head *head, uint32_t order)
+{
     rfm_write_bytes(text, rfm_bytes_of(head->tag, RFM__SHOP_TAG_LEN));
     rfm_write_u8(text, '-');
     write_number(text, head->client, 1);
@@ -64,7 +74,8 @@ static void write_order(rfm_buffer *text, const rfm__head *head, uint32_t order)
     write_number(text, order, 1);
 }
 
-static void write_product(rfm_buffer *text, const rfm_item *item) {
+static void write_product(rfm_buffer *text, const rfm_item *item)
+{
     WRITE(text, "\"sku\":\"");
     rfm_write_text(text, rfm_category_name(item->category));
     rfm_write_u8(text, '-');
@@ -76,7 +87,8 @@ static void write_product(rfm_buffer *text, const rfm_item *item) {
 }
 
 void rfm__shop_write_purchase(rfm_buffer *text, const rfm__head *head, uint32_t order, const rfm_basket *basket,
-                              const char *channel, const char *campaign) {
+                              const char *channel, const char *campaign)
+{
     begin(text, head);
     WRITE(text, ",\"order_id\":\"");
     write_order(text, head, order);
@@ -85,12 +97,14 @@ void rfm__shop_write_purchase(rfm_buffer *text, const rfm__head *head, uint32_t 
     WRITE(text, "\",\"currency\":\"EUR\"");
     write_field(text, "channel", channel);
     write_field(text, "campaign", campaign);
-    if (basket->coupon) WRITE(text, ",\"coupon\":\"TEN\"");
+    if (basket->coupon)
+        WRITE(text, ",\"coupon\":\"TEN\"");
     WRITE(text, ",\"cart_id\":\"");
     write_order(text, head, order);
     WRITE(text, "\",\"items\":[");
     for (uint32_t i = 0; i < basket->count; i++) {
-        if (i > 0) rfm_write_u8(text, ',');
+        if (i > 0)
+            rfm_write_u8(text, ',');
         rfm_write_u8(text, '{');
         write_product(text, &basket->item[i]);
         WRITE(text, ",\"quantity\":");
@@ -103,7 +117,8 @@ void rfm__shop_write_purchase(rfm_buffer *text, const rfm__head *head, uint32_t 
     end(text);
 }
 
-void rfm__shop_write_refund(rfm_buffer *text, const rfm__head *head, uint32_t order, int64_t amount_minor) {
+void rfm__shop_write_refund(rfm_buffer *text, const rfm__head *head, uint32_t order, int64_t amount_minor)
+{
     begin(text, head);
     WRITE(text, ",\"order_id\":\"");
     write_order(text, head, order);
@@ -116,7 +131,8 @@ void rfm__shop_write_refund(rfm_buffer *text, const rfm__head *head, uint32_t or
     end(text);
 }
 
-void rfm__shop_write_visit(rfm_buffer *text, const rfm__head *head, const rfm__visit *visit) {
+void rfm__shop_write_visit(rfm_buffer *text, const rfm__head *head, const rfm__visit *visit)
+{
     begin(text, head);
     write_field(text, "channel", visit->channel);
     write_field(text, "action", visit->action);
@@ -134,18 +150,21 @@ void rfm__shop_write_visit(rfm_buffer *text, const rfm__head *head, const rfm__v
 }
 
 void rfm__shop_write_message(rfm_buffer *text, const rfm__head *head, const char *status, const char *channel,
-                             uint32_t campaign, bool permanent) {
+                             uint32_t campaign, bool permanent)
+{
     begin(text, head);
     write_field(text, "status", status);
     write_field(text, "channel", channel);
     WRITE(text, ",\"campaign\":\"news-");
     write_number(text, campaign, 1);
     WRITE(text, "\",\"class\":\"marketing\"");
-    if (!permanent) WRITE(text, ",\"permanent\":false");
+    if (!permanent)
+        WRITE(text, ",\"permanent\":false");
     end(text);
 }
 
-void rfm__shop_write_consent(rfm_buffer *text, const rfm__head *head, const char *channel, bool granted) {
+void rfm__shop_write_consent(rfm_buffer *text, const rfm__head *head, const char *channel, bool granted)
+{
     begin(text, head);
     write_field(text, "channel", channel);
     rfm_write_text(text, granted ? ",\"granted\":true" : ",\"granted\":false");

@@ -11,8 +11,8 @@ enum { RFM__SHOP_TAG_LEN = 6, RFM__SHOP_CLIENT_MAX = 16, RFM__SHOP_EVENT_MAX = 1
 /* What all events have. */
 typedef struct rfm__head {
     rfm_event_type type;
-    const char *tag;  /* of the shop: its ids are its own */
-    uint64_t number;  /* of the event */
+    const char *tag; /* of the shop: its ids are its own */
+    uint64_t number; /* of the event */
     uint32_t client;
     int64_t time_ms;
 } rfm__head;
@@ -22,7 +22,8 @@ rfm_bytes rfm__shop_client_id(uint32_t client, uint8_t text[RFM__SHOP_CLIENT_MAX
 /* Each begins the text anew. `order` is the client's how-manieth. Texts may be NULL: left out. */
 void rfm__shop_write_purchase(rfm_buffer *text, const rfm__head *head, uint32_t order, const rfm_basket *basket,
                               const char *channel, const char *campaign);
-void rfm__shop_write_refund(rfm_buffer *text, const rfm__head *head, uint32_t order, int64_t amount_minor); /* < 0: all */
+void rfm__shop_write_refund(rfm_buffer *text, const rfm__head *head, uint32_t order,
+                            int64_t amount_minor); /* < 0: all */
 typedef struct rfm__visit {
     const char *action, *channel, *campaign;
     const rfm_item *item; /* NULL: none */

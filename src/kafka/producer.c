@@ -106,7 +106,8 @@ int rfm_producer_check(rfm_producer *producer, const char *topic, int64_t timeou
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
         return RFM_OK;
     if (code_of(err) == RFM_E_AWAY)
-        return rfm_fail(error, RFM_E_AWAY, "no Kafka broker at %s answers: %s", producer->conf->brokers, rd_kafka_err2str(err));
+        return rfm_fail(error, RFM_E_AWAY, "no Kafka broker at %s answers: %s", producer->conf->brokers,
+                        rd_kafka_err2str(err));
     return rfm_fail(error, code_of(err), "topic '%s': %s", topic, rd_kafka_err2str(err));
 }
 
@@ -143,8 +144,8 @@ int rfm_producer_send(rfm_producer *producer, const char *topic, int32_t partiti
         err = produce(producer, topic, partition, key, value, timestamp_ms);
     }
     if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL && producer->failed == 0)
-        return rfm_fail(error, RFM_E_AWAY, "topic '%s': the broker at %s takes nothing for %d s", topic, producer->conf->brokers,
-                        FULL_WAIT_MS / 1000);
+        return rfm_fail(error, RFM_E_AWAY, "topic '%s': the broker at %s takes nothing for %d s", topic,
+                        producer->conf->brokers, FULL_WAIT_MS / 1000);
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR && producer->failed == 0)
         return rfm_fail(error, code_of(err), "topic '%s': %s", topic, rd_kafka_err2str(err));
     if (++producer->sent % 64 == 0)

@@ -11,7 +11,8 @@ typedef struct rfm_producer rfm_producer;
 
 /* Of `conf` the brokers, properties and log count; it must outlive the producer. `partitioner`: for sends without a partition;
  * records without a key go anywhere. RFM_E_UNKNOWN_NAME, RFM_E_MALFORMED, RFM_E_REFUSED (properties). */
-int rfm_producer_new(const rfm_kafka_conf *conf, rfm_partitioner partitioner, rfm_producer **producer, rfm_error *error);
+int rfm_producer_new(const rfm_kafka_conf *conf, rfm_partitioner partitioner, rfm_producer **producer,
+                     rfm_error *error);
 /* Drops what has not been sent; flush first. */
 void rfm_producer_free(rfm_producer *producer);
 

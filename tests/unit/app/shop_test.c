@@ -1,8 +1,8 @@
 #include "app/basket.h"
 #include "app/shop.h"
 
-#include <rfm/base/hash.h>
 #include <math.h>
+#include <rfm/base/hash.h>
 #include <rfm/client/client.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#define START_MS INT64_C(1735689600000)
+#define START_MS      INT64_C(1735689600000)
 #define DAYS_MS(days) ((days)*RFM_DAY_MS)
 
 /* Everything that a shop says within some days, decoded by the real decoder. */
@@ -44,7 +44,8 @@ static void look(tally *seen, const rfm_shop_event *said, const rfm_event *event
     if (event->type == RFM_EVENT_PURCHASE && seen->orders && event->time_ms == said->time_ms)
         seen->orders[atoi((const char *)event->client_id.at + 1)]++;
     if (event->type == RFM_EVENT_PURCHASE)
-        assert_true(event->amount_minor > 0 && event->order_id.len > 0 && event->category.len > 0 && event->channel.len > 0);
+        assert_true(event->amount_minor > 0 && event->order_id.len > 0 && event->category.len > 0 &&
+                    event->channel.len > 0);
 }
 
 static tally run(const rfm_shop_conf *conf, int64_t days, uint32_t *orders)
@@ -86,7 +87,8 @@ static void meets_its_number(void **state)
         uint64_t events;
     } cases[] = {{50, 1000}, {1000, 5000}, {5000, 5000}, {1000, 100000}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        rfm_shop_conf conf = {.seed = 3, .clients = cases[i].clients, .start_ms = START_MS, .days = 90, .events = cases[i].events};
+        rfm_shop_conf conf = {
+            .seed = 3, .clients = cases[i].clients, .start_ms = START_MS, .days = 90, .events = cases[i].events};
         tally seen = run(&conf, 90, NULL);
         assert_true(seen.events >= cases[i].events * 95 / 100 && seen.events <= cases[i].events * 120 / 100);
     }

@@ -42,7 +42,8 @@ static void put(rfm_redo *redo, rfm_redo_op op, const char *key, const char *fie
 static size_t load(const rfm_view *view, rfm_load_kind what, const char *key, int64_t from, const rfm_bytes **values)
 {
     rfm_bytes name = rfm_text(key);
-    rfm_effect effect = {.kind = RFM_OUT_LOAD, .load = {.what = what, .keys = &name, .count = 1, .from = from, .length = 100}};
+    rfm_effect effect = {.kind = RFM_OUT_LOAD,
+                         .load = {.what = what, .keys = &name, .count = 1, .from = from, .length = 100}};
     return rfm_view_load(view, &effect, NULL, values);
 }
 
