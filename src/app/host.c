@@ -266,15 +266,22 @@ void rfm_host_stop(rfm_host *host) {
 
 /* -- reporting */
 
+static void add_decisions(rfm_snapshot *to, const char *rule, const uint64_t decided[RFM_SUPPRESSION_COUNT]) {
+    rfm_snapshot_add(to, RFM_METRIC_TRIGGERS, rule, NULL, (double)decided[RFM_SENT]);
+    for (size_t i = RFM_SENT + 1; i < RFM_SUPPRESSION_COUNT; i++)
+        if (decided[i] > 0) rfm_snapshot_add(to, RFM_METRIC_SUPPRESSIONS, rule, rfm_suppression_name((rfm_suppression)i), (double)decided[i]);
+}
+
 static void add_counters(rfm_host *host, const rfm_worker_stats *stats) {
     rfm_snapshot *to = host->snapshot;
     const rfm_rules *rules = host->conf.config->rules.rule ? rfm_worker_rules(host->worker) : NULL;
-    for (size_t i = 0; i < RFM_EVENT_TYPE_COUNT; i++)
-        rfm_snapshot_add(to, RFM_METRIC_EVENTS, host->conf.config->kafka.input[0].topic, rfm_event_type_name((rfm_event_type)i), (double)stats->events_by_type[i]);
+    for (size_t input = 0; input < host->kafka.input_count; input++)
+        for (size_t i = 0; i < RFM_EVENT_TYPE_COUNT; i++)
+            rfm_snapshot_add(to, RFM_METRIC_EVENTS, host->kafka.input_topic[input], rfm_event_type_name((rfm_event_type)i),
+                             (double)stats->events_by_type[input][i]);
     for (size_t i = 1; i < RFM_REASON_COUNT; i++)
         if (stats->dead_by_reason[i] > 0) rfm_snapshot_add(to, RFM_METRIC_DEAD_LETTERS, rfm_reason_name((rfm_reason)i), NULL, (double)stats->dead_by_reason[i]);
-    for (size_t i = 0; rules != NULL && i < rules->count; i++)
-        rfm_snapshot_add(to, RFM_METRIC_TRIGGERS, rules->rule[i].name, NULL, (double)stats->sent_by_rule[i]);
+    for (size_t i = 0; rules != NULL && i < rules->count; i++) add_decisions(to, rules->rule[i].name, stats->decided_by_rule[i]);
     struct { rfm_metric metric; uint64_t value; } plain[] = {{RFM_METRIC_REPEATS, stats->repeats}, {RFM_METRIC_STEPS, stats->steps},
         {RFM_METRIC_ABORTS, stats->aborts}, {RFM_METRIC_REDO_BYTES, stats->redo_bytes}, {RFM_METRIC_CACHE_HITS, stats->cache_hits},
         {RFM_METRIC_CACHE_MISSES, stats->cache_misses}, {RFM_METRIC_CACHE_EVICTIONS, stats->evictions}, {RFM_METRIC_CACHE_BYTES, stats->cache_bytes},

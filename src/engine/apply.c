@@ -7,6 +7,7 @@ typedef struct at_work {
     rfm_worker *worker;
     rfm__task *task;
     uint32_t index;
+    const rfm_record *record; /* the event's; NULL: a look */
     rfm_bytes id;
     bool is_new;
     int64_t listed_before_ms;
@@ -41,13 +42,15 @@ static void emit(at_work *work, const rfm_decision *decision, const rfm_moment *
     rfm_buffer_clear(&worker->value);
     rfm_buffer_clear(&worker->headers);
     rfm_trigger_encode(worker->conf.rules, worker->conf.client, decision, &worker->client, moment, &worker->value, &worker->headers);
+    rfm_bytes trace;
+    if (moment->event != NULL && rfm_headers_find(work->record->headers, "traceparent", &trace)) rfm_headers_add(&worker->headers, "traceparent", trace);
     RFM_ASSERT(!worker->value.bad && !worker->headers.bad);
     bool sent = decision->suppression == RFM_SENT;
     rfm__push(&worker->making->messages, (rfm_message){
         .topic = sent ? (uint8_t)(RFM_TOPIC_TRIGGERS + decision->rule->topic) : RFM_TOPIC_AUDIT, .partition = -1, .change = -1,
         .key = rfm_arena_copy(arena, work->id), .value = rfm_arena_copy(arena, rfm_buffer_view(&worker->value)),
         .headers = rfm_arena_copy(arena, rfm_buffer_view(&worker->headers))});
-    if (sent) worker->stats.sent_by_rule[decision->rule - worker->conf.rules->rule]++;
+    worker->stats.decided_by_rule[decision->rule - worker->conf.rules->rule][decision->suppression]++;
     *(sent ? &worker->stats.triggers : &worker->stats.suppressions) += 1;
 }
 
@@ -160,11 +163,11 @@ static void accepted(at_work *work, const rfm_event *event, const rfm_applied *a
     moment.bought = applied->bought;
     decide(work, &moment);
     work->met_ms = later(work->met_ms, clock_ms);
-    work->worker->stats.events_by_type[event->type]++;
+    work->worker->stats.events_by_type[work->record->input][event->type]++;
 }
 
 void rfm__apply_record(rfm_worker *worker, rfm__task *task, const rfm_record *record, const rfm_event *event, uint32_t index, int64_t clock_ms) {
-    at_work work = {.worker = worker, .task = task, .index = index};
+    at_work work = {.worker = worker, .task = task, .index = index, .record = record};
     if (!begin(&work)) return;
     int64_t bound_ms = rfm__timer_bound_ms(worker, task);
     meet_moments(&work, bound_ms < record->append_ms ? bound_ms : record->append_ms - 1);

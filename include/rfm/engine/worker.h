@@ -10,6 +10,7 @@
 #define RFM_ENGINE_WORKER_H
 
 #include <rfm/engine/ports.h>
+#include <rfm/rule/decide.h>
 
 typedef enum rfm_clock { RFM_CLOCK_WALL, RFM_CLOCK_RECORD } rfm_clock;
 
@@ -36,8 +37,9 @@ typedef struct rfm_worker_stats {
 #define X(name) uint64_t name;
     RFM_WORKER_STATS(X)
 #undef X
-    uint64_t events_by_type[RFM_EVENT_TYPE_COUNT], dead_by_reason[RFM_REASON_COUNT];
-    uint64_t sent_by_rule[RFM_RULES_MAX], cache_bytes, dirty_bytes;
+    uint64_t events_by_type[RFM_INPUTS_MAX][RFM_EVENT_TYPE_COUNT], dead_by_reason[RFM_REASON_COUNT];
+    uint64_t decided_by_rule[RFM_RULES_MAX][RFM_SUPPRESSION_COUNT]; /* [RFM_SENT]: sent */
+    uint64_t cache_bytes, dirty_bytes;
     uint64_t timers_due, timers_late_ms; /* list entries whose moment has come; how long the oldest has waited */
 } rfm_worker_stats;
 
