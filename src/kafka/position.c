@@ -19,8 +19,8 @@ typedef enum stage {
 typedef struct question {
     stage stage;
     uint32_t term;
-    int64_t since_ms, retry_ms; /* steady */
-    bool unstable, answered;    /* of this round */
+    int64_t since_ms, retry_ms;      /* steady */
+    bool answered, unstable, failed; /* of this round */
     rfm_position committed;
     int64_t begin[RFM_INPUTS_MAX], end[RFM_INPUTS_MAX], wal_end;
 } question;
@@ -90,7 +90,7 @@ static rd_kafka_topic_partition_list_t *to_ask(rfm__positions *positions, stage 
         if (of->stage != from || of->retry_ms > now_ms)
             continue;
         of->stage = to;
-        of->unstable = of->answered = false;
+        of->answered = of->unstable = of->failed = false;
         for (size_t input = 0; input < conf->input_count; input++)
             rd_kafka_topic_partition_list_add(list, conf->input_topic[input], (int32_t)task);
         if (with_wal)
@@ -143,7 +143,8 @@ static void take_committed(rfm__positions *positions, const rd_kafka_topic_parti
         return;
     of->answered = true;
     if (at->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        of->unstable = true;
+        of->unstable = at->err == RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT || of->unstable;
+        of->failed = at->err != RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT || of->failed;
         if (at->err != RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT)
             rfm__kafka_log(positions->conf, RFM_KAFKA_LOG_WARNING, "committed offset of %s [%d]: %s", at->topic,
                            (int)at->partition, rd_kafka_err2str(at->err));
@@ -166,7 +167,7 @@ static void end_committed_round(rfm__positions *positions, rd_kafka_resp_err_t c
             snprintf(reason, sizeof reason, "the offsets of group '%s' cannot be read: %s; grant READ on the group",
                      positions->conf->group, why);
             answer(positions, task, RFM_REFUSED_FOR_GOOD, reason);
-        } else if (!of->answered) {
+        } else if (!of->answered || of->failed) {
             retry(of, ERROR_RETRY_MS);
         } else if (!of->unstable) {
             of->stage = WANT_LOGS;
