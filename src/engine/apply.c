@@ -1,6 +1,7 @@
 #include "inside.h"
 
 #include <rfm/event/headers.h>
+#include <stdio.h>
 
 /* What is being done to one client: its state is decoded once, meets its moments and at most one event, and is put back once. */
 typedef struct at_work {
@@ -187,16 +188,29 @@ void rfm__apply_record(rfm_worker *worker, rfm__task *task, const rfm_record *re
     if (!untouched) finish(&work);
 }
 
+/* A dead letter must fit where its original did, with our headers besides: what is larger than a broker takes by default is cut,
+ * and says so. */
+static void cut_dead_letter(rfm_buffer *headers, rfm_bytes *value) {
+    char len[24];
+    if (value->len <= RFM__DEAD_LETTER_BYTES_MAX) return;
+    snprintf(len, sizeof len, "%zu", value->len);
+    rfm_headers_add(headers, "rfmd.cut_from_bytes", rfm_text(len));
+    value->len = RFM__DEAD_LETTER_BYTES_MAX;
+}
+
 void rfm__dead_letter(rfm_worker *worker, rfm__task *task, const rfm_record *record, const rfm_fault *fault) {
     rfm_arena *arena = &worker->making->arena;
+    rfm_bytes value = record->value, original = record->headers;
     rfm__join_step(worker, task);
     rfm_buffer_clear(&worker->headers);
-    rfm_dead_letter_headers(&worker->headers, record->headers, fault->reason, fault->detail, worker->conf.input_topic[record->input],
+    if (original.len > RFM__DEAD_LETTER_HEADERS_MAX) original = RFM_BYTES_NONE;
+    rfm_dead_letter_headers(&worker->headers, original, fault->reason, fault->detail, worker->conf.input_topic[record->input],
                             record->task, record->offset);
+    cut_dead_letter(&worker->headers, &value);
     RFM_ASSERT(!worker->headers.bad);
     rfm__push(&worker->making->messages, (rfm_message){.topic = RFM_TOPIC_DEAD_LETTERS, .partition = -1, .change = -1,
         .key = record->key.at ? rfm_arena_copy(arena, record->key) : RFM_BYTES_NONE,
-        .value = record->value.at ? rfm_arena_copy(arena, record->value) : RFM_BYTES_NONE,
+        .value = value.at ? rfm_arena_copy(arena, value) : RFM_BYTES_NONE,
         .headers = rfm_arena_copy(arena, rfm_buffer_view(&worker->headers))});
     worker->stats.dead_letters++;
     worker->stats.dead_by_reason[fault->reason]++;
