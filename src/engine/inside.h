@@ -33,8 +33,10 @@
 #endif
 
 enum {
-    RFM__PAGE_ENTRIES = 1000,     /* of timer lists, read at a time */
+    RFM__PAGE_ENTRIES = 1000,     /* of timer lists, read at a time; clients loaded at a time */
     RFM__PAGE_LISTS = 256,        /* so many lists at most */
+    RFM__DEAD_LETTER_BYTES_MAX = 900 * 1024, /* of its value */
+    RFM__DEAD_LETTER_HEADERS_MAX = 64 * 1024, /* of the original's headers: beyond, they are left out */
     RFM__WINDOW = 32,             /* records decoded and prefetched ahead */
     RFM__RETRY_MS = 1000,         /* a take-over that is blocked, a store that was refused */
     RFM__CHECK_MS = 1000,         /* an idle task compares Redis `wal` */

@@ -73,11 +73,11 @@ static bool start_page(const rfm_worker *worker, rfm__task *task) {
     while (page->lists.count < RFM__PAGE_LISTS) {
         rfm__list list = list_at(task, &at);
         uint64_t expected = expected_entries(task, &list);
-        if (list.moment_ms > bound_ms || (page->lists.count > 0 && entries + expected > RFM__PAGE_ENTRIES)) break;
+        if (list.moment_ms > bound_ms || (page->lists.count > 0 && entries + expected > worker->conf.page_entries_max)) break;
         /* A minute list must show whoever came before its minute; a bucket whatever was put into it or trimmed. */
         uint64_t barrier_step = list.ring ? task->last_step : task->due.buckets[at.bucket].changed_step;
         if (barrier_step > page->barrier_step) page->barrier_step = barrier_step;
-        if (list.ring && page->lists.count == 0) list.from = task->ring_from;
+        if (list.ring && at.minute == task->ring_minute) list.from = task->ring_from;
         entries += expected;
         if (list.ring) at.minute++;
         else at.bucket++;
@@ -103,7 +103,7 @@ static void read_lists(rfm_worker *worker, rfm__task *task) {
         rfm__load_key(load, key, RFM_BYTES_NONE);
         load->list = (uint32_t)i;
         load->from = list->from;
-        load->length = RFM__PAGE_ENTRIES;
+        load->length = (int64_t)worker->conf.page_entries_max;
         rfm__load_send(worker, load);
     }
 }
@@ -142,7 +142,7 @@ static void trim_bucket(rfm_worker *worker, rfm__task *task, const rfm__list *li
     rfm__bucket *bucket = touch_bucket(worker, task, list->moment_ms / 1000);
     /* What was added since the list was read stays; of what was counted then, a list that ended early has nothing more. */
     uint64_t added = bucket->entries - list->counted;
-    bool ended = list->read < RFM__PAGE_ENTRIES || list->counted <= list->read;
+    bool ended = list->read < worker->conf.page_entries_max || list->counted <= list->read;
     bucket->entries = added + (ended ? 0 : list->counted - list->read);
     if (bucket->entries == 0) rfm__due_remove(&task->due, list->moment_ms / 1000); /* its count is written as gone */
     if (list->read == 0) return;
@@ -180,8 +180,8 @@ static void finish_lists(rfm_worker *worker, rfm__task *task) {
         task->ring_lists++;
         task->ring_entries += list->read;
         if (goes_on) continue;
-        goes_on = list->read == RFM__PAGE_ENTRIES;
-        task->ring_from = goes_on ? list->from + RFM__PAGE_ENTRIES : 0;
+        goes_on = list->read == worker->conf.page_entries_max;
+        task->ring_from = goes_on ? list->from + (int64_t)list->read : 0;
         if (!goes_on) task->ring_minute = list->moment_ms / RFM_MINUTE_MS;
     }
     page->state = RFM__PAGE_NONE;

@@ -148,6 +148,7 @@ int rfm_worker_new(const rfm_worker_conf *conf, rfm_worker **out, rfm_error *err
     rfm_worker *worker = calloc(1, sizeof *worker);
     if (worker == NULL) return rfm_fail(error, RFM_E_NO_MEMORY, "no memory for a worker");
     worker->conf = *conf;
+    if (conf->page_entries_max == 0) worker->conf.page_entries_max = RFM__PAGE_ENTRIES;
     worker->owners = calloc(conf->partition_count, sizeof *worker->owners);
     worker->tasks = calloc(conf->partition_count, sizeof *worker->tasks);
     worker->decoder = rfm_decoder_new(&conf->client->money);
@@ -462,7 +463,7 @@ static void prefetch_entries(rfm_worker *worker, const struct window *window) {
 static rfm__load *client_load(rfm_worker *worker, rfm__task *task) {
     for (size_t i = worker->loads.count; i-- > 0;) {
         rfm__load *load = worker->loads.items[i];
-        if (load->task == task->number && load->purpose == RFM__FOR_CLIENTS && !load->sent && load->keys.count < RFM__PAGE_ENTRIES) return load;
+        if (load->task == task->number && load->purpose == RFM__FOR_CLIENTS && !load->sent && load->keys.count < worker->conf.page_entries_max) return load;
     }
     worker->client_loads_left++;
     return rfm__load_new(worker, task, RFM__FOR_CLIENTS, RFM_LOAD_KEYS);

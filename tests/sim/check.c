@@ -333,9 +333,9 @@ static uint32_t task_of(rfm_bytes client_id)
 static void check_client(sim_world *sim, sim_world *reference, size_t number, rfm_names *const *names, rfm_names *const *names_there)
 {
     static const sim_facts nothing;
-    char id[16];
     rfm_client client, there;
-    rfm_bytes client_id = sim_shop_client_id(number, id);
+    rfm_bytes client_id = sim->shop.client_id[number];
+    const char *id = (const char *)client_id.at;
     uint32_t task = task_of(client_id);
     const sim_facts *facts = &sim->shop.facts[number];
     bool known = state_of(sim, task, client_id, &client);

@@ -57,6 +57,8 @@ static sim_options options_of(uint64_t seed)
     options.dirty_bytes_max = PICK(2000, 20000, 1 << 20);
     options.step_events_max = PICK(1, 5, 50, 1000);
     options.part_bytes_max = PICK(300, 1000, 0);
+    options.page_entries_max = PICK(0, 2, 5, 40);
+    options.crowded = PICK(0, 1);
     options.wal_idle_ms = (int64_t)PICK(2500, 10000, 60000);
     options.crash_in = (uint32_t)PICK(0, 300, 1500);
     options.stall_in = (uint32_t)PICK(0, 800, 3000);
@@ -78,7 +80,7 @@ static bool run_seed(uint64_t seed, bool calm, bool trace, bool verbose)
         quiet.nodes = 1;
         quiet.cache_bytes_max = quiet.dirty_bytes_max = 1 << 24;
         quiet.step_events_max = 1000;
-        quiet.part_bytes_max = 0;
+        quiet.part_bytes_max = quiet.page_entries_max = 0;
         reference = sim_new(seed, &quiet, false);
         sim_run(reference);
         if (!reference->failed)

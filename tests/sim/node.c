@@ -519,6 +519,8 @@ static void do_exec(sim_world *sim, struct command *command)
     sim_trace(sim, "store: task %u EXEC of %s by node %u: %s", command->effect.task,
               (const char *)command->effect.store.wal_value.at, command->node->number, command->input.answer == RFM_DONE ? "done" : "not done");
     command->connection->watched = UINT64_MAX;
+    if (sim_fault_now(sim, SIM_FAULT_ROLL_BACK, 150))
+        sim_store_roll_back(sim, true, false);
     if (sim_one_in(sim, 20))
         sim_after(sim, (int64_t)sim_below(sim, 3000), at_server, (command->act = do_watch, command));
     else
@@ -540,6 +542,8 @@ static void do_load(sim_world *sim, struct command *command)
         copies[i] = copy_of(sim, values[i]);
     command->input.loaded.values = copies;
     command->input.loaded.count = count;
+    if (sim_fault_now(sim, SIM_FAULT_ROLL_BACK, 600))
+        sim_store_roll_back(sim, true, false);
     if (command->effect.load.what != RFM_LOAD_KEYS && sim_one_in(sim, 20))
         sim_after(sim, (int64_t)sim_below(sim, 3000), at_server, (command->act = do_load_wal, command));
     else
@@ -998,9 +1002,21 @@ static void set_wake(sim_world *sim, sim_node *node)
     post_at(sim, node, wake_us, wake, NULL);
 }
 
+/* Rules that are not in use any more are spoilt: whoever looks at them is seen. */
+static void spoil_old_rules(sim_node *node)
+{
+    if (!node->old_rules || rfm_worker_rules(node->worker) != node->rules)
+        return;
+    memset(node->old_rules->rule, 0xa5, node->old_rules->count * sizeof *node->old_rules->rule);
+    memset(node->old_rules, 0xa5, sizeof *node->old_rules);
+    memset(node->old_conf, 0xa5, sizeof *node->old_conf);
+    node->old_rules = NULL;
+}
+
 static void turn(sim_world *sim, sim_node *node)
 {
     rfm_effect effect;
+    spoil_old_rules(node);
     tell(sim, node, (rfm_input){.kind = RFM_IN_TIME});
     for (size_t count = 0;; count++) {
         if (!node->alive || sim->failed)
@@ -1054,7 +1070,7 @@ void sim_node_start(sim_world *sim, sim_node *node)
                             .input_topic = {"events", "more_events"}, .partitioner = RFM_PARTITIONER_MURMUR2, .check_records = true,
                             .clock = sim->options.clock, .cache_bytes_max = sim->options.cache_bytes_max,
                             .dirty_bytes_max = sim->options.dirty_bytes_max, .step_events_max = sim->options.step_events_max,
-                            .part_bytes_max = sim->options.part_bytes_max, .wal_idle_ms = sim->options.wal_idle_ms,
+                            .part_bytes_max = sim->options.part_bytes_max, .page_entries_max = sim->options.page_entries_max, .wal_idle_ms = sim->options.wal_idle_ms,
                             .client = node->conf, .rules = node->rules};
     rfm_error error;
     if (rfm_worker_new(&conf, &node->worker, &error) != RFM_OK) {
@@ -1107,6 +1123,10 @@ void sim_node_stop(sim_world *sim, sim_node *node)
 static void reload(sim_world *sim, sim_node *node, void *argument)
 {
     (void)argument;
+    if (node->old_rules) /* not taken yet */
+        return;
+    node->old_rules = node->rules;
+    node->old_conf = node->conf;
     node->rules = sim_shop_rules(sim, sim->options.clock);
     node->conf = sim_take(sim, sizeof *node->conf);
     sim_shop_conf(node->conf);

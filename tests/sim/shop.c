@@ -18,9 +18,18 @@ struct customer {
 
 enum { EVENTS_MAX = 28 /* of a client: fewer than the window of repeats */, LAST_HOURS = 3 };
 
-rfm_bytes sim_shop_client_id(size_t client, char text[16])
+static void name_clients(sim_world *sim)
 {
-    return rfm_bytes_of(text, (size_t)snprintf(text, 16, "c%zu", client));
+    sim->shop.client_id = sim_take(sim, sim->options.clients * sizeof *sim->shop.client_id);
+    for (size_t i = 0; i < sim->options.clients; i++) {
+        char text[32];
+        int len = snprintf(text, sizeof text, "c%zu", i);
+        for (unsigned k = 0; sim->options.crowded && rfm_hash64(rfm_bytes_of(text, (size_t)len)) % 1440 % 180 != 7; k++)
+            len = snprintf(text, sizeof text, "c%zu-%u", i, k);
+        text[len] = 0;
+        sim->shop.client_id[i] = rfm_arena_copy(&sim->arena, rfm_bytes_of(text, (size_t)len + 1));
+        sim->shop.client_id[i].len--; /* the zero is for printing */
+    }
 }
 
 void sim_shop_conf(rfm_client_conf *conf)
@@ -125,8 +134,7 @@ static void thank(sim_world *sim, size_t event, const char *client_id)
 
 static size_t purchase(sim_world *sim, char *text, size_t size, size_t event, size_t client, struct customer *customer, int64_t time_ms)
 {
-    char client_id[16];
-    sim_shop_client_id(client, client_id);
+    const char *client_id = (const char *)sim->shop.client_id[client].at;
     sim_facts *facts = &sim->shop.facts[client];
     int64_t amount = 1 + (int64_t)sim_below(sim, 20000);
     customer->order[customer->orders++] = (struct order){.number = (uint32_t)event, .left_minor = amount};
@@ -140,8 +148,7 @@ static size_t purchase(sim_world *sim, char *text, size_t size, size_t event, si
 
 static size_t refund(sim_world *sim, char *text, size_t size, size_t event, size_t client, struct customer *customer, int64_t time_ms)
 {
-    char client_id[16];
-    sim_shop_client_id(client, client_id);
+    const char *client_id = (const char *)sim->shop.client_id[client].at;
     struct order *order = &customer->order[sim_below(sim, customer->orders)];
     int64_t amount = 1 + (int64_t)sim_below(sim, 10000), taken = amount < order->left_minor ? amount : order->left_minor;
     order->left_minor -= taken;
@@ -153,8 +160,7 @@ static size_t refund(sim_world *sim, char *text, size_t size, size_t event, size
 
 static size_t other(sim_world *sim, char *text, size_t size, size_t event, size_t client, int64_t time_ms)
 {
-    char client_id[16];
-    sim_shop_client_id(client, client_id);
+    const char *client_id = (const char *)sim->shop.client_id[client].at;
     if (sim_one_in(sim, 5)) {
         static const char *const channel[] = {"email", "push", "sms", "fax"};
         static const char *const status[] = {"delivered", "opened", "bounced"};
@@ -176,10 +182,10 @@ static void bad_record(sim_world *sim, const char *client_id, int64_t append_ms)
 /* One event of a client, now and then twice, or something that is none. */
 static void happen(sim_world *sim, struct customer *customers, size_t event, int64_t time_ms, int64_t append_ms)
 {
-    char text[512], client_id[16];
+    char text[512];
     size_t client = sim_below(sim, sim->options.clients);
+    const char *client_id = (const char *)sim->shop.client_id[client].at;
     struct customer *customer = &customers[client];
-    sim_shop_client_id(client, client_id);
     if (sim_one_in(sim, 40) || customer->events == EVENTS_MAX) {
         bad_record(sim, client_id, append_ms);
         return;
@@ -235,6 +241,7 @@ void sim_shop_init(sim_world *sim)
 {
     sim_shop *shop = &sim->shop;
     const sim_options *options = &sim->options;
+    name_clients(sim);
     shop->record = sim_take(sim, (options->events * 5 + 16) * sizeof *shop->record);
     shop->facts = sim_take(sim, options->clients * sizeof *shop->facts);
     shop->thanks = sim_take(sim, options->events * sizeof *shop->thanks + 1);

@@ -31,7 +31,8 @@ typedef struct sim_options {
     rfm_clock clock;
     bool calm, reload;
     int64_t busy_us, span_ms; /* how long records come; how much of the shop's time they cover */
-    size_t cache_bytes_max, dirty_bytes_max, step_events_max, part_bytes_max;
+    size_t cache_bytes_max, dirty_bytes_max, step_events_max, part_bytes_max, page_entries_max;
+    bool crowded; /* the clients share a few minutes of the day */
     int64_t wal_idle_ms, transaction_ms;
     uint32_t crash_in, stall_in; /* one in so many effects; 0: never */
     int64_t fault_us;            /* from one thing that goes wrong to the next, in the mean */
@@ -180,8 +181,8 @@ typedef struct sim_node {
     /* consumer, Redis */
     sim_fetch fetch[SIM_TASKS][SIM_INPUTS];
     struct { sim_connection *connection; uint32_t term, attempt; bool wanted; } link[SIM_TASKS];
-    rfm_rules *rules;
-    rfm_client_conf *conf;
+    rfm_rules *rules, *old_rules;
+    rfm_client_conf *conf, *old_conf;
 } sim_node;
 void sim_node_start(sim_world *sim, sim_node *node);
 void sim_node_end(sim_world *sim, sim_node *node); /* the process is gone */
@@ -206,13 +207,13 @@ typedef struct sim_shop {
     size_t count, appended;
     size_t bad;         /* of the records: they go to the dead letters */
     size_t purchases;   /* accepted ones */
+    rfm_bytes *client_id;
     sim_facts *facts;   /* by client */
     char (*thanks)[33]; /* the ids of thank_you's triggers */
 } sim_shop;
 void sim_shop_init(sim_world *sim);
 void sim_shop_conf(rfm_client_conf *conf);
 rfm_rules *sim_shop_rules(sim_world *sim, rfm_clock clock);
-rfm_bytes sim_shop_client_id(size_t client, char text[16]);
 
 /* -- faults */
 

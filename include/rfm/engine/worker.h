@@ -24,6 +24,7 @@ typedef struct rfm_worker_conf {
     rfm_clock clock;
     size_t cache_bytes_max, dirty_bytes_max, step_events_max;
     size_t part_bytes_max;                    /* of a WAL message; 0: RFM_REDO_PART_BYTES_MAX */
+    size_t page_entries_max;                  /* of timer lists and clients, read at a time; 0: 1,000 */
     int64_t wal_idle_ms;                      /* an idle task writes a redo at least this often */
     const rfm_client_conf *client;
     const rfm_rules *rules;
