@@ -54,6 +54,13 @@ if(RFM_TESTS)
     endforeach()
 
     rfm_add_test(layering "${PROJECT_SOURCE_DIR}/tests/layering.sh" "${CMAKE_C_COMPILER}" "${RFM_LAYER_FLAGS}")
+
+    # The pages of docs/: those that tables make are current, examples work and say what the program says.
+    find_program(RFM_PYTHON NAMES python3)
+    rfm_add_test(docs_current "${PROJECT_SOURCE_DIR}/docs/generate.sh" --check $<TARGET_FILE:rfmd>)
+    if(RFM_PYTHON)
+        rfm_add_test(docs_examples "${RFM_PYTHON}" "${PROJECT_SOURCE_DIR}/tests/docs/examples.py" $<TARGET_FILE:rfmd>)
+    endif()
 endif()
 
 # tests/fuzz/<what>_fuzz.c: with libFuzzer a fuzzer; else a test that runs it once over its corpus.
