@@ -282,8 +282,12 @@ static void on_connected(rfm_wire *wire)
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     rfm_wire *wire = poll->data;
+    int trouble = 0;
+    socklen_t len = sizeof trouble;
+    if (status < 0) /* libuv says EBADF for every error of a socket; the socket knows better */
+        getsockopt(wire->fd, SOL_SOCKET, SO_ERROR, &trouble, &len);
     if (status < 0)
-        break_off(wire, uv_strerror(status));
+        break_off(wire, trouble != 0 ? strerror(trouble) : uv_strerror(status));
     else if (wire->phase == CONNECTING)
         on_connected(wire);
     else if (wire->phase == GREETING)
