@@ -33,7 +33,8 @@ struct rfm_host {
     rfm__fed *fed, *publishing_fed;
     size_t fed_count, fed_size, publishing_count, publishing_size;
     int64_t publish_ns;
-    rfm_histogram latency, commit, redis_load, redis_store;
+    rfm_histogram latency, commit, redis_load, redis_store, steps;
+    uint64_t steps_seen;
     rfm_snapshot *snapshot;
     /* shared with other threads */
     _Atomic int64_t moved_ms;
@@ -322,6 +323,19 @@ static void set_trouble(rfm_host *host) {
     pthread_mutex_unlock(&host->mutex);
 }
 
+static bool has_trouble(const rfm_host *host) {
+    char text[200] = "";
+    rfm_store_trouble(host->store, text, sizeof text);
+    return text[0] != 0;
+}
+
+static void note_steps(rfm_host *host, const rfm_worker_stats *stats) {
+    uint64_t oldest = stats->steps_stored > RFM_STEP_TIMES ? stats->steps_stored - RFM_STEP_TIMES : 0;
+    if (host->steps_seen < oldest) host->steps_seen = oldest;
+    for (; host->steps_seen < stats->steps_stored; host->steps_seen++)
+        rfm_histogram_observe(&host->steps, (double)stats->step_ms[host->steps_seen % RFM_STEP_TIMES] / 1e3, 1);
+}
+
 static void on_report(uv_timer_t *timer) {
     rfm_host *host = timer->data;
     share_stats(host);
@@ -332,7 +346,9 @@ static void on_report(uv_timer_t *timer) {
     add_lags(host);
     rfm_snapshot_add(host->snapshot, RFM_METRIC_REBALANCES, NULL, NULL, (double)rfm_consumer_stats_of(host->consumer).rebalances);
     rfm_snapshot_add(host->snapshot, RFM_METRIC_TASKS, host->ready ? "consuming" : "taking_over", NULL, (double)rfm_consumer_stats_of(host->consumer).tasks);
-    rfm_snapshot_add(host->snapshot, RFM_METRIC_REDIS_CONNECTED, NULL, NULL, rfm_store_stats_of(host->store)->tasks_open == rfm_store_stats_of(host->store)->tasks);
+    rfm_snapshot_add(host->snapshot, RFM_METRIC_REDIS_CONNECTED, NULL, NULL, has_trouble(host) ? 0 : 1);
+    note_steps(host, rfm_worker_stats_of(host->worker));
+    rfm_snapshot_add_histogram(host->snapshot, RFM_METRIC_STEP, NULL, &host->steps);
     rfm_snapshot_add_histogram(host->snapshot, RFM_METRIC_LATENCY, NULL, &host->latency);
     rfm_snapshot_add_histogram(host->snapshot, RFM_METRIC_COMMIT, NULL, &host->commit);
     rfm_snapshot_add_histogram(host->snapshot, RFM_METRIC_REDIS, "load", &host->redis_load);

@@ -112,6 +112,14 @@ bool rfm_service_ready(rfm_service *service) {
     return ready;
 }
 
+static double resident_bytes(void) {
+    long size = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file == NULL || fscanf(file, "%ld %ld", &size, &resident) != 2) resident = 0;
+    if (file != NULL) fclose(file);
+    return (double)resident * (double)sysconf(_SC_PAGESIZE);
+}
+
 static void report(rfm_service *service) {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
@@ -121,7 +129,8 @@ static void report(rfm_service *service) {
     rfm_snapshot_add(to, RFM_METRIC_RELOADS, "taken", NULL, (double)service->reloads_taken);
     rfm_snapshot_add(to, RFM_METRIC_RELOADS, "refused", NULL, (double)service->reloads_refused);
     rfm_snapshot_add(to, RFM_METRIC_START, NULL, NULL, (double)service->started_ms / 1e3);
-    rfm_snapshot_add(to, RFM_METRIC_MEMORY, "resident", NULL, (double)usage.ru_maxrss * 1024);
+    rfm_snapshot_add(to, RFM_METRIC_MEMORY, "resident", NULL, resident_bytes());
+    rfm_snapshot_add(to, RFM_METRIC_MEMORY, "peak", NULL, (double)usage.ru_maxrss * 1024);
     rfm_snapshot_add(to, RFM_METRIC_CPU, NULL, NULL, (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                      (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
     service->snapshot = rfm_metrics_publish(service->metrics, service->host_conf.count, to);

@@ -135,9 +135,19 @@ static bool is_stale(const rfm_worker *worker, const rfm__task *task) {
     return task->phase == RFM__RUNNING && !task->revoking && worker->now_ms - task->published_ms >= worker->conf.wal_idle_ms;
 }
 
+/* What was decided is counted by a rule's place: after a change, by its name's new place. */
+static void move_decided(rfm_worker_stats *stats, const rfm_rules *old, const rfm_rules *rules) {
+    uint64_t moved[RFM_RULES_MAX][RFM_SUPPRESSION_COUNT] = {{0}};
+    for (size_t i = 0; i < rules->count; i++)
+        for (size_t k = 0; k < old->count; k++)
+            if (strcmp(rules->rule[i].name, old->rule[k].name) == 0) memcpy(moved[i], stats->decided_by_rule[k], sizeof moved[i]);
+    memcpy(stats->decided_by_rule, moved, sizeof moved);
+}
+
 /* Rules change only between two steps. */
 static void take_new_rules(rfm_worker *worker) {
     if (worker->new_rules == NULL) return;
+    move_decided(&worker->stats, worker->conf.rules, worker->new_rules);
     worker->conf.rules = worker->new_rules;
     worker->conf.client = worker->new_client;
     worker->new_rules = NULL;
@@ -206,6 +216,7 @@ void rfm__stores_advance(rfm_worker *worker, rfm__task *task) {
 static void release_store(rfm_worker *worker, rfm__step *step) {
     if (--step->stores_left > 0) return;
     worker->dirty_bytes -= step->redo_bytes;
+    worker->stats.step_ms[worker->stats.steps_stored++ % RFM_STEP_TIMES] = (uint64_t)(worker->now_ms - step->closed_ms);
     for (size_t i = 0; i < worker->storing.count; i++) {
         if (worker->storing.items[i] != step) continue;
         memmove(worker->storing.items + i, worker->storing.items + i + 1, (--worker->storing.count - i) * sizeof *worker->storing.items);

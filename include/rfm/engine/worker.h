@@ -34,6 +34,7 @@ typedef struct rfm_worker_conf {
 #define RFM_WORKER_STATS(X)                                                                                            \
     X(records) X(repeats) X(dead_letters) X(triggers) X(suppressions) X(steps) X(redo_bytes) X(stores)  \
     X(cache_hits) X(cache_misses) X(evictions) X(loads) X(looks) X(timers_fired) X(takeovers) X(rollbacks) X(aborts) X(causes_too_old)
+enum { RFM_STEP_TIMES = 64 };
 typedef struct rfm_worker_stats {
 #define X(name) uint64_t name;
     RFM_WORKER_STATS(X)
@@ -41,6 +42,7 @@ typedef struct rfm_worker_stats {
     uint64_t events_by_type[RFM_INPUTS_MAX][RFM_EVENT_TYPE_COUNT], dead_by_reason[RFM_REASON_COUNT];
     uint64_t decided_by_rule[RFM_RULES_MAX][RFM_SUPPRESSION_COUNT]; /* [RFM_SENT]: sent */
     uint64_t cache_bytes, dirty_bytes;
+    uint64_t steps_stored, step_ms[RFM_STEP_TIMES]; /* from closed to stored, the last so many: step n at n % RFM_STEP_TIMES */
     uint64_t timers_due, timers_late_ms; /* list entries whose moment has come; how long the oldest has waited */
 } rfm_worker_stats;
 
