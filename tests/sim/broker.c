@@ -143,6 +143,11 @@ sim_reply sim_broker_send_offsets(sim_world *sim, uint32_t producer, uint32_t ep
     sim_reply reply = open_transaction(sim, producer, epoch);
     if (reply != SIM_OK)
         return reply;
+    bool none = true;
+    for (size_t i = 0; i < sim->options.inputs; i++)
+        none = none && to->next[i] == RFM_OFFSET_NONE;
+    if (none) /* Kafka looks at the generation only where there is an offset */
+        sim_fail(sim, "task %u: a step without an offset, which nothing fences", task);
     if (!sim_group_accepts(sim, member, generation))
         return SIM_FENCED;
     sim_transaction *transaction = sim->broker.producer[producer].transaction;

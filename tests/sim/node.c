@@ -740,7 +740,7 @@ static bool feed(sim_world *sim, sim_node *node)
             from[count++] = fetch;
         }
     }
-    if (count == 0 || !rfm_worker_takes(node->worker))
+    if (count == 0 || !rfm_worker_takes(node->worker) || sim_one_in(sim, 4))
         return false;
     size_t taken = rfm_worker_feed(node->worker, records, count, sim_now_ms(sim));
     for (size_t i = 0; i < taken; i++)
@@ -1018,6 +1018,10 @@ static void turn(sim_world *sim, sim_node *node)
     rfm_effect effect;
     spoil_old_rules(node);
     tell(sim, node, (rfm_input){.kind = RFM_IN_TIME});
+    if (sim_one_in(sim, 5)) { /* records may come before what has been decided is carried out */
+        feed(sim, node);
+        tell_ends(sim, node);
+    }
     for (size_t count = 0;; count++) {
         if (!node->alive || sim->failed)
             return;
