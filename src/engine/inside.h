@@ -162,6 +162,7 @@ typedef struct rfm__task {
     RFM__VECTOR(rfm_bytes) replay_parts; /* whole records, to be stored in one EXEC */
     size_t replay_whole;            /* so many of the parts make whole records */
     bool replay_last, reread;
+    int64_t misfit_wal;             /* reread: what was committed when it did not fit */
     size_t evictions_left, tables_left;
 } rfm__task;
 

@@ -164,10 +164,12 @@ static void replay_done(rfm_worker *worker, rfm__task *task) {
     else load_tables(worker, task);
 }
 
-/* What does not fit is read once more: an old owner may have moved on between two readings. */
+/* What does not fit is read again: an owner may have moved on between two readings, and does so again and again where it is we who
+ * have lost the task and have not heard of it yet. Only if it stands still is something wrong. */
 static bool may_reread(rfm_worker *worker, rfm__task *task) {
-    if (task->reread) return false;
+    if (task->reread && task->committed.wal == task->misfit_wal) return false;
     task->reread = true;
+    task->misfit_wal = task->committed.wal;
     begin_again(worker, task);
     return true;
 }
@@ -182,10 +184,6 @@ static void store_replayed(rfm_worker *worker, rfm__task *task) {
 }
 
 static void got_opened(rfm_worker *worker, rfm__task *task, const rfm_input *input) {
-    if (input->answer == RFM_REFUSED_FOR_GOOD) {
-        rfm__halt(worker, "%s", input->reason ? input->reason : "Redis was refused");
-        return;
-    }
     int64_t wal = rfm_wal_value_parse(input->wal_value), target = task->committed.wal;
     if (wal == INT64_MIN) {
         rfm__halt(worker, "task %u: the Redis key 'wal' does not hold a WAL offset: something else has written under rfmd's prefix", task->number);

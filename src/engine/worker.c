@@ -351,10 +351,6 @@ static void loaded(rfm_worker *worker, rfm__task *task, const rfm_input *input) 
 
 /* A running task's connection is back: what Redis holds must be what it held, or what was being stored. */
 static void reopened(rfm_worker *worker, rfm__task *task, const rfm_input *input) {
-    if (input->answer == RFM_REFUSED_FOR_GOOD) {
-        rfm__halt(worker, "%s", input->reason ? input->reason : "Redis was refused");
-        return;
-    }
     int64_t wal = rfm_wal_value_parse(input->wal_value);
     const rfm__pending_store *store = task->store_under_way ? &task->stores.items[0] : NULL;
     task->store_under_way = false;
@@ -607,6 +603,11 @@ static void tell_task(rfm_worker *worker, const rfm_input *input) {
     }
     if (input->kind == RFM_IN_AT_END) {
         at_end(worker, task, input);
+        return;
+    }
+    /* Of whatever term and in whatever phase: Redis would look fit to go on from, and is not. */
+    if (input->kind == RFM_IN_OPENED && input->answer == RFM_REFUSED_FOR_GOOD) {
+        rfm__halt(worker, "%s", input->reason ? input->reason : "Redis was refused");
         return;
     }
     if (input->term != task->term) return;
