@@ -44,7 +44,9 @@ static void emit(at_work *work, const rfm_decision *decision, const rfm_moment *
     rfm_buffer_clear(&worker->headers);
     rfm_trigger_encode(worker->conf.rules, worker->conf.client, decision, &worker->client, moment, &worker->value, &worker->headers);
     rfm_bytes trace;
-    if (moment->event != NULL && rfm_headers_find(work->record->headers, "traceparent", &trace)) rfm_headers_add(&worker->headers, "traceparent", trace);
+    if (moment->event != NULL && rfm_headers_find(work->record->headers, "traceparent", &trace) &&
+        trace.len <= RFM__TRACEPARENT_MAX)
+        rfm_headers_add(&worker->headers, "traceparent", trace);
     RFM_ASSERT(!worker->value.bad && !worker->headers.bad);
     bool sent = decision->suppression == RFM_SENT;
     rfm__push(&worker->making->messages, (rfm_message){
@@ -189,27 +191,29 @@ void rfm__apply_record(rfm_worker *worker, rfm__task *task, const rfm_record *re
 }
 
 /* A dead letter must fit where its original did, with our headers besides: what is larger than a broker takes by default is cut,
- * and says so. */
-static void cut_dead_letter(rfm_buffer *headers, rfm_bytes *value) {
+ * and says so. A key takes from the value's room. */
+static void cut_dead_letter(rfm_buffer *headers, rfm_bytes *key, rfm_bytes *value) {
     char len[24];
-    if (value->len <= RFM__DEAD_LETTER_BYTES_MAX) return;
+    size_t room = RFM__DEAD_LETTER_BYTES_MAX;
+    if (key->len + value->len <= room) return;
     snprintf(len, sizeof len, "%zu", value->len);
     rfm_headers_add(headers, "rfmd.cut_from_bytes", rfm_text(len));
-    value->len = RFM__DEAD_LETTER_BYTES_MAX;
+    if (key->len > room) key->len = room;
+    if (value->len > room - key->len) value->len = room - key->len;
 }
 
 void rfm__dead_letter(rfm_worker *worker, rfm__task *task, const rfm_record *record, const rfm_fault *fault) {
     rfm_arena *arena = &worker->making->arena;
-    rfm_bytes value = record->value, original = record->headers;
+    rfm_bytes key = record->key, value = record->value, original = record->headers;
     rfm__join_step(worker, task);
     rfm_buffer_clear(&worker->headers);
     if (original.len > RFM__DEAD_LETTER_HEADERS_MAX) original = RFM_BYTES_NONE;
     rfm_dead_letter_headers(&worker->headers, original, fault->reason, fault->detail, worker->conf.input_topic[record->input],
                             record->task, record->offset);
-    cut_dead_letter(&worker->headers, &value);
+    cut_dead_letter(&worker->headers, &key, &value);
     RFM_ASSERT(!worker->headers.bad);
     rfm__push(&worker->making->messages, (rfm_message){.topic = RFM_TOPIC_DEAD_LETTERS, .partition = -1, .change = -1,
-        .key = record->key.at ? rfm_arena_copy(arena, record->key) : RFM_BYTES_NONE,
+        .key = key.at ? rfm_arena_copy(arena, key) : RFM_BYTES_NONE,
         .value = value.at ? rfm_arena_copy(arena, value) : RFM_BYTES_NONE,
         .headers = rfm_arena_copy(arena, rfm_buffer_view(&worker->headers))});
     worker->stats.dead_letters++;

@@ -35,8 +35,10 @@
 enum {
     RFM__PAGE_ENTRIES = 1000,     /* of timer lists, read at a time; clients loaded at a time */
     RFM__PAGE_LISTS = 256,        /* so many lists at most */
-    RFM__DEAD_LETTER_BYTES_MAX = 900 * 1024, /* of its value */
+    RFM__DEAD_LETTER_BYTES_MAX = 900 * 1024, /* of key and value */
     RFM__DEAD_LETTER_HEADERS_MAX = 64 * 1024, /* of the original's headers: beyond, they are left out */
+    RFM__TRACEPARENT_MAX = 256,   /* W3C: 55 bytes */
+    RFM__STEP_BYTES_MAX = 32 << 20, /* of messages and waiting records: large ones make smaller steps */
     RFM__WINDOW = 32,             /* records decoded and prefetched ahead */
     RFM__RETRY_MS = 1000,         /* a take-over that is blocked, a store that was refused */
     RFM__CHECK_MS = 1000,         /* an idle task compares Redis `wal` */
@@ -131,6 +133,7 @@ typedef struct rfm__task {
     int64_t next[RFM_INPUTS_MAX];   /* of the step in the making */
     uint64_t last_step;             /* the last step it has a part in */
     int64_t stored_wal;
+    char wal_value[RFM_WAL_VALUE_MAX]; /* of the store under way */
     int64_t published_ms, checked_ms, retry_ms;
     /* clock and timers */
     int64_t clock_ms, seen_ms[RFM_INPUTS_MAX], end_ms[RFM_INPUTS_MAX]; /* end_ms: at its end as of then; INT64_MIN: not */

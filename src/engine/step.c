@@ -205,11 +205,10 @@ void rfm__stores_advance(rfm_worker *worker, rfm__task *task) {
     if (worker->now_ms < task->retry_ms) return;
     const rfm__pending_store *store = &task->stores.items[0];
     const rfm_change *change = &store->step->changes.items[store->change];
-    char *text = rfm_arena_take(&store->step->arena, RFM_WAL_VALUE_MAX);
-    size_t len = rfm_wal_value_format(&change->to, worker->conf.input_count, text);
+    size_t len = rfm_wal_value_format(&change->to, worker->conf.input_count, task->wal_value);
     task->store_under_way = true;
     rfm__effect(worker, &(rfm_effect){.kind = RFM_OUT_STORE, .task = task->number, .term = task->term,
-        .store = {.redo = change->redo, .redo_count = change->redo_count, .wal_value = rfm_bytes_of(text, len),
+        .store = {.redo = change->redo, .redo_count = change->redo_count, .wal_value = rfm_bytes_of(task->wal_value, len),
                   .fenced = !RFM__FAULT_STORE_RULE}});
 }
 

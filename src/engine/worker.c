@@ -270,6 +270,7 @@ static void lost(rfm_worker *worker, rfm__task *task) {
     rfm__stores_forget(worker, task);
     rfm__loads_forget(worker, task);
     worker->owners[task->number].epoch++;
+    worker->cache.stuck = false;
     task->tables_kept = false;
     if (in_flight || in_making) rfm__reset(worker, in_flight);
     disown(worker, task);
@@ -292,6 +293,7 @@ static void try_release(rfm_worker *worker, rfm__task *task) {
     rfm__stores_forget(worker, task);
     rfm__loads_forget(worker, task);
     if (!kept) worker->owners[task->number].epoch++;
+    worker->cache.stuck = false;
     disown(worker, task);
     task->tables_kept = kept;
     rfm__effect(worker, &(rfm_effect){.kind = RFM_OUT_RELEASED, .task = task->number});
@@ -376,7 +378,8 @@ static void closed(rfm_worker *worker, rfm__task *task) {
 
 bool rfm_worker_takes(const rfm_worker *worker) {
     if (worker->halted || worker->resetting || worker->making->records >= worker->conf.step_events_max) return false;
-    if (worker->dirty_bytes >= worker->conf.dirty_bytes_max) return false;
+    if (worker->dirty_bytes >= worker->conf.dirty_bytes_max || worker->making->arena.used_bytes >= RFM__STEP_BYTES_MAX) return false;
+    if (worker->cache.stuck) return false; /* whoever fed would find no room, again and again */
     /* The publisher waits for this step: let its loads come to an end. */
     bool loading = worker->client_loads_left > 0 || worker->loaded.count > 0;
     return !(loading && worker->publishing == NULL && worker->making->records > 0);

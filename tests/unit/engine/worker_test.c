@@ -1,0 +1,249 @@
+/* The worker as its adapters see it, where the simulator's world does not go: what is refused, what stands still, what is large. */
+#include <rfm/engine/redo.h>
+#include <rfm/engine/worker.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+enum { NOW_MS = 1700000000, KINDS = RFM_OUT_HALT + 1, TABLES = 6 };
+
+typedef struct desk {
+    rfm_client_conf client;
+    rfm_rules rules;
+    rfm_worker *worker;
+    size_t seen[KINDS];
+    rfm_effect last[KINDS];
+    rfm_effect loads[2048];
+    size_t load_count;
+} desk;
+
+/* Takes what the worker wants now. */
+static void take(desk *at)
+{
+    rfm_effect effect;
+    while (rfm_worker_next(at->worker, &effect)) {
+        at->seen[effect.kind]++;
+        at->last[effect.kind] = effect;
+        if (effect.kind == RFM_OUT_LOAD && at->load_count < sizeof at->loads / sizeof *at->loads)
+            at->loads[at->load_count++] = effect;
+    }
+}
+
+static void tell(desk *at, rfm_input input)
+{
+    if (input.now_ms == 0)
+        input.now_ms = NOW_MS;
+    rfm_worker_tell(at->worker, &input);
+    take(at);
+}
+
+static desk *desk_new(size_t cache_bytes_max)
+{
+    rfm_error error = {0};
+    desk *at = calloc(1, sizeof *at);
+    assert_non_null(at);
+    rfm_client_conf_defaults(&at->client);
+    rfm_worker_conf conf = {.transactional_id = "t",
+                            .partition_count = 1,
+                            .input_count = 1,
+                            .input_topic = {"visits"},
+                            .check_records = true,
+                            .cache_bytes_max = cache_bytes_max,
+                            .dirty_bytes_max = 64 << 20,
+                            .step_events_max = 20000,
+                            .wal_idle_ms = RFM_DAY_MS,
+                            .client = &at->client,
+                            .rules = &at->rules};
+    assert_int_equal(rfm_worker_new(&conf, &at->worker, &error), RFM_OK);
+    tell(at, (rfm_input){.kind = RFM_IN_ASSIGNED, .assignment = 1});
+    return at;
+}
+
+static void desk_free(desk *at)
+{
+    rfm_worker_free(at->worker);
+    free(at);
+}
+
+static void tell_position(desk *at, int64_t next, int64_t wal)
+{
+    rfm_input input = {.kind = RFM_IN_POSITION, .term = at->last[RFM_OUT_READ_POSITION].term};
+    input.position.committed = (rfm_position){.next = {next}, .wal = wal};
+    input.position.end[0] = 1000;
+    tell(at, input);
+}
+
+static void tell_opened(desk *at, const char *wal)
+{
+    tell(at, (rfm_input){.kind = RFM_IN_OPENED, .term = at->last[RFM_OUT_OPEN].term,
+                         .wal_value = wal ? rfm_text(wal) : RFM_BYTES_NONE});
+}
+
+/* A new task of an empty log, up to where it consumes. */
+static void begin_new(desk *at)
+{
+    tell_position(at, RFM_OFFSET_NONE, RFM_OFFSET_NONE);
+    tell_opened(at, NULL);
+    tell(at, (rfm_input){.kind = RFM_IN_WAL, .term = at->last[RFM_OUT_READ_WAL].term, .wal = {.last = true}});
+    assert_int_equal(at->load_count, TABLES);
+    for (size_t i = 0; i < TABLES; i++)
+        tell(at, (rfm_input){.kind = RFM_IN_LOADED, .term = at->last[RFM_OUT_LOAD].term, .loaded = {.load = at->loads[i].load.load}});
+    assert_int_equal(at->seen[RFM_OUT_CONSUME_FROM], 1);
+    at->load_count = 0;
+}
+
+static rfm_record record_of(int64_t offset, rfm_bytes key, rfm_bytes value)
+{
+    return (rfm_record){.offset = offset, .append_ms = NOW_MS, .key = key, .value = value};
+}
+
+/* One WAL record of one part that follows `before`. */
+static rfm_bytes redo_part(rfm_arena *arena, int64_t before)
+{
+    rfm_redo *redo = malloc(sizeof *redo);
+    const rfm_bytes *parts;
+    int64_t next[RFM_INPUTS_MAX] = {1};
+    assert_non_null(redo);
+    rfm_redo_init(redo, 0);
+    rfm_redo_begin(redo, 1);
+    rfm_redo_put(redo, &(rfm_redo_item){RFM_REDO_HASH_SET, rfm_text("names"), rfm_text("1"), rfm_text("web")});
+    assert_int_equal(rfm_redo_end(redo, before, next, arena, &parts), 1);
+    rfm_bytes part = parts[0];
+    rfm_redo_release(redo);
+    free(redo);
+    return part;
+}
+
+/* Redis says while a take-over stores that it holds a change only in part. Its connection is closed first, by which the
+ * take-over begins again; read anew, `wal` would look fine. */
+static void test_a_refusal_is_heard_whenever_it_comes(void **state)
+{
+    (void)state;
+    desk *at = desk_new(1 << 20);
+    rfm_arena arena;
+    rfm_arena_init(&arena);
+    rfm_bytes part = redo_part(&arena, 4);
+    int64_t offset = 7;
+    tell_position(at, 1, 7);
+    tell_opened(at, "4 0");
+    tell(at, (rfm_input){.kind = RFM_IN_WAL, .term = at->last[RFM_OUT_READ_WAL].term,
+                         .wal = {.records = &part, .offsets = &offset, .count = 1, .last = true}});
+    assert_int_equal(at->seen[RFM_OUT_STORE], 1);
+    uint32_t term = at->last[RFM_OUT_STORE].term;
+    tell(at, (rfm_input){.kind = RFM_IN_CLOSED, .term = term});
+    assert_int_equal(at->seen[RFM_OUT_HALT], 0);
+    tell(at, (rfm_input){.kind = RFM_IN_OPENED, .term = term, .answer = RFM_REFUSED_FOR_GOOD, .reason = "only in part"});
+    assert_int_equal(at->seen[RFM_OUT_HALT], 1);
+    assert_string_equal(at->last[RFM_OUT_HALT].reason, "only in part");
+    rfm_arena_release(&arena);
+    desk_free(at);
+}
+
+/* Who has lost a task and has not heard of it sees Redis ahead of what it read a moment ago, as long as its successor works. */
+static void test_redis_ahead_of_the_log_is_wrong_only_if_it_stands_still(void **state)
+{
+    (void)state;
+    desk *at = desk_new(1 << 20);
+    for (int64_t wal = 10; wal < 100; wal += 10) {
+        char ahead[32];
+        snprintf(ahead, sizeof ahead, "%lld 5", (long long)wal + 3);
+        tell_position(at, 5, wal);
+        tell_opened(at, ahead);
+        assert_int_equal(at->seen[RFM_OUT_HALT], 0);
+    }
+    tell_position(at, 5, 90);
+    tell_opened(at, "93 5");
+    assert_int_equal(at->seen[RFM_OUT_HALT], 1);
+    desk_free(at);
+}
+
+static void test_large_records_make_small_steps(void **state)
+{
+    (void)state;
+    enum { COUNT = 1000, BYTES = 800 * 1024 };
+    desk *at = desk_new(1 << 20);
+    char *text = calloc(1, BYTES);
+    rfm_record *records = calloc(COUNT, sizeof *records);
+    assert_true(text && records);
+    begin_new(at);
+    for (int64_t i = 0; i < COUNT; i++)
+        records[i] = record_of(i, rfm_text("c"), rfm_bytes_of(text, BYTES));
+    size_t fed = 0, steps = 0;
+    while (fed < COUNT) {
+        size_t taken = 0, now;
+        while ((now = rfm_worker_feed(at->worker, records + fed + taken, COUNT - fed - taken, NOW_MS)) > 0)
+            taken += now;
+        assert_in_range(taken, 1, 128); /* about 100 MB */
+        fed += taken;
+        take(at);
+        assert_int_equal(at->seen[RFM_OUT_PUBLISH], ++steps);
+        rfm_step *step = at->last[RFM_OUT_PUBLISH].step;
+        step->changes[0].to.wal = (int64_t)steps;
+        tell(at, (rfm_input){.kind = RFM_IN_PUBLISHED, .step = step});
+        char wal[32];
+        snprintf(wal, sizeof wal, "%zu 0", steps);
+        tell(at, (rfm_input){.kind = RFM_IN_STORED, .term = at->last[RFM_OUT_STORE].term, .wal_value = rfm_text(wal)});
+    }
+    assert_int_equal(rfm_worker_stats_of(at->worker)->dead_letters, COUNT);
+    free(records);
+    free(text);
+    desk_free(at);
+}
+
+/* Feeds visits of client after client until no more is taken. */
+static int64_t feed_visits(desk *at, int64_t offset)
+{
+    for (;; offset++) {
+        char id[32], value[200];
+        snprintf(id, sizeof id, "client-%lld", (long long)offset);
+        snprintf(value, sizeof value, "{\"type\":\"visit\",\"id\":\"v\",\"client_id\":\"%s\",\"time\":%lld}", id, (long long)NOW_MS * 1000);
+        rfm_record record = record_of(offset, rfm_text(id), rfm_text(value));
+        record.append_ms = (int64_t)NOW_MS * 1000;
+        if (rfm_worker_feed(at->worker, &record, 1, NOW_MS) == 0)
+            return offset;
+    }
+}
+
+/* Whoever feeds asks `takes` whether it is any use: true with no room would make it turn in circles. */
+static void test_a_cache_without_room_takes_nothing_until_there_is(void **state)
+{
+    (void)state;
+    desk *at = desk_new(64 << 10);
+    begin_new(at);
+    rfm_record bad = record_of(0, rfm_text("c"), rfm_text("no event"));
+    assert_int_equal(rfm_worker_feed(at->worker, &bad, 1, NOW_MS), 1);
+    take(at);
+    assert_int_equal(at->seen[RFM_OUT_PUBLISH], 1); /* while it is under way, the next step is made */
+    int64_t fed = feed_visits(at, 1);
+    assert_in_range(fed, 50, 2000);
+    assert_false(rfm_worker_takes(at->worker));
+    take(at);
+    assert_false(rfm_worker_takes(at->worker));
+    rfm_bytes *none = calloc((size_t)fed, sizeof *none);
+    assert_non_null(none);
+    while (at->load_count > 0) {
+        rfm_effect load = at->loads[--at->load_count];
+        tell(at, (rfm_input){.kind = RFM_IN_LOADED, .term = load.term,
+                             .loaded = {.load = load.load.load, .values = none, .count = load.load.count}});
+    }
+    assert_true(rfm_worker_takes(at->worker)); /* nothing is being loaded any more: worth a try */
+    free(none);
+    desk_free(at);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_refusal_is_heard_whenever_it_comes),
+        cmocka_unit_test(test_redis_ahead_of_the_log_is_wrong_only_if_it_stands_still),
+        cmocka_unit_test(test_large_records_make_small_steps),
+        cmocka_unit_test(test_a_cache_without_room_takes_nothing_until_there_is),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
