@@ -36,7 +36,26 @@ if(RFM_TESTS)
     if(sources)
         add_executable(sim ${sources})
         target_link_libraries(sim PRIVATE rfm_engine)
-        rfm_add_test(sim sim)
+        if(RFM_SANITIZE MATCHES "thread") # one thread: there is little to find, slowly
+            rfm_add_test(sim sim --seeds 20)
+        else()
+            rfm_add_test(sim sim)
+        endif()
+    endif()
+
+    # The same with a rule of the protocol switched off: each must be seen to fail. The engine is compiled anew for each.
+    if(sources AND NOT RFM_SANITIZE AND NOT RFM_FAULT)
+        file(GLOB engine_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/engine/*.c")
+        add_library(sim_objects OBJECT ${sources})
+        target_link_libraries(sim_objects PRIVATE rfm_engine)
+        foreach(fault store_rule load_fence takeover_replay)
+            add_executable(sim_${fault} ${engine_sources})
+            string(TOUPPER "RFM_FAULT_${fault}" definition)
+            target_compile_definitions(sim_${fault} PRIVATE ${definition}=1)
+            target_link_libraries(sim_${fault} PRIVATE sim_objects rfm_engine)
+        endforeach()
+        rfm_add_test(sim_mutations "${PROJECT_SOURCE_DIR}/tests/sim/mutations.sh" "$<TARGET_FILE:sim_store_rule>"
+            "$<TARGET_FILE:sim_load_fence>" "$<TARGET_FILE:sim_takeover_replay>")
     endif()
 
     # bench/<name>.c or <name>_bench.c: bench_<name>; those that start with e2e speak to Kafka and Redis.

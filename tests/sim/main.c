@@ -6,18 +6,19 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SEEDS_CI = 60 };
+enum { SEEDS_CI = 200 };
 
 static const char usage[] =
-    "Usage: sim [--seeds N] [--first S] [--seed S] [--calm] [--trace] [--verbose]\n"
+    "Usage: sim [--seeds N] [--first S] [--seed S] [--calm] [--stop] [--trace] [--verbose]\n"
     "\n"
     "The engine in a simulated world of crashes, lost replies, rebalances, sleeping processes and Redis rolled back; each\n"
     "seed another one. Exit code 0 if nothing was lost, repeated or wrong.\n"
     "\n"
-    "  --seeds N   as many seeds (default 60)\n"
+    "  --seeds N   as many seeds (default 200)\n"
     "  --first S   the first of them (default 1)\n"
     "  --seed S    this one alone\n"
     "  --calm      nothing goes wrong\n"
+    "  --stop      at the first that fails\n"
     "  --trace     says what happens\n"
     "  --verbose   a line for each seed\n";
 
@@ -114,7 +115,7 @@ static bool run_seed(uint64_t seed, bool calm, bool trace, bool verbose)
 int main(int argc, char **argv)
 {
     uint64_t first = 1, seeds = SEEDS_CI, failed = 0;
-    bool calm = false, trace = false, verbose = false;
+    bool calm = false, stop = false, trace = false, verbose = false;
     for (int i = 1; i < argc; i++) {
         bool more = i + 1 < argc;
         if (strcmp(argv[i], "--seeds") == 0 && more)
@@ -125,6 +126,8 @@ int main(int argc, char **argv)
             first = strtoull(argv[++i], NULL, 10), seeds = 1;
         else if (strcmp(argv[i], "--calm") == 0)
             calm = true;
+        else if (strcmp(argv[i], "--stop") == 0)
+            stop = true;
         else if (strcmp(argv[i], "--trace") == 0)
             trace = true;
         else if (strcmp(argv[i], "--verbose") == 0)
@@ -137,7 +140,7 @@ int main(int argc, char **argv)
     }
     signal(SIGABRT, say_seed);
     signal(SIGSEGV, say_seed);
-    for (uint64_t seed = first; seed < first + seeds; seed++)
+    for (uint64_t seed = first; seed < first + seeds && !(stop && failed); seed++)
         failed += !run_seed(seed, calm, trace, verbose);
     printf("%llu seeds, %llu failed\n", (unsigned long long)seeds, (unsigned long long)failed);
     return failed > 0;
