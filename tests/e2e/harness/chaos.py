@@ -49,7 +49,7 @@ def _stop(rng: random.Random, plan: Plan) -> dict:
 
 def _rollback(rng: random.Random, plan: Plan) -> dict:
     return {"process": rng.random(), "kill_owner": rng.random() < 0.4, "age_s": rng.uniform(0.5, 8),
-            "down_s": rng.choice((0, 0.5, 2.0))}
+            "down_s": rng.choice((0, 0.5, 2.0)), "in_place": rng.random() < 0.4}
 
 
 def _broker(rng: random.Random, plan: Plan) -> dict:
@@ -122,7 +122,10 @@ class Chaos:
             owner = self._process(choice)
             if choice["kill_owner"]:
                 owner.kill()
-            server.roll_back(old[-1] if old else None, choice["down_s"])
+            if choice["in_place"] and old:
+                server.swap(old[-1])
+            else:
+                server.roll_back(old[-1] if old else None, choice["down_s"])
             if choice["kill_owner"]:
                 owner.start(wait=False)
 

@@ -16,7 +16,7 @@ from reference.world import World
 from . import topics
 from .chaos import Chaos, Plan, expected_s, planned
 from .cluster import Cluster
-from .rfmd import client_lines, replay
+from .rfmd import client_lines, merged, replay
 from .traffic import Message, Shape, Traffic, _text_of
 from .waiting import Timeout
 
@@ -143,8 +143,10 @@ def wall_form(folder: Path, events: int, clients: int, plan: Plan, processes: in
     verdict, settings = Verdict(), Settings()
     now_ms = int(time.time() * 1000)
     messages = Traffic(Shape(events=events, clients=clients, seed=plan.seed, end_ms=now_ms, partitions=partitions)).messages()
-    session = {"kafka": {"consumer": {"session.timeout.ms": str(int(plan.session_s * 1000))}}}
-    with Cluster(folder, processes, partitions, WALL_RULES, {**session, **(config or {})}, static=static) as cluster:
+    # A cache that does not hold all clients: they are evicted and loaded all the time.
+    session = {"kafka": {"consumer": {"session.timeout.ms": str(int(plan.session_s * 1000))}},
+               "engine": {"cache_bytes_max": "1MiB"}}
+    with Cluster(folder, processes, partitions, WALL_RULES, merged(session, config), static=static) as cluster:
         cluster.start()
         positions, chaos = burn(cluster, messages, plan, say=say)
         world = World(settings, WALL_RULES)

@@ -40,7 +40,8 @@ class RedisServer(Process):
 
     def start(self, wait: bool = True) -> "RedisServer":
         settings = {"port": self.port, "bind": "127.0.0.1", "unixsocket": self.socket, "dir": self.folder, "save": "",
-                    "appendonly": "no", "maxmemory-policy": "noeviction", "daemonize": "no", **self.settings}
+                    "appendonly": "no", "maxmemory-policy": "noeviction", "daemonize": "no", "enable-debug-command": "yes",
+                    **self.settings}
         if self.password:
             settings["requirepass"] = self.password
         command = ["redis-server"]
@@ -84,6 +85,11 @@ class RedisServer(Process):
             shutil.copyfile(snapshot, self.folder / "dump.rdb")
         time.sleep(down_s)
         self.start()
+
+    def swap(self, snapshot: Path) -> None:
+        """The data of the snapshot in place of the present one, while everybody stays connected."""
+        shutil.copyfile(snapshot, self.folder / "dump.rdb")
+        self.client().execute_command("DEBUG", "RELOAD", "NOSAVE")
 
     def config_set(self, **settings) -> None:
         for name, value in settings.items():
