@@ -65,7 +65,7 @@ static bool had_lapsed(const rfm_client *client, const rfm_client_conf *conf)
     return ratio <= conf->lifecycle.lapsed;
 }
 
-static rfm_lifecycle lifecycle_of(const rfm_client *client, const rfm_client_conf *conf, double ratio)
+rfm_lifecycle rfm_client_lifecycle_of(const rfm_client *client, const rfm_client_conf *conf, double ratio)
 {
     if (ratio <= conf->lifecycle.lapsed) {
         return RFM_LIFECYCLE_LAPSED;
@@ -84,7 +84,7 @@ rfm_lifecycle rfm_client_lifecycle_at(const rfm_client *client, const rfm_client
     if (client->orders == 0) {
         return RFM_LIFECYCLE_PROSPECT;
     }
-    return lifecycle_of(client, conf, rfm_client_ratio_at(client, conf, now_ms));
+    return rfm_client_lifecycle_of(client, conf, rfm_client_ratio_at(client, conf, now_ms));
 }
 
 /* RFM. */
@@ -174,7 +174,7 @@ void rfm_scores_at(const rfm_client *client, const rfm_client_conf *conf, const 
     scores->p_active = p_active_at(client, conf, now_ms);
     scores->churn_risk = 1 - scores->p_active;
     scores->activity_ratio = rfm_client_ratio_at(client, conf, now_ms);
-    scores->lifecycle = lifecycle_of(client, conf, scores->activity_ratio);
+    scores->lifecycle = rfm_client_lifecycle_of(client, conf, scores->activity_ratio);
 }
 
 /* Moments. The root of the formula is only where to look: what counts is what the formula says at whole seconds. */

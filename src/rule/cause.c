@@ -32,12 +32,22 @@ static void note_by_time(rfm_turn *turn, size_t rule, bool holds, bool begins_by
         note_side(turn, rule, holds, causes);
 }
 
+static double ratio_at(rfm_turn *turn, int64_t at_ms)
+{
+    if (!turn->ratio_known || turn->ratio_ms != at_ms) {
+        turn->ratio = rfm_client_ratio_at(turn->client, turn->conf, at_ms);
+        turn->ratio_ms = at_ms;
+        turn->ratio_known = true;
+    }
+    return turn->ratio;
+}
+
 static void cross_ratios(rfm_turn *turn, int64_t at_ms, bool by_time, rfm_rule_set *causes)
 {
     const rfm_rule_list *list = &turn->binding->ratios;
     if (list->count == 0)
         return;
-    double ratio = rfm_client_ratio_at(turn->client, turn->conf, at_ms);
+    double ratio = ratio_at(turn, at_ms);
     for (size_t i = 0; i < list->count; i++) {
         const rfm_rule *rule = &turn->rules->rule[list->rule[i]];
         bool falls = rule->on.kind == RFM_CAUSE_FALL_RATIO;
@@ -159,9 +169,11 @@ static uint8_t segment_at(const rfm_turn *turn, int64_t at_ms)
     return rfm_client_segment_at(turn->client, turn->conf, turn->edges, at_ms);
 }
 
-static rfm_lifecycle lifecycle_at(const rfm_turn *turn, int64_t at_ms)
+static rfm_lifecycle lifecycle_at(rfm_turn *turn, int64_t at_ms)
 {
-    return rfm_client_lifecycle_at(turn->client, turn->conf, at_ms);
+    if (!is_buyer(turn->client))
+        return RFM_LIFECYCLE_PROSPECT;
+    return rfm_client_lifecycle_of(turn->client, turn->conf, ratio_at(turn, at_ms));
 }
 
 static void sign_marks(rfm_turn *turn)

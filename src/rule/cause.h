@@ -20,6 +20,9 @@ typedef struct rfm_turn {
     rfm_slots slots;
     rfm_rule_set holding; /* slots.holding by index of rules */
     bool changed;         /* slots or holding: to be packed again */
+    bool ratio_known;     /* several rules ask for it at one instant; facts stand still in a turn */
+    int64_t ratio_ms;
+    double ratio;
 } rfm_turn;
 
 bool rfm__marks_stale(const rfm_turn *turn);

@@ -53,7 +53,7 @@ static void open_turn(rfm_turn *turn, const rfm_rules *rules, const rfm_binding 
                       rfm_client *client, const rfm_edges *edges)
 {
     turn->rules = rules, turn->binding = binding, turn->conf = conf, turn->client = client, turn->edges = edges;
-    turn->changed = false;
+    turn->changed = turn->ratio_known = false;
     memset(&turn->holding, 0, sizeof turn->holding);
     int code = rfm__slots_decode(rfm_bytes_of(client->slots, client->slots_len), &turn->slots);
     RFM_ASSERT(code == 0);

@@ -16,6 +16,8 @@ typedef struct rfm_scores {
 void rfm_scores_at(const rfm_client *client, const rfm_client_conf *conf, const rfm_edges *edges, int64_t now_ms, rfm_scores *scores);
 uint8_t rfm_client_segment_at(const rfm_client *client, const rfm_client_conf *conf, const rfm_edges *edges, int64_t now_ms);
 rfm_lifecycle rfm_client_lifecycle_at(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms);
+/* The same for a caller that has the ratio at that moment already; only of a buyer. */
+rfm_lifecycle rfm_client_lifecycle_of(const rfm_client *client, const rfm_client_conf *conf, double ratio);
 double rfm_client_ratio_at(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms);
 double rfm_client_risk_at(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms);
 const char *rfm_lifecycle_name(rfm_lifecycle lifecycle);
