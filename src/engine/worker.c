@@ -358,7 +358,7 @@ static void reopened(rfm_worker *worker, rfm__task *task, const rfm_input *input
     task->store_under_way = false;
     if (store != NULL && wal == store->step->changes.items[store->change].to.wal) {
         rfm__store_done(worker, task);
-    } else if (wal != task->stored_wal) {
+    } else if (wal != task->stored_wal && !RFM__FAULT_STORE_RULE) {
         worker->stats.rollbacks++;
         rfm__reset(worker, false);
         return;
