@@ -124,21 +124,25 @@ static sim_reply open_transaction(sim_world *sim, uint32_t producer, uint32_t ep
     return SIM_OK;
 }
 
-sim_reply sim_broker_produce(sim_world *sim, uint32_t producer, uint32_t epoch, const rfm_message *message, int64_t *offset)
+sim_reply sim_broker_produce(sim_world *sim, uint32_t producer, uint32_t epoch, const rfm_message *message,
+                             int64_t *offset)
 {
     sim_reply reply = open_transaction(sim, producer, epoch);
     if (reply != SIM_OK)
         return reply;
-    sim_log *log = message->topic == RFM_TOPIC_WAL ? &sim->broker.wal[message->partition] : &sim->broker.out[message->topic];
+    sim_log *log = message->topic == RFM_TOPIC_WAL ? &sim->broker.wal[message->partition]
+                                                   : &sim->broker.out[message->topic];
     sim_transaction *transaction = sim->broker.producer[producer].transaction;
     sim_push(transaction->records, transaction->count, transaction->size, (sim_place){log, log->count});
     *offset = (int64_t)log->count;
-    append(log, &(sim_record){.key = message->key, .value = message->value, .headers = message->headers, .transaction = transaction});
+    append(log,
+           &(sim_record){
+               .key = message->key, .value = message->value, .headers = message->headers, .transaction = transaction});
     return SIM_OK;
 }
 
-sim_reply sim_broker_send_offsets(sim_world *sim, uint32_t producer, uint32_t epoch, uint64_t member, uint32_t generation,
-                                  uint32_t task, const rfm_position *to)
+sim_reply sim_broker_send_offsets(sim_world *sim, uint32_t producer, uint32_t epoch, uint64_t member,
+                                  uint32_t generation, uint32_t task, const rfm_position *to)
 {
     sim_reply reply = open_transaction(sim, producer, epoch);
     if (reply != SIM_OK)

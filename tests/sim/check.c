@@ -25,8 +25,9 @@ static void see(sim_world *sim, sim_seen *seen, rfm_bytes id, rfm_bytes what, co
 {
     uint32_t before = find_seen(seen, id);
     if (before != RFM_TABLE_NONE) {
-        sim_fail(sim, "%s is committed twice: %.*s\n  %.*s\n  %.*s", name, (int)id.len, (const char *)id.at, (int)seen->what[before].len,
-                 (const char *)seen->what[before].at, (int)what.len, (const char *)what.at);
+        sim_fail(sim, "%s is committed twice: %.*s\n  %.*s\n  %.*s", name, (int)id.len, (const char *)id.at,
+                 (int)seen->what[before].len, (const char *)seen->what[before].at, (int)what.len,
+                 (const char *)what.at);
         return;
     }
     size_t count = seen->count;
@@ -70,7 +71,8 @@ static void check_next(sim_world *sim, uint32_t task, const rfm_redo_header *hea
         int64_t count = (int64_t)sim->broker.input[task][i].count;
         int64_t before = chain->count > 0 ? chain->items[chain->count - 1].next[i] : RFM_OFFSET_NONE;
         if (header->next[i] < before || header->next[i] > count)
-            sim_fail(sim, "task %u: input %zu goes from %lld to %lld of %lld", task, i, (long long)before, (long long)header->next[i], (long long)count);
+            sim_fail(sim, "task %u: input %zu goes from %lld to %lld of %lld", task, i, (long long)before,
+                     (long long)header->next[i], (long long)count);
     }
 }
 
@@ -95,8 +97,8 @@ static void commit_part(sim_world *sim, uint32_t task, const sim_record *record,
         return;
     }
     if (header.before != last_link(chain) || header.part != *parts + 1) {
-        sim_fail(sim, "WAL [%u] %zu follows %lld (part %u), but %lld (part %zu) was committed last", task, offset, (long long)header.before,
-                 header.part, (long long)last_link(chain), *parts);
+        sim_fail(sim, "WAL [%u] %zu follows %lld (part %u), but %lld (part %zu) was committed last", task, offset,
+                 (long long)header.before, header.part, (long long)last_link(chain), *parts);
         return;
     }
     check_next(sim, task, &header);
@@ -114,7 +116,8 @@ static void check_offsets(sim_world *sim, const sim_transaction *transaction, ui
 {
     const sim_chain *chain = &sim->broker.chain[task];
     if (has_redo != transaction->has_offsets[task]) {
-        sim_fail(sim, "task %u: a transaction has %s", task, has_redo ? "a redo record but no offsets" : "offsets but no redo record");
+        sim_fail(sim, "task %u: a transaction has %s", task,
+                 has_redo ? "a redo record but no offsets" : "offsets but no redo record");
         return;
     }
     if (!has_redo)
@@ -132,13 +135,14 @@ static void commit_message(sim_world *sim, size_t topic, const sim_record *recor
     rfm_bytes id = RFM_BYTES_NONE, partition, offset, why;
     char text[256];
     if (topic == RFM_TOPIC_DEAD_LETTERS) {
-        if (!rfm_headers_find(record->headers, "rfmd.topic", &id) || !rfm_headers_find(record->headers, "rfmd.partition", &partition) ||
+        if (!rfm_headers_find(record->headers, "rfmd.topic", &id) ||
+            !rfm_headers_find(record->headers, "rfmd.partition", &partition) ||
             !rfm_headers_find(record->headers, "rfmd.offset", &offset)) {
             sim_fail(sim, "a dead letter without its position");
             return;
         }
-        int len = snprintf(text, sizeof text, "%.*s [%.*s] %.*s", (int)id.len, (const char *)id.at, (int)partition.len, (const char *)partition.at,
-                           (int)offset.len, (const char *)offset.at);
+        int len = snprintf(text, sizeof text, "%.*s [%.*s] %.*s", (int)id.len, (const char *)id.at, (int)partition.len,
+                           (const char *)partition.at, (int)offset.len, (const char *)offset.at);
         see(sim, &sim->checks.dead_letters, rfm_bytes_of(text, (size_t)len), record->value, "a dead letter");
         return;
     }
@@ -152,7 +156,8 @@ static void commit_message(sim_world *sim, size_t topic, const sim_record *recor
     }
     const char *at = memmem(record->value.at, record->value.len, "\"suppressed_by\":", 16);
     why = at ? rfm_bytes_of(at, (size_t)((const char *)record->value.at + record->value.len - at)) : RFM_BYTES_NONE;
-    int len = snprintf(text, sizeof text, "%.*s %.*s", (int)id.len, (const char *)id.at, (int)why.len, why.len ? (const char *)why.at : "");
+    int len = snprintf(text, sizeof text, "%.*s %.*s", (int)id.len, (const char *)id.at, (int)why.len,
+                       why.len ? (const char *)why.at : "");
     see(sim, &sim->checks.audits, rfm_bytes_of(text, (size_t)len), record->value, "an audit record");
 }
 
@@ -184,7 +189,8 @@ void sim_check_committed(sim_world *sim, const sim_transaction *transaction)
 void sim_check_stored(sim_world *sim, uint32_t task, const rfm_effect *store)
 {
     const sim_chain *chain = &sim->broker.chain[task];
-    int64_t before = rfm_wal_value_parse(rfm_view_wal(sim->store.view[task])), after = rfm_wal_value_parse(store->store.wal_value);
+    int64_t before = rfm_wal_value_parse(rfm_view_wal(sim->store.view[task])),
+            after = rfm_wal_value_parse(store->store.wal_value);
     size_t at = 0, part = 0;
     while (at < chain->count && chain->items[at].last <= before)
         at++;
@@ -195,16 +201,18 @@ void sim_check_stored(sim_world *sim, uint32_t task, const rfm_effect *store)
     int64_t reached = before;
     for (; at < chain->count && part < store->store.redo_count; at++) {
         for (size_t i = 0; i < chain->items[at].parts; i++, part++) {
-            if (part < store->store.redo_count && rfm_bytes_equal(store->store.redo[part], chain->part[chain->items[at].first_part + i]))
+            if (part < store->store.redo_count &&
+                rfm_bytes_equal(store->store.redo[part], chain->part[chain->items[at].first_part + i]))
                 continue;
-            sim_fail(sim, "task %u: what is stored on %lld is not the redo that was committed after it", task, (long long)before);
+            sim_fail(sim, "task %u: what is stored on %lld is not the redo that was committed after it", task,
+                     (long long)before);
             return;
         }
         reached = chain->items[at].last;
     }
     if (part < store->store.redo_count || reached != after)
-        sim_fail(sim, "task %u: stored on %lld, Redis is said to hold %lld, but the redo leads to %lld", task, (long long)before, (long long)after,
-                 (long long)reached);
+        sim_fail(sim, "task %u: stored on %lld, Redis is said to hold %lld, but the redo leads to %lld", task,
+                 (long long)before, (long long)after, (long long)reached);
 }
 
 /* -- has all come to rest? */
@@ -221,14 +229,16 @@ static bool task_done(const sim_world *sim, uint32_t task)
 
 static bool all_done(const sim_world *sim)
 {
-    if (sim->faults || sim->shop.appended < sim->shop.count || sim->broker.transactions_open > 0 || sim->group.rebalancing)
+    if (sim->faults || sim->shop.appended < sim->shop.count || sim->broker.transactions_open > 0 ||
+        sim->group.rebalancing)
         return false;
     size_t held = 0;
     for (size_t i = 0; i < sim->options.nodes; i++) {
         const sim_node *node = &sim->node[i];
         for (size_t task = 0; task < SIM_TASKS; task++)
             held += node->held[task];
-        if (!node->alive || node->paused_until_us > sim->now_us || !rfm_worker_ready(node->worker) || !rfm_worker_settled(node->worker))
+        if (!node->alive || node->paused_until_us > sim->now_us || !rfm_worker_ready(node->worker) ||
+            !rfm_worker_settled(node->worker))
             return false;
     }
     for (uint32_t task = 0; task < SIM_TASKS; task++)
@@ -242,17 +252,18 @@ static void say_what_waits(sim_world *sim)
     char text[1024] = "";
     size_t len = 0;
     for (uint32_t task = 0; task < SIM_TASKS; task++)
-        len += (size_t)snprintf(text + len, sizeof text - len, " task %u: next %lld of %zu, WAL %lld, Redis %lld;", task,
-                                (long long)sim->broker.committed[task].next[0], sim->broker.input[task][0].count,
+        len += (size_t)snprintf(text + len, sizeof text - len, " task %u: next %lld of %zu, WAL %lld, Redis %lld;",
+                                task, (long long)sim->broker.committed[task].next[0], sim->broker.input[task][0].count,
                                 (long long)last_link(&sim->broker.chain[task]),
                                 (long long)rfm_wal_value_parse(rfm_view_wal(sim->store.view[task])));
     for (size_t i = 0; i < sim->options.nodes; i++)
-        len += (size_t)snprintf(text + len, sizeof text - len, " node %zu: %s, ready %d, settled %d, takes %d;", i, sim->node[i].alive ? "alive" : "dead",
+        len += (size_t)snprintf(text + len, sizeof text - len, " node %zu: %s, ready %d, settled %d, takes %d;", i,
+                                sim->node[i].alive ? "alive" : "dead",
                                 sim->node[i].alive && rfm_worker_ready(sim->node[i].worker),
                                 sim->node[i].alive && rfm_worker_settled(sim->node[i].worker),
                                 sim->node[i].alive && rfm_worker_takes(sim->node[i].worker));
-    sim_fail(sim, "it does not come to rest:%s %zu of %zu records appended, %zu transactions open", text, sim->shop.appended, sim->shop.count,
-             sim->broker.transactions_open);
+    sim_fail(sim, "it does not come to rest:%s %zu of %zu records appended, %zu transactions open", text,
+             sim->shop.appended, sim->shop.count, sim->broker.transactions_open);
 }
 
 bool sim_check_settled(sim_world *sim)
@@ -306,7 +317,8 @@ static bool state_of(sim_world *sim, uint32_t task, rfm_bytes client_id, rfm_cli
 }
 
 /* Everything in a state, but with names for their numbers, which may differ from run to run. */
-static void describe(sim_world *sim, rfm_buffer *text, rfm_bytes client_id, const rfm_client *client, const rfm_names *names)
+static void describe(sim_world *sim, rfm_buffer *text, rfm_bytes client_id, const rfm_client *client,
+                     const rfm_names *names)
 {
     rfm_client_conf *conf = sim_take(sim, sizeof *conf);
     rfm_error error = {0};
@@ -316,10 +328,11 @@ static void describe(sim_world *sim, rfm_buffer *text, rfm_bytes client_id, cons
         sim_fail(sim, "%s", error.message);
     rfm_write_u8(text, ',');
     rfm_slots_json(text, client, names);
-    rfm_write_format(text, "} marks %d %d %lld %u listed %lld", client->marks.taken, client->marks.lifecycle, (long long)client->marks.since_ms,
-                     client->marks.version, (long long)client->listed_ms);
+    rfm_write_format(text, "} marks %d %d %lld %u listed %lld", client->marks.taken, client->marks.lifecycle,
+                     (long long)client->marks.since_ms, client->marks.version, (long long)client->listed_ms);
     for (size_t i = 0; i < client->order_count; i++)
-        rfm_write_format(text, " %llx:%lld", (unsigned long long)client->order[i].id48, (long long)client->order[i].left_minor);
+        rfm_write_format(text, " %llx:%lld", (unsigned long long)client->order[i].id48,
+                         (long long)client->order[i].left_minor);
     for (size_t i = 0; i < client->seen_count; i++)
         rfm_write_format(text, " %llx", (unsigned long long)client->seen[i].id48);
     rfm_write_u8(text, 0);
@@ -330,7 +343,8 @@ static uint32_t task_of(rfm_bytes client_id)
     return rfm_partition_of(RFM_PARTITIONER_MURMUR2, client_id, SIM_TASKS);
 }
 
-static void check_client(sim_world *sim, sim_world *reference, size_t number, rfm_names *const *names, rfm_names *const *names_there)
+static void check_client(sim_world *sim, sim_world *reference, size_t number, rfm_names *const *names,
+                         rfm_names *const *names_there)
 {
     static const sim_facts nothing;
     rfm_client client, there;
@@ -344,9 +358,11 @@ static void check_client(sim_world *sim, sim_world *reference, size_t number, rf
             sim_fail(sim, "%s: no state, but %u orders and %u visits", id, facts->orders, facts->visits);
         return;
     }
-    if (client.orders != facts->orders || client.refunds != facts->refunds || client.visits != facts->visits || client.revenue_minor != facts->revenue_minor)
-        sim_fail(sim, "%s: %u orders, %u refunds, %u visits, revenue %lld; there were %u, %u, %u and %lld", id, client.orders, client.refunds, client.visits,
-                 (long long)client.revenue_minor, facts->orders, facts->refunds, facts->visits, (long long)facts->revenue_minor);
+    if (client.orders != facts->orders || client.refunds != facts->refunds || client.visits != facts->visits ||
+        client.revenue_minor != facts->revenue_minor)
+        sim_fail(sim, "%s: %u orders, %u refunds, %u visits, revenue %lld; there were %u, %u, %u and %lld", id,
+                 client.orders, client.refunds, client.visits, (long long)client.revenue_minor, facts->orders,
+                 facts->refunds, facts->visits, (long long)facts->revenue_minor);
     if (!reference || sim->failed)
         return;
     rfm_buffer text, text_there;
@@ -357,7 +373,8 @@ static void check_client(sim_world *sim, sim_world *reference, size_t number, rf
     if (same)
         describe(reference, &text_there, client_id, &there, names_there[task]);
     if (!same || strcmp((char *)text.at, (char *)text_there.at) != 0)
-        sim_fail(sim, "%s differs from the run without faults:\n  %s\n  %s", id, (char *)text.at, same ? (char *)text_there.at : "absent there");
+        sim_fail(sim, "%s differs from the run without faults:\n  %s\n  %s", id, (char *)text.at,
+                 same ? (char *)text_there.at : "absent there");
     rfm_buffer_release(&text);
     rfm_buffer_release(&text_there);
 }
@@ -388,15 +405,26 @@ static void check_counter(sim_world *sim, uint32_t task, const char *key, const 
         int64_t field = number_of(values[i]), value = number_of(values[i + 1]);
         total += value;
         if (value != count_of(sum, field))
-            sim_fail(sim, "task %u: %s counts %lld clients at %lld, there are %lld", task, key, (long long)value, (long long)field, (long long)count_of(sum, field));
+            sim_fail(sim, "task %u: %s counts %lld clients at %lld, there are %lld", task, key, (long long)value,
+                     (long long)field, (long long)count_of(sum, field));
     }
     if (total != clients)
-        sim_fail(sim, "task %u: %s counts %lld clients, there are %lld", task, key, (long long)total, (long long)clients);
+        sim_fail(sim, "task %u: %s counts %lld clients, there are %lld", task, key, (long long)total,
+                 (long long)clients);
 }
 
-static int64_t day_count(const rfm_population *population, int64_t field) { return rfm_population_day_count(population, (int32_t)field); }
-static int64_t bucket_count(const rfm_population *population, int64_t field) { return rfm_population_bucket_count(population, (uint16_t)field); }
-static int64_t orders_count(const rfm_population *population, int64_t field) { return rfm_population_orders_count(population, (uint16_t)field); }
+static int64_t day_count(const rfm_population *population, int64_t field)
+{
+    return rfm_population_day_count(population, (int32_t)field);
+}
+static int64_t bucket_count(const rfm_population *population, int64_t field)
+{
+    return rfm_population_bucket_count(population, (uint16_t)field);
+}
+static int64_t orders_count(const rfm_population *population, int64_t field)
+{
+    return rfm_population_orders_count(population, (uint16_t)field);
+}
 
 static bool is_listed(sim_world *sim, uint32_t task, const char *key, rfm_bytes client_id, size_t *times)
 {
@@ -415,12 +443,14 @@ static void check_lists(sim_world *sim, uint32_t task, rfm_bytes client_id, cons
     snprintf(key, sizeof key, "ring:%d", (int)(rfm_hash64(client_id) % 1440));
     is_listed(sim, task, key, client_id, &times);
     if (times != 1)
-        sim_fail(sim, "task %u: %s holds %.*s %zu times", task, key, (int)client_id.len, (const char *)client_id.at, times);
+        sim_fail(sim, "task %u: %s holds %.*s %zu times", task, key, (int)client_id.len, (const char *)client_id.at,
+                 times);
     if (!client->listed_ms)
         return;
     snprintf(key, sizeof key, "due:%lld", (long long)((client->listed_ms + 999) / 1000));
     if (!is_listed(sim, task, key, client_id, &times))
-        sim_fail(sim, "task %u: %.*s is due at %lld, but not in %s", task, (int)client_id.len, (const char *)client_id.at, (long long)client->listed_ms, key);
+        sim_fail(sim, "task %u: %.*s is due at %lld, but not in %s", task, (int)client_id.len,
+                 (const char *)client_id.at, (long long)client->listed_ms, key);
 }
 
 /* How many entries all minute lists have together, and how many due lists there are. */
@@ -460,7 +490,8 @@ static void check_buckets(sim_world *sim, uint32_t task, size_t lists)
         snprintf(text, sizeof text, "due:%lld", (long long)number_of(values[i]));
         int64_t listed = (int64_t)load(sim, task, RFM_LOAD_LIST, text, &entries);
         if (listed != number_of(values[i + 1]))
-            sim_fail(sim, "task %u: %s has %lld entries, n:due says %lld", task, text, (long long)listed, (long long)number_of(values[i + 1]));
+            sim_fail(sim, "task %u: %s has %lld entries, n:due says %lld", task, text, (long long)listed,
+                     (long long)number_of(values[i + 1]));
     }
     if (lists != count / 2)
         sim_fail(sim, "task %u: there are %zu due lists, n:due knows %zu", task, lists, count / 2);
@@ -517,14 +548,16 @@ static void compare_seen(sim_world *sim, const sim_seen *here, const sim_seen *t
     for (size_t i = 0; i < here->count; i++) {
         uint32_t k = find_seen(there, here->id[i]);
         if (k == RFM_TABLE_NONE)
-            sim_fail(sim, "%s that the run without faults does not have: %.*s", name, (int)here->what[i].len, (const char *)here->what[i].at);
+            sim_fail(sim, "%s that the run without faults does not have: %.*s", name, (int)here->what[i].len,
+                     (const char *)here->what[i].at);
         else if (!rfm_bytes_equal(here->what[i], there->what[k]))
-            sim_fail(sim, "%s differs from the run without faults:\n  %.*s\n  %.*s", name, (int)here->what[i].len, (const char *)here->what[i].at,
-                     (int)there->what[k].len, (const char *)there->what[k].at);
+            sim_fail(sim, "%s differs from the run without faults:\n  %.*s\n  %.*s", name, (int)here->what[i].len,
+                     (const char *)here->what[i].at, (int)there->what[k].len, (const char *)there->what[k].at);
     }
     for (size_t i = 0; i < there->count; i++)
         if (find_seen(here, there->id[i]) == RFM_TABLE_NONE)
-            sim_fail(sim, "%s that only the run without faults has: %.*s", name, (int)there->what[i].len, (const char *)there->what[i].at);
+            sim_fail(sim, "%s that only the run without faults has: %.*s", name, (int)there->what[i].len,
+                     (const char *)there->what[i].at);
 }
 
 void sim_check_end(sim_world *here, sim_world *reference)

@@ -36,7 +36,8 @@ void sim_group_join(sim_world *sim, uint32_t node, uint64_t *member)
     for (size_t i = 0; i < MEMBERS; i++) {
         if (group->member[i].id)
             continue;
-        group->member[i] = (sim_member){.id = ++group->last_member, .node = node, .joined = true, .heard_us = sim->now_us};
+        group->member[i] = (sim_member){
+            .id = ++group->last_member, .node = node, .joined = true, .heard_us = sim->now_us};
         *member = group->member[i].id;
         return;
     }

@@ -28,7 +28,8 @@ static volatile sig_atomic_t seed_now;
 static void say_seed(int signal_number)
 {
     char text[96];
-    int len = snprintf(text, sizeof text, "sim: stopped by signal %d; to see it again: sim --seed %lld\n", signal_number, (long long)seed_now);
+    int len = snprintf(text, sizeof text, "sim: stopped by signal %d; to see it again: sim --seed %lld\n",
+                       signal_number, (long long)seed_now);
     if (len > 0 && write(STDERR_FILENO, text, (size_t)len) < 0)
         _exit(1);
     signal(signal_number, SIG_DFL);
@@ -42,7 +43,8 @@ static uint64_t pick(uint64_t *random, const uint64_t *of, size_t count)
     z = (z ^ z >> 27) * 0x94d049bb133111ebu;
     return of[(z ^ z >> 31) % count];
 }
-#define PICK(...) pick(&random, (const uint64_t[]){__VA_ARGS__}, sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
+#define PICK(...) \
+    pick(&random, (const uint64_t[]){__VA_ARGS__}, sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
 
 static sim_options options_of(uint64_t seed)
 {
@@ -96,11 +98,14 @@ static bool run_seed(uint64_t seed, bool calm, bool trace, bool verbose)
     sim_end_lives(sim);
     bool good = !sim->failed && !(reference && reference->failed);
     if (verbose)
-        printf("seed %llu: %zu nodes, %zu inputs, %s clock, %zu events, %.1f s, %llu turns, %zu triggers, %llu take-overs, %llu aborts, %llu rollbacks, "
-               "%llu evictions\n", (unsigned long long)seed, options.nodes, options.inputs, options.clock == RFM_CLOCK_RECORD ? "record" : "wall",
-               options.events, (double)sim->now_us / 1e6, (unsigned long long)sim->turns, sim->checks.triggers.count,
-               (unsigned long long)sim->stats.takeovers, (unsigned long long)sim->stats.aborts, (unsigned long long)sim->stats.rollbacks,
-               (unsigned long long)sim->stats.evictions);
+        printf(
+            "seed %llu: %zu nodes, %zu inputs, %s clock, %zu events, %.1f s, %llu turns, %zu triggers, %llu take-overs, %llu aborts, %llu rollbacks, "
+            "%llu evictions\n",
+            (unsigned long long)seed, options.nodes, options.inputs,
+            options.clock == RFM_CLOCK_RECORD ? "record" : "wall", options.events, (double)sim->now_us / 1e6,
+            (unsigned long long)sim->turns, sim->checks.triggers.count, (unsigned long long)sim->stats.takeovers,
+            (unsigned long long)sim->stats.aborts, (unsigned long long)sim->stats.rollbacks,
+            (unsigned long long)sim->stats.evictions);
     if (sim->failed)
         printf("sim: seed %llu, after %.4f s: %s\n", (unsigned long long)seed, (double)sim->now_us / 1e6, sim->failure);
     if (!good)

@@ -48,10 +48,12 @@ static void turn(sim_world *sim, sim_node *node);
 
 static void tell(sim_world *sim, sim_node *node, rfm_input input)
 {
-    static const char *const name[] = {"TIME", "CLOCK", "ASSIGNED", "REVOKING", "LOST", "POSITION", "TAIL", "EVICTED", "WAL",
-                                       "OPENED", "CLOSED", "LOADED", "PUBLISHED", "RENEWED", "STORED", "AT_END", "EDGES", "RULES"};
+    static const char *const name[] = {"TIME",      "CLOCK",   "ASSIGNED", "REVOKING", "LOST",   "POSITION",
+                                       "TAIL",      "EVICTED", "WAL",      "OPENED",   "CLOSED", "LOADED",
+                                       "PUBLISHED", "RENEWED", "STORED",   "AT_END",   "EDGES",  "RULES"};
     if (input.kind != RFM_IN_TIME && input.kind != RFM_IN_AT_END)
-        sim_trace(sim, "%s <- %s task %u term %u answer %d", node->id, name[input.kind], input.task, input.term, (int)input.answer);
+        sim_trace(sim, "%s <- %s task %u term %u answer %d", node->id, name[input.kind], input.task, input.term,
+                  (int)input.answer);
     input.now_ms = input.now_ms ? input.now_ms : sim_now_ms(sim);
     rfm_worker_tell(node->worker, &input);
 }
@@ -315,8 +317,8 @@ static void carry_out(sim_world *sim, void *argument)
     } else if (job->stage == STAGE_PRODUCE) {
         job->reply = produce_some(sim, job);
     } else if (job->stage == STAGE_OFFSETS) {
-        job->reply = sim_broker_send_offsets(sim, producer, job->epoch, job->member, job->generation, job->tasks[job->at],
-                                             &job->to[job->at]);
+        job->reply = sim_broker_send_offsets(sim, producer, job->epoch, job->member, job->generation,
+                                             job->tasks[job->at], &job->to[job->at]);
         job->at += job->reply == SIM_OK;
     } else {
         job->reply = sim_broker_commit(sim, producer, job->epoch);
@@ -517,7 +519,8 @@ static void do_exec(sim_world *sim, struct command *command)
 {
     command->input.answer = sim_store_exec(sim, command->connection, &command->effect);
     sim_trace(sim, "store: task %u EXEC of %s by node %u: %s", command->effect.task,
-              (const char *)command->effect.store.wal_value.at, command->node->number, command->input.answer == RFM_DONE ? "done" : "not done");
+              (const char *)command->effect.store.wal_value.at, command->node->number,
+              command->input.answer == RFM_DONE ? "done" : "not done");
     command->connection->watched = UINT64_MAX;
     if (sim_fault_now(sim, SIM_FAULT_ROLL_BACK, 150))
         sim_store_roll_back(sim, true, false);
@@ -735,8 +738,12 @@ static bool feed(sim_world *sim, sim_node *node)
         sim_fetch *fetch = &node->fetch[task][input];
         for (int64_t at = fetch->fed; fetch->on && at < fetch->fetched && count < limit; at++) {
             const sim_record *record = &sim->broker.input[task][input].items[at];
-            records[count] = (rfm_record){.task = task, .input = input, .offset = at, .append_ms = record->append_ms,
-                                          .key = record->key, .value = record->value};
+            records[count] = (rfm_record){.task = task,
+                                          .input = input,
+                                          .offset = at,
+                                          .append_ms = record->append_ms,
+                                          .key = record->key,
+                                          .value = record->value};
             from[count++] = fetch;
         }
     }
@@ -878,7 +885,8 @@ void sim_node_revoked(sim_world *sim, uint32_t number, uint64_t member, uint32_t
     struct notice *notice = sim_take(sim, sizeof *notice);
     notice->member = member;
     notice->generation = generation;
-    post_at(sim, &sim->node[number], group_channel(sim, &sim->node[number]) + (int64_t)sim_below(sim, 300000), got_revoked, notice);
+    post_at(sim, &sim->node[number], group_channel(sim, &sim->node[number]) + (int64_t)sim_below(sim, 300000),
+            got_revoked, notice);
     sim->node[number].group_us += 300000;
 }
 
@@ -954,13 +962,15 @@ static void carry_out_effect(sim_world *sim, sim_node *node, const rfm_effect *e
 
 static void trace_effect(sim_world *sim, const sim_node *node, const rfm_effect *effect)
 {
-    static const char *const name[] = {"READ_POSITION", "READ_WAL", "READ_TAIL", "EVICT", "RENEW", "OPEN", "CLOSE", "LOAD", "STORE",
-                                       "PUBLISH", "CONSUME_FROM", "RELEASED", "HALT"};
+    static const char *const name[] = {"READ_POSITION", "READ_WAL", "READ_TAIL", "EVICT", "RENEW",
+                                       "OPEN",          "CLOSE",    "LOAD",      "STORE", "PUBLISH",
+                                       "CONSUME_FROM",  "RELEASED", "HALT"};
     if (!sim->trace)
         return;
     if (effect->kind == RFM_OUT_LOAD)
-        sim_trace(sim, "%s -> LOAD %llu task %u term %u: %d, %zu keys, %.*s", node->id, (unsigned long long)effect->load.load, effect->task,
-                  effect->term, (int)effect->load.what, effect->load.count, effect->load.count ? (int)effect->load.keys[0].len : 0,
+        sim_trace(sim, "%s -> LOAD %llu task %u term %u: %d, %zu keys, %.*s", node->id,
+                  (unsigned long long)effect->load.load, effect->task, effect->term, (int)effect->load.what,
+                  effect->load.count, effect->load.count ? (int)effect->load.keys[0].len : 0,
                   effect->load.count ? (const char *)effect->load.keys[0].at : "");
     else if (effect->kind == RFM_OUT_PUBLISH)
         sim_trace(sim, "%s -> PUBLISH step %llu, %zu messages, %zu changes, first task %u from %lld", node->id,
@@ -1067,15 +1077,29 @@ void sim_node_start(sim_world *sim, sim_node *node)
     if (node->alive)
         return;
     uint32_t number = (uint32_t)(node - sim->node);
-    *node = (sim_node){.number = number, .life = node->life + 1, .alive = true, .wake_us = INT64_MAX, .group_us = node->group_us,
-                       .rules = node->rules, .conf = node->conf};
+    *node = (sim_node){.number = number,
+                       .life = node->life + 1,
+                       .alive = true,
+                       .wake_us = INT64_MAX,
+                       .group_us = node->group_us,
+                       .rules = node->rules,
+                       .conf = node->conf};
     snprintf(node->id, sizeof node->id, "sim-%u", number);
-    rfm_worker_conf conf = {.transactional_id = node->id, .partition_count = SIM_TASKS, .input_count = sim->options.inputs,
-                            .input_topic = {"events", "more_events"}, .partitioner = RFM_PARTITIONER_MURMUR2, .check_records = true,
-                            .clock = sim->options.clock, .cache_bytes_max = sim->options.cache_bytes_max,
-                            .dirty_bytes_max = sim->options.dirty_bytes_max, .step_events_max = sim->options.step_events_max,
-                            .part_bytes_max = sim->options.part_bytes_max, .page_entries_max = sim->options.page_entries_max, .wal_idle_ms = sim->options.wal_idle_ms,
-                            .client = node->conf, .rules = node->rules};
+    rfm_worker_conf conf = {.transactional_id = node->id,
+                            .partition_count = SIM_TASKS,
+                            .input_count = sim->options.inputs,
+                            .input_topic = {"events", "more_events"},
+                            .partitioner = RFM_PARTITIONER_MURMUR2,
+                            .check_records = true,
+                            .clock = sim->options.clock,
+                            .cache_bytes_max = sim->options.cache_bytes_max,
+                            .dirty_bytes_max = sim->options.dirty_bytes_max,
+                            .step_events_max = sim->options.step_events_max,
+                            .part_bytes_max = sim->options.part_bytes_max,
+                            .page_entries_max = sim->options.page_entries_max,
+                            .wal_idle_ms = sim->options.wal_idle_ms,
+                            .client = node->conf,
+                            .rules = node->rules};
     rfm_error error;
     if (rfm_worker_new(&conf, &node->worker, &error) != RFM_OK) {
         sim_fail(sim, "no worker: %s", error.message);

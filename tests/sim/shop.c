@@ -127,12 +127,16 @@ static void thank(sim_world *sim, size_t event, const char *client_id)
 {
     char identity[96];
     uint8_t id[16];
-    int len = snprintf(identity, sizeof identity, "thank_you\x1f%s\x1fpurchase\x1f" "e%zu", client_id, event);
+    int len = snprintf(identity, sizeof identity,
+                       "thank_you\x1f%s\x1fpurchase\x1f"
+                       "e%zu",
+                       client_id, event);
     rfm_hash128(rfm_bytes_of(identity, (size_t)len), id);
     rfm_hex(id, sizeof id, sim->shop.thanks[sim->shop.purchases++]);
 }
 
-static size_t purchase(sim_world *sim, char *text, size_t size, size_t event, size_t client, struct customer *customer, int64_t time_ms)
+static size_t purchase(sim_world *sim, char *text, size_t size, size_t event, size_t client, struct customer *customer,
+                       int64_t time_ms)
 {
     const char *client_id = (const char *)sim->shop.client_id[client].at;
     sim_facts *facts = &sim->shop.facts[client];
@@ -141,21 +145,28 @@ static size_t purchase(sim_world *sim, char *text, size_t size, size_t event, si
     facts->orders++;
     facts->revenue_minor += amount;
     thank(sim, event, client_id);
-    return (size_t)snprintf(text, size, "{\"type\":\"purchase\",\"id\":\"e%zu\",\"client_id\":\"%s\",\"time\":%lld,\"order_id\":\"o%zu\","
-                            "\"amount\":%lld.%02lld,\"currency\":\"EUR\"}", event, client_id, (long long)time_ms, event,
-                            (long long)amount / 100, (long long)amount % 100);
+    return (size_t)snprintf(
+        text, size,
+        "{\"type\":\"purchase\",\"id\":\"e%zu\",\"client_id\":\"%s\",\"time\":%lld,\"order_id\":\"o%zu\","
+        "\"amount\":%lld.%02lld,\"currency\":\"EUR\"}",
+        event, client_id, (long long)time_ms, event, (long long)amount / 100, (long long)amount % 100);
 }
 
-static size_t refund(sim_world *sim, char *text, size_t size, size_t event, size_t client, struct customer *customer, int64_t time_ms)
+static size_t refund(sim_world *sim, char *text, size_t size, size_t event, size_t client, struct customer *customer,
+                     int64_t time_ms)
 {
     const char *client_id = (const char *)sim->shop.client_id[client].at;
     struct order *order = &customer->order[sim_below(sim, customer->orders)];
-    int64_t amount = 1 + (int64_t)sim_below(sim, 10000), taken = amount < order->left_minor ? amount : order->left_minor;
+    int64_t amount = 1 + (int64_t)sim_below(sim, 10000),
+            taken = amount < order->left_minor ? amount : order->left_minor;
     order->left_minor -= taken;
     sim->shop.facts[client].refunds++;
     sim->shop.facts[client].revenue_minor -= taken;
-    return (size_t)snprintf(text, size, "{\"type\":\"refund\",\"id\":\"e%zu\",\"client_id\":\"%s\",\"time\":%lld,\"order_id\":\"o%u\","
-                            "\"amount\":%lld.%02lld}", event, client_id, (long long)time_ms, order->number, (long long)amount / 100, (long long)amount % 100);
+    return (size_t)snprintf(
+        text, size,
+        "{\"type\":\"refund\",\"id\":\"e%zu\",\"client_id\":\"%s\",\"time\":%lld,\"order_id\":\"o%u\","
+        "\"amount\":%lld.%02lld}",
+        event, client_id, (long long)time_ms, order->number, (long long)amount / 100, (long long)amount % 100);
 }
 
 static size_t other(sim_world *sim, char *text, size_t size, size_t event, size_t client, int64_t time_ms)
@@ -164,17 +175,21 @@ static size_t other(sim_world *sim, char *text, size_t size, size_t event, size_
     if (sim_one_in(sim, 5)) {
         static const char *const channel[] = {"email", "push", "sms", "fax"};
         static const char *const status[] = {"delivered", "opened", "bounced"};
-        return (size_t)snprintf(text, size, "{\"type\":\"message\",\"id\":\"e%zu\",\"client_id\":\"%s\",\"time\":%lld,\"channel\":\"%s\",\"status\":\"%s\"}",
-                                event, client_id, (long long)time_ms, channel[sim_below(sim, 4)], status[sim_below(sim, 3)]);
+        return (size_t)snprintf(
+            text, size,
+            "{\"type\":\"message\",\"id\":\"e%zu\",\"client_id\":\"%s\",\"time\":%lld,\"channel\":\"%s\",\"status\":\"%s\"}",
+            event, client_id, (long long)time_ms, channel[sim_below(sim, 4)], status[sim_below(sim, 3)]);
     }
     sim->shop.facts[client].visits++;
-    return (size_t)snprintf(text, size, "{\"type\":\"visit\",\"id\":\"e%zu\",\"client_id\":\"%s\",\"time\":%lld,\"channel\":\"web\"}", event,
-                            client_id, (long long)time_ms);
+    return (size_t)snprintf(
+        text, size, "{\"type\":\"visit\",\"id\":\"e%zu\",\"client_id\":\"%s\",\"time\":%lld,\"channel\":\"web\"}",
+        event, client_id, (long long)time_ms);
 }
 
 static void bad_record(sim_world *sim, const char *client_id, int64_t append_ms)
 {
-    static const char *const value[] = {"", "{", "{\"type\":\"purchase\"}", "[1,2]", "{\"type\":\"dance\",\"id\":\"1\",\"client_id\":\"c1\",\"time\":1}"};
+    static const char *const value[] = {"", "{", "{\"type\":\"purchase\"}", "[1,2]",
+                                        "{\"type\":\"dance\",\"id\":\"1\",\"client_id\":\"c1\",\"time\":1}"};
     add_record(sim, client_id, value[sim_below(sim, 5)], append_ms, false);
     sim->shop.bad++;
 }
@@ -215,7 +230,8 @@ static void add_markers(sim_world *sim, int64_t append_ms)
             if (rfm_partition_of(RFM_PARTITIONER_MURMUR2, rfm_text(client_id), SIM_TASKS) != task)
                 continue;
             for (uint8_t input = 0; input < sim->options.inputs; input++) {
-                snprintf(text, sizeof text, "{\"type\":\"visit\",\"id\":\"m%u\",\"client_id\":\"%s\",\"time\":%lld}", input, client_id, (long long)append_ms);
+                snprintf(text, sizeof text, "{\"type\":\"visit\",\"id\":\"m%u\",\"client_id\":\"%s\",\"time\":%lld}",
+                         input, client_id, (long long)append_ms);
                 add_record(sim, client_id, text, append_ms, false);
                 sim->shop.record[sim->shop.count - 1].input = input;
             }
@@ -231,10 +247,12 @@ static void append_next(sim_world *sim, void *argument)
     for (uint64_t some = 1 + sim_below(sim, 8); some > 0 && shop->appended < shop->count; some--) {
         size_t at = shop->appended++;
         int64_t append_ms = sim->options.clock == RFM_CLOCK_RECORD ? shop->record[at].append_ms : sim_now_ms(sim);
-        sim_broker_append(sim, shop->record[at].task, shop->record[at].input, shop->record[at].key, shop->record[at].value, append_ms);
+        sim_broker_append(sim, shop->record[at].task, shop->record[at].input, shop->record[at].key,
+                          shop->record[at].value, append_ms);
     }
     if (shop->appended < shop->count)
-        sim_after(sim, (int64_t)sim_below(sim, (uint64_t)(sim->options.busy_us * 9 / (int64_t)shop->count) + 1), append_next, NULL);
+        sim_after(sim, (int64_t)sim_below(sim, (uint64_t)(sim->options.busy_us * 9 / (int64_t)shop->count) + 1),
+                  append_next, NULL);
 }
 
 void sim_shop_init(sim_world *sim)

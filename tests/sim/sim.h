@@ -74,7 +74,7 @@ typedef struct sim_producer {
 
 /* A whole redo record in a task's WAL that is committed. */
 typedef struct sim_link {
-    int64_t last;       /* the offset of its last part */
+    int64_t last;             /* the offset of its last part */
     size_t first_part, parts; /* in sim_broker.part */
     int64_t next[RFM_INPUTS_MAX];
 } sim_link;
@@ -99,8 +99,10 @@ void sim_broker_release(sim_world *sim);
 void sim_broker_append(sim_world *sim, uint32_t task, uint8_t input, rfm_bytes key, rfm_bytes value, int64_t append_ms);
 /* Aborts what is open, waits (AGAIN) for what is prepared. */
 sim_reply sim_broker_init_producer(sim_world *sim, uint32_t producer, uint32_t *epoch);
-sim_reply sim_broker_produce(sim_world *sim, uint32_t producer, uint32_t epoch, const rfm_message *message, int64_t *offset);
-sim_reply sim_broker_send_offsets(sim_world *sim, uint32_t producer, uint32_t epoch, uint64_t member, uint32_t generation, uint32_t task, const rfm_position *to);
+sim_reply sim_broker_produce(sim_world *sim, uint32_t producer, uint32_t epoch, const rfm_message *message,
+                             int64_t *offset);
+sim_reply sim_broker_send_offsets(sim_world *sim, uint32_t producer, uint32_t epoch, uint64_t member,
+                                  uint32_t generation, uint32_t task, const rfm_position *to);
 sim_reply sim_broker_commit(sim_world *sim, uint32_t producer, uint32_t epoch);
 bool sim_broker_offsets_pending(const sim_world *sim, uint32_t task);
 bool sim_record_visible(const sim_record *record); /* to read_committed, below the last stable offset */
@@ -121,7 +123,7 @@ typedef struct sim_group {
     bool rebalancing;
     int64_t deadline_us;
 } sim_group;
-void sim_group_join(sim_world *sim, uint32_t node, uint64_t *member); /* a new member */
+void sim_group_join(sim_world *sim, uint32_t node, uint64_t *member);        /* a new member */
 void sim_group_rejoin(sim_world *sim, uint64_t member, uint32_t generation); /* the one that has ended */
 void sim_group_leave(sim_world *sim, uint64_t member);
 bool sim_group_heartbeat(sim_world *sim, uint64_t member); /* false: not a member */
@@ -133,12 +135,14 @@ bool sim_group_accepts(const sim_world *sim, uint64_t member, uint32_t generatio
 
 typedef struct sim_connection {
     uint32_t node, life, task;
-    bool broken;             /* the client knows or will know */
-    int64_t drop_after_us;   /* what reaches the server later than this is lost */
+    bool broken;           /* the client knows or will know */
+    int64_t drop_after_us; /* what reaches the server later than this is lost */
     uint64_t watched;
     int64_t command_us, reply_us; /* of the last */
 } sim_connection;
-typedef struct sim_snapshot { rfm_view *view[SIM_TASKS]; } sim_snapshot;
+typedef struct sim_snapshot {
+    rfm_view *view[SIM_TASKS];
+} sim_snapshot;
 typedef struct sim_store {
     rfm_view *view[SIM_TASKS];
     uint64_t version[SIM_TASKS]; /* of the key `wal` */
@@ -180,7 +184,11 @@ typedef struct sim_node {
     sim_job *first_job, *last_job;
     /* consumer, Redis */
     sim_fetch fetch[SIM_TASKS][SIM_INPUTS];
-    struct { sim_connection *connection; uint32_t term, attempt; bool wanted; } link[SIM_TASKS];
+    struct {
+        sim_connection *connection;
+        uint32_t term, attempt;
+        bool wanted;
+    } link[SIM_TASKS];
     rfm_rules *rules, *old_rules;
     rfm_client_conf *conf, *old_conf;
 } sim_node;
@@ -203,10 +211,15 @@ typedef struct sim_facts {
     int64_t revenue_minor;
 } sim_facts;
 typedef struct sim_shop {
-    struct { uint32_t task; uint8_t input; rfm_bytes key, value; int64_t append_ms; } *record;
+    struct {
+        uint32_t task;
+        uint8_t input;
+        rfm_bytes key, value;
+        int64_t append_ms;
+    } * record;
     size_t count, appended;
-    size_t bad;         /* of the records: they go to the dead letters */
-    size_t purchases;   /* accepted ones */
+    size_t bad;       /* of the records: they go to the dead letters */
+    size_t purchases; /* accepted ones */
     rfm_bytes *client_id;
     sim_facts *facts;   /* by client */
     char (*thanks)[33]; /* the ids of thank_you's triggers */
@@ -217,14 +230,15 @@ rfm_rules *sim_shop_rules(sim_world *sim, rfm_clock clock);
 
 /* -- faults */
 
-#define SIM_FAULTS(X) \
-    X(CRASH, crash) X(PAUSE, pause) X(BREAK, break) X(ROLL_BACK, roll_back) X(DOWN, down) X(FULL, full) \
-    X(REBALANCE, rebalance) X(STOP, stop) X(LOSE, lose) X(UNKNOWN, unknown) X(RELOAD, reload)
+#define SIM_FAULTS(X)                                                                                           \
+    X(CRASH, crash)                                                                                             \
+    X(PAUSE, pause) X(BREAK, break) X(ROLL_BACK, roll_back) X(DOWN, down) X(FULL, full) X(REBALANCE, rebalance) \
+        X(STOP, stop) X(LOSE, lose) X(UNKNOWN, unknown) X(RELOAD, reload)
 typedef enum sim_fault {
 #define X(NAME, name) SIM_FAULT_##NAME,
     SIM_FAULTS(X)
 #undef X
-    SIM_FAULT_COUNT
+        SIM_FAULT_COUNT
 } sim_fault;
 void sim_faults_init(sim_world *sim);
 bool sim_fault_now(sim_world *sim, sim_fault fault, uint32_t one_in); /* while faults are on and this one is chosen */
@@ -251,7 +265,12 @@ void sim_check_end(sim_world *here, sim_world *reference);
 
 /* -- the world */
 
-typedef struct sim_event { int64_t at_us; uint64_t order; sim_action act; void *argument; } sim_event;
+typedef struct sim_event {
+    int64_t at_us;
+    uint64_t order;
+    sim_action act;
+    void *argument;
+} sim_event;
 struct sim_world {
     uint64_t seed, random;
     sim_options options;
@@ -273,17 +292,27 @@ struct sim_world {
 };
 uint64_t sim_random(sim_world *sim);
 uint64_t sim_below(sim_world *sim, uint64_t limit);
-bool sim_one_in(sim_world *sim, uint32_t n); /* n 0: never */
-int64_t sim_delay(sim_world *sim); /* mostly short, now and then long */
+bool sim_one_in(sim_world *sim, uint32_t n);  /* n 0: never */
+int64_t sim_delay(sim_world *sim);            /* mostly short, now and then long */
 void *sim_take(sim_world *sim, size_t bytes); /* zeroed */
 void sim_at(sim_world *sim, int64_t at_us, sim_action act, void *argument);
-static inline void sim_after(sim_world *sim, int64_t delay_us, sim_action act, void *argument) { sim_at(sim, sim->now_us + delay_us, act, argument); }
-static inline int64_t sim_now_ms(const sim_world *sim) { return SIM_START_MS + sim->now_us / 1000; }
+static inline void sim_after(sim_world *sim, int64_t delay_us, sim_action act, void *argument)
+{
+    sim_at(sim, sim->now_us + delay_us, act, argument);
+}
+static inline int64_t sim_now_ms(const sim_world *sim)
+{
+    return SIM_START_MS + sim->now_us / 1000;
+}
 void sim_fail(sim_world *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void sim_trace(sim_world *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void *sim_grow(void *items, size_t *size, size_t item_bytes);
-#define sim_push(items, count, size, ...) \
-    do { if ((count) == (size)) (items) = sim_grow((items), &(size), sizeof *(items)); (items)[(count)++] = __VA_ARGS__; } while (0)
+#define sim_push(items, count, size, ...)                          \
+    do {                                                           \
+        if ((count) == (size))                                     \
+            (items) = sim_grow((items), &(size), sizeof *(items)); \
+        (items)[(count)++] = __VA_ARGS__;                          \
+    } while (0)
 /* Runs a world to its end. */
 sim_world *sim_new(uint64_t seed, const sim_options *options, bool trace);
 void sim_run(sim_world *sim);

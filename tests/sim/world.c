@@ -83,7 +83,8 @@ static bool before(const sim_event *a, const sim_event *b)
 
 void sim_at(sim_world *sim, int64_t at_us, sim_action act, void *argument)
 {
-    sim_event event = {.at_us = at_us > sim->now_us ? at_us : sim->now_us, .order = sim->order++, .act = act, .argument = argument};
+    sim_event event = {
+        .at_us = at_us > sim->now_us ? at_us : sim->now_us, .order = sim->order++, .act = act, .argument = argument};
     sim_push(sim->heap, sim->heap_count, sim->heap_size, event);
     size_t at = sim->heap_count - 1;
     for (; at > 0 && before(&event, &sim->heap[(at - 1) / 2]); at = (at - 1) / 2)
