@@ -5,88 +5,111 @@
 #include <stdlib.h>
 
 static const rfm_command commands[] = {
-    {"run", "the service", "Usage: rfmd run -c FILE [--create-topics] [--partitions N]\n\n"
-        "Consumes events, keeps every client's state in Redis and sends triggers, until SIGTERM (then it finishes what is in\n"
-        "flight and exits 0). SIGHUP, or a change of its files, reloads rules, segments, model and log level.\n\n"
-        "  -c, --config FILE   the configuration\n"
-        "  --create-topics     make the topics that are missing\n"
-        "  --partitions N      how many partitions they get (8) where no input exists to go by\n", rfm_run_command},
-    {"check", "checks configuration, rules, segments and model", "Usage: rfmd check -c FILE [--print]\n       rfmd check --reference [configuration|metrics|dead-letters]\n\n"
-        "Tells every error as file:line:column: message; exit 0 or 1.\n\n"
-        "  -c, --config FILE   the configuration\n"
-        "  --print             the effective configuration, secrets redacted\n"
-        "  --reference         all keys as Markdown, or all metrics, or all reasons of dead letters\n", rfm_check_command},
-    {"demo", "the whole thing on this machine", "Usage: rfmd demo [--seconds N] [--rate N] [--clients N] [--http PORT] [--seed N]\n\n"
-        "A Kafka of its own (in this process), a redis-server of its own (which must be installed), a year of a made-up shop's\n"
-        "history, then live traffic; shows triggers as they are sent and ends with a summary. Nothing is left behind.\n\n"
-        "  --seconds N   live traffic for so long (until Ctrl-C; without a terminal 20)\n"
-        "  --rate N      live events a second (200)\n"
-        "  --clients N   clients of the shop, 10 to 20000 (5000)\n"
-        "  --http PORT   metrics and probes (9464, or another if that is taken; 0: none)\n"
-        "  --seed N      another shop (1)\n", rfm_demo_command},
-    {"replay", "the same engine over files, with virtual time", "Usage: rfmd replay -c FILE --events FILE... [--until TIME] [--partitions N]\n"
-        "                   [--triggers FILE] [--audit FILE] [--dead-letters FILE] [--clients FILE]\n\n"
-        "Needs no Kafka and no Redis. Events (NDJSON) are taken in file order, several files merged by time; the clock is the\n"
-        "largest time so far. Outputs are NDJSON, - is standard output.\n\n"
-        "  -c, --config FILE     the configuration\n"
-        "  --events FILE...      events; - is standard input\n"
-        "  --until TIME          ends there, that instant included (the last event's time)\n"
-        "  --partitions N        as so many partitions (4); results do not depend on it\n"
-        "  --triggers FILE       what would be sent\n"
-        "  --audit FILE          what was held back, and why\n"
-        "  --dead-letters FILE   what could not be taken, and why\n"
-        "  --clients FILE        every client's state at the end\n", rfm_replay_command},
-    {"client", "clients' state as JSON", "Usage: rfmd client -c FILE ID... | --all [--as-of TIME]\n\n"
-        "Reads Redis. NDJSON with --all.\n\n"
-        "  -c, --config FILE   the configuration\n"
-        "  --all               every client\n"
-        "  --as-of TIME        scores at that moment (now); not before the client's last event\n", rfm_client_command},
-    {"gen", "traffic of a made-up shop", "Usage: rfmd gen [--clients N] [--events N] [--seed N] [--start TIME] [--days N] [--output FILE]\n"
-        "       rfmd gen -c FILE [--clients N] [--events N] [--seed N] [--days N] [--rate N]\n\n"
-        "Events as NDJSON, the same for the same options, or with -c to the Kafka inputs of that configuration, stamped with the\n"
-        "time at which they are sent: purchases and refunds to the input named purchases, visits to visits, messages and\n"
-        "consents to messages, all to the first where there is none of that name.\n\n"
-        "  --clients N       clients (10000); fewer come where the events do not suffice for all\n"
-        "  --events N        events at most (100000)\n"
-        "  --seed N          another shop (1)\n"
-        "  --start TIME      of the first event (2025-01-01)\n"
-        "  --days N          the events are spread over so many days (365)\n"
-        "  --output FILE     - is standard output (-)\n"
-        "  -c, --config FILE send them to Kafka instead\n"
-        "  --rate N          events a second, to Kafka (1000)\n", rfm_gen_command},
+    {"run", "the service",
+     "Usage: rfmd run -c FILE [--create-topics] [--partitions N]\n\n"
+     "Consumes events, keeps every client's state in Redis and sends triggers, until SIGTERM (then it finishes what is in\n"
+     "flight and exits 0). SIGHUP, or a change of its files, reloads rules, segments, model and log level.\n\n"
+     "  -c, --config FILE   the configuration\n"
+     "  --create-topics     make the topics that are missing\n"
+     "  --partitions N      how many partitions they get (8) where no input exists to go by\n",
+     rfm_run_command},
+    {"check", "checks configuration, rules, segments and model",
+     "Usage: rfmd check -c FILE [--print]\n       rfmd check --reference [configuration|metrics|dead-letters]\n\n"
+     "Tells every error as file:line:column: message; exit 0 or 1.\n\n"
+     "  -c, --config FILE   the configuration\n"
+     "  --print             the effective configuration, secrets redacted\n"
+     "  --reference         all keys as Markdown, or all metrics, or all reasons of dead letters\n",
+     rfm_check_command},
+    {"demo", "the whole thing on this machine",
+     "Usage: rfmd demo [--seconds N] [--rate N] [--clients N] [--http PORT] [--seed N]\n\n"
+     "A Kafka of its own (in this process), a redis-server of its own (which must be installed), a year of a made-up shop's\n"
+     "history, then live traffic; shows triggers as they are sent and ends with a summary. Nothing is left behind.\n\n"
+     "  --seconds N   live traffic for so long (until Ctrl-C; without a terminal 20)\n"
+     "  --rate N      live events a second (200)\n"
+     "  --clients N   clients of the shop, 10 to 20000 (5000)\n"
+     "  --http PORT   metrics and probes (9464, or another if that is taken; 0: none)\n"
+     "  --seed N      another shop (1)\n",
+     rfm_demo_command},
+    {"replay", "the same engine over files, with virtual time",
+     "Usage: rfmd replay -c FILE --events FILE... [--until TIME] [--partitions N]\n"
+     "                   [--triggers FILE] [--audit FILE] [--dead-letters FILE] [--clients FILE]\n\n"
+     "Needs no Kafka and no Redis. Events (NDJSON) are taken in file order, several files merged by time; the clock is the\n"
+     "largest time so far. Outputs are NDJSON, - is standard output.\n\n"
+     "  -c, --config FILE     the configuration\n"
+     "  --events FILE...      events; - is standard input\n"
+     "  --until TIME          ends there, that instant included (the last event's time)\n"
+     "  --partitions N        as so many partitions (4); results do not depend on it\n"
+     "  --triggers FILE       what would be sent\n"
+     "  --audit FILE          what was held back, and why\n"
+     "  --dead-letters FILE   what could not be taken, and why\n"
+     "  --clients FILE        every client's state at the end\n",
+     rfm_replay_command},
+    {"client", "clients' state as JSON",
+     "Usage: rfmd client -c FILE ID... | --all [--as-of TIME]\n\n"
+     "Reads Redis. NDJSON with --all.\n\n"
+     "  -c, --config FILE   the configuration\n"
+     "  --all               every client\n"
+     "  --as-of TIME        scores at that moment (now); not before the client's last event\n",
+     rfm_client_command},
+    {"gen", "traffic of a made-up shop",
+     "Usage: rfmd gen [--clients N] [--events N] [--seed N] [--start TIME] [--days N] [--output FILE]\n"
+     "       rfmd gen -c FILE [--clients N] [--events N] [--seed N] [--days N] [--rate N]\n\n"
+     "Events as NDJSON, the same for the same options, or with -c to the Kafka inputs of that configuration, stamped with the\n"
+     "time at which they are sent: purchases and refunds to the input named purchases, visits to visits, messages and\n"
+     "consents to messages, all to the first where there is none of that name.\n\n"
+     "  --clients N       clients (10000); fewer come where the events do not suffice for all\n"
+     "  --events N        events at most (100000)\n"
+     "  --seed N          another shop (1)\n"
+     "  --start TIME      of the first event (2025-01-01)\n"
+     "  --days N          the events are spread over so many days (365)\n"
+     "  --output FILE     - is standard output (-)\n"
+     "  -c, --config FILE send them to Kafka instead\n"
+     "  --rate N          events a second, to Kafka (1000)\n",
+     rfm_gen_command},
     {"version", "version, build, libraries", "Usage: rfmd version\n", rfm_version_command},
 };
 
-const rfm_command *rfm_command_at(size_t index) { return index < sizeof commands / sizeof *commands ? &commands[index] : NULL; }
+const rfm_command *rfm_command_at(size_t index)
+{
+    return index < sizeof commands / sizeof *commands ? &commands[index] : NULL;
+}
 
-const rfm_command *rfm_command_find(const char *name) {
+const rfm_command *rfm_command_find(const char *name)
+{
     for (size_t i = 0; rfm_command_at(i) != NULL; i++)
-        if (strcmp(commands[i].name, name) == 0) return &commands[i];
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
     return NULL;
 }
 
-static rfm_option *option_named(rfm_option *options, size_t count, const char *name) {
+static rfm_option *option_named(rfm_option *options, size_t count, const char *name)
+{
     for (size_t i = 0; i < count; i++)
-        if (strcmp(options[i].name, name) == 0) return &options[i];
+        if (strcmp(options[i].name, name) == 0)
+            return &options[i];
     return NULL;
 }
 
-static rfm_option *option_lettered(rfm_option *options, size_t count, int letter) {
+static rfm_option *option_lettered(rfm_option *options, size_t count, int letter)
+{
     for (size_t i = 0; i < count; i++)
-        if (options[i].letter != 0 && options[i].letter == letter) return &options[i];
+        if (options[i].letter != 0 && options[i].letter == letter)
+            return &options[i];
     return NULL;
 }
 
 enum { OPTIONS_MAX = 24 };
 
-int rfm_options_parse(const char *command, int argc, char **argv, rfm_option *options, size_t count, int *operand_at) {
+int rfm_options_parse(const char *command, int argc, char **argv, rfm_option *options, size_t count, int *operand_at)
+{
     struct option longs[OPTIONS_MAX + 2] = {{"help", no_argument, NULL, 'h'}};
     char shorts[2 * OPTIONS_MAX + 4] = "h";
     RFM_ASSERT(count <= OPTIONS_MAX);
     for (size_t i = 0; i < count; i++) {
         longs[i + 1] = (struct option){options[i].name, options[i].flag ? no_argument : required_argument, NULL, 1};
         size_t len = strlen(shorts);
-        if (options[i].letter != 0) snprintf(shorts + len, sizeof shorts - len, "%c%s", options[i].letter, options[i].flag ? "" : ":");
+        if (options[i].letter != 0)
+            snprintf(shorts + len, sizeof shorts - len, "%c%s", options[i].letter, options[i].flag ? "" : ":");
     }
     int index = 0, found;
     optind = 0;
@@ -95,7 +118,8 @@ int rfm_options_parse(const char *command, int argc, char **argv, rfm_option *op
             fputs(rfm_command_find(command)->usage, stdout);
             return RFM_EXIT_DONE;
         }
-        rfm_option *option = found == 1 ? option_named(options, count, longs[index].name) : option_lettered(options, count, found);
+        rfm_option *option = found == 1 ? option_named(options, count, longs[index].name)
+                                        : option_lettered(options, count, found);
         if (option == NULL) {
             fprintf(stderr, "See rfmd %s --help.\n", command);
             return RFM_EXIT_USAGE;
@@ -107,34 +131,42 @@ int rfm_options_parse(const char *command, int argc, char **argv, rfm_option *op
     return -1;
 }
 
-bool rfm_option_number(const char *command, const rfm_option *option, int64_t least, int64_t most, int64_t *number) {
-    if (!option->given) return true;
+bool rfm_option_number(const char *command, const rfm_option *option, int64_t least, int64_t most, int64_t *number)
+{
+    if (!option->given)
+        return true;
     char *end;
     long long value = strtoll(option->value, &end, 10);
     if (*option->value == 0 || *end != 0 || value < least || value > most) {
-        fprintf(stderr, "rfmd %s: --%s '%s' is not a whole number from %lld to %lld\n", command, option->name, option->value,
-                (long long)least, (long long)most);
+        fprintf(stderr, "rfmd %s: --%s '%s' is not a whole number from %lld to %lld\n", command, option->name,
+                option->value, (long long)least, (long long)most);
         return false;
     }
     *number = value;
     return true;
 }
 
-bool rfm_option_time(const char *command, const rfm_option *option, int64_t *time_ms) {
-    if (!option->given) return true;
+bool rfm_option_time(const char *command, const rfm_option *option, int64_t *time_ms)
+{
+    if (!option->given)
+        return true;
     char *end;
     long long value = strtoll(option->value, &end, 10);
     if (*option->value != 0 && *end == 0) {
         *time_ms = value;
         return true;
     }
-    if (rfm_time_parse(rfm_text(option->value), time_ms) == RFM_OK) return true;
-    fprintf(stderr, "rfmd %s: --%s '%s' is neither RFC 3339 with an offset (2026-01-31T09:00:00Z) nor milliseconds since 1970\n",
-            command, option->name, option->value);
+    if (rfm_time_parse(rfm_text(option->value), time_ms) == RFM_OK)
+        return true;
+    fprintf(
+        stderr,
+        "rfmd %s: --%s '%s' is neither RFC 3339 with an offset (2026-01-31T09:00:00Z) nor milliseconds since 1970\n",
+        command, option->name, option->value);
     return false;
 }
 
-rfm_config *rfm_command_config(const char *command, const rfm_option *option, int *exit_code) {
+rfm_config *rfm_command_config(const char *command, const rfm_option *option, int *exit_code)
+{
     extern char **environ;
     if (!option->given) {
         fprintf(stderr, "rfmd %s: no configuration: give one with -c FILE\n", command);

@@ -19,13 +19,13 @@ int rfm_client_command(int argc, char **argv);
 int rfm_gen_command(int argc, char **argv);
 int rfm_version_command(int argc, char **argv);
 
-const rfm_command *rfm_command_at(size_t index); /* in the order of the help; NULL: no more */
+const rfm_command *rfm_command_at(size_t index);       /* in the order of the help; NULL: no more */
 const rfm_command *rfm_command_find(const char *name); /* NULL: none */
 
 /* One option of a command: "-c" has a short name, all have a long one. Flags take no value. */
 typedef struct rfm_option {
-    const char *name;   /* without the dashes */
-    char letter;        /* 0: none */
+    const char *name; /* without the dashes */
+    char letter;      /* 0: none */
     bool flag, given;
     const char *value;
 } rfm_option;

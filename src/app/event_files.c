@@ -11,7 +11,7 @@ struct source {
     size_t text_size;
     rfm_decoder *decoder; /* holds what the line's views point to */
     rfm_event_line line;
-    int64_t order_ms;     /* the line's place in the merge */
+    int64_t order_ms; /* the line's place in the merge */
     bool ended;
 };
 
@@ -21,12 +21,15 @@ struct rfm_event_files {
     struct source *last; /* whose line was given out: it is read on at the next call */
 };
 
-static size_t line_len(const char *text, size_t len) {
-    while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r')) len--;
+static size_t line_len(const char *text, size_t len)
+{
+    while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
+        len--;
     return len;
 }
 
-static int read_line(struct source *source, rfm_error *error) {
+static int read_line(struct source *source, rfm_error *error)
+{
     ssize_t len;
     size_t kept = 0;
     while (kept == 0) {
@@ -41,23 +44,28 @@ static int read_line(struct source *source, rfm_error *error) {
     rfm_event event;
     rfm_decoder_reset(source->decoder);
     source->line = (rfm_event_line){.value = rfm_bytes_of(source->text, kept), .time_ms = INT64_MIN};
-    if (rfm_decode(source->decoder, source->line.value, INT64_MAX, &event, NULL) != RFM_REASON_NONE) return RFM_OK;
+    if (rfm_decode(source->decoder, source->line.value, INT64_MAX, &event, NULL) != RFM_REASON_NONE)
+        return RFM_OK;
     source->line.client_id = event.client_id;
     source->line.time_ms = source->order_ms = event.time_ms;
     return RFM_OK;
 }
 
-static int open_source(struct source *source, const char *name, const rfm_money_conf *money, rfm_error *error) {
+static int open_source(struct source *source, const char *name, const rfm_money_conf *money, rfm_error *error)
+{
     source->name = name;
     source->order_ms = INT64_MIN;
     source->file = strcmp(name, "-") == 0 ? stdin : fopen(name, "r");
-    if (source->file == NULL) return rfm_fail(error, RFM_E_NOT_FOUND, "%s: %s", name, strerror(errno));
+    if (source->file == NULL)
+        return rfm_fail(error, RFM_E_NOT_FOUND, "%s: %s", name, strerror(errno));
     source->decoder = rfm_decoder_new(money);
     RFM_ASSERT(source->decoder != NULL);
     return read_line(source, error);
 }
 
-int rfm_event_files_open(const char *const *names, size_t count, const rfm_money_conf *money, rfm_event_files **out, rfm_error *error) {
+int rfm_event_files_open(const char *const *names, size_t count, const rfm_money_conf *money, rfm_event_files **out,
+                         rfm_error *error)
+{
     rfm_event_files *files = calloc(1, sizeof *files);
     RFM_ASSERT(files != NULL);
     files->sources = calloc(count, sizeof *files->sources);
@@ -74,11 +82,14 @@ int rfm_event_files_open(const char *const *names, size_t count, const rfm_money
     return RFM_OK;
 }
 
-void rfm_event_files_close(rfm_event_files *files) {
-    if (files == NULL) return;
+void rfm_event_files_close(rfm_event_files *files)
+{
+    if (files == NULL)
+        return;
     for (size_t i = 0; i < files->count; i++) {
         struct source *source = &files->sources[i];
-        if (source->file != NULL && source->file != stdin) fclose(source->file);
+        if (source->file != NULL && source->file != stdin)
+            fclose(source->file);
         rfm_decoder_free(source->decoder);
         free(source->text);
     }
@@ -86,16 +97,20 @@ void rfm_event_files_close(rfm_event_files *files) {
     free(files);
 }
 
-int rfm_event_files_next(rfm_event_files *files, rfm_event_line *line, bool *more, rfm_error *error) {
+int rfm_event_files_next(rfm_event_files *files, rfm_event_line *line, bool *more, rfm_error *error)
+{
     int code = files->last == NULL || files->last->ended ? RFM_OK : read_line(files->last, error);
-    if (code != RFM_OK) return code;
+    if (code != RFM_OK)
+        return code;
     struct source *first = NULL;
     for (size_t i = 0; i < files->count; i++) {
         struct source *source = &files->sources[i];
-        if (!source->ended && (first == NULL || source->order_ms < first->order_ms)) first = source;
+        if (!source->ended && (first == NULL || source->order_ms < first->order_ms))
+            first = source;
     }
     files->last = first;
     *more = first != NULL;
-    if (first != NULL) *line = first->line;
+    if (first != NULL)
+        *line = first->line;
     return RFM_OK;
 }

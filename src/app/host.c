@@ -11,7 +11,10 @@
 
 enum { REPORT_MS = 1000, STOP_MS = 20000 };
 
-typedef struct rfm__fed { int64_t append_ms; uint64_t records; } rfm__fed; /* fed since the last publish: for latencies */
+typedef struct rfm__fed {
+    int64_t append_ms;
+    uint64_t records;
+} rfm__fed; /* fed since the last publish: for latencies */
 
 struct rfm_host {
     rfm_host_conf conf;
@@ -51,8 +54,10 @@ struct rfm_host {
     char trouble[256];
 };
 
-static void fail(rfm_host *host, const char *reason) {
-    if (host->failed) return;
+static void fail(rfm_host *host, const char *reason)
+{
+    if (host->failed)
+        return;
     host->failed = true;
     rfm_log(RFM_LOG_ERROR, "%s", reason);
     host->conf.failed(host->conf.owner, reason);
@@ -60,8 +65,10 @@ static void fail(rfm_host *host, const char *reason) {
 
 /* -- latencies: what was fed since the last publish is in the step that is published next */
 
-static void note_fed(rfm_host *host, const rfm_record *records, size_t count) {
-    if (count == 0) return;
+static void note_fed(rfm_host *host, const rfm_record *records, size_t count)
+{
+    if (count == 0)
+        return;
     if (host->fed_count == host->fed_size) {
         host->fed_size = host->fed_size ? host->fed_size * 2 : 64;
         host->fed = realloc(host->fed, host->fed_size * sizeof *host->fed);
@@ -70,7 +77,8 @@ static void note_fed(rfm_host *host, const rfm_record *records, size_t count) {
     host->fed[host->fed_count++] = (rfm__fed){records[count / 2].append_ms, count};
 }
 
-static void note_publish(rfm_host *host) {
+static void note_publish(rfm_host *host)
+{
     rfm__fed *fed = host->publishing_fed;
     size_t size = host->publishing_size;
     host->publishing_fed = host->fed;
@@ -82,19 +90,22 @@ static void note_publish(rfm_host *host) {
     host->publish_ns = rfm_clock_steady_ns();
 }
 
-static void note_published(rfm_host *host) {
+static void note_published(rfm_host *host)
+{
     int64_t now_ms = rfm_clock_wall_ms();
     rfm_histogram_observe(&host->commit, (double)(rfm_clock_steady_ns() - host->publish_ns) / 1e9, 1);
     for (size_t i = 0; i < host->publishing_count; i++) {
         int64_t waited_ms = now_ms - host->publishing_fed[i].append_ms;
-        rfm_histogram_observe(&host->latency, waited_ms > 0 ? (double)waited_ms / 1e3 : 0, host->publishing_fed[i].records);
+        rfm_histogram_observe(&host->latency, waited_ms > 0 ? (double)waited_ms / 1e3 : 0,
+                              host->publishing_fed[i].records);
     }
     host->publishing_count = 0;
 }
 
 /* -- effects */
 
-static void publish(rfm_host *host, const rfm_effect *effect) {
+static void publish(rfm_host *host, const rfm_effect *effect)
+{
     rfm_step *step = effect->step;
     note_publish(host);
     for (size_t i = 0; host->conf.published != NULL && i < step->message_count; i++)
@@ -102,12 +113,17 @@ static void publish(rfm_host *host, const rfm_effect *effect) {
     rfm_publisher_publish(host->publisher, step, rfm_consumer_group(host->consumer, step->assignment));
 }
 
-static void carry_out(rfm_host *host, const rfm_effect *effect) {
+static void carry_out(rfm_host *host, const rfm_effect *effect)
+{
     switch (effect->kind) {
     case RFM_OUT_READ_POSITION: rfm_wal_reader_position(host->reader, effect->task, effect->term); break;
-    case RFM_OUT_READ_WAL: rfm_wal_reader_wal(host->reader, effect->task, effect->term, effect->read_wal.from, effect->read_wal.until); break;
+    case RFM_OUT_READ_WAL:
+        rfm_wal_reader_wal(host->reader, effect->task, effect->term, effect->read_wal.from, effect->read_wal.until);
+        break;
     case RFM_OUT_READ_TAIL: rfm_wal_reader_tail(host->reader, effect->task, effect->term); break;
-    case RFM_OUT_EVICT: rfm_publisher_evict(host->publisher, effect->task, effect->term, effect->transactional_id); break;
+    case RFM_OUT_EVICT:
+        rfm_publisher_evict(host->publisher, effect->task, effect->term, effect->transactional_id);
+        break;
     case RFM_OUT_RENEW: rfm_publisher_renew(host->publisher); break;
     case RFM_OUT_PUBLISH: publish(host, effect); break;
     case RFM_OUT_CLOSE: rfm_wal_reader_forget(host->reader, effect->task); /* fall through */
@@ -122,29 +138,36 @@ static void carry_out(rfm_host *host, const rfm_effect *effect) {
 
 static void on_timer(uv_timer_t *timer);
 
-static void arm_timer(rfm_host *host) {
+static void arm_timer(rfm_host *host)
+{
     int64_t wake_ms = rfm_worker_wake_ms(host->worker), now_ms = rfm_clock_wall_ms();
     uint64_t after_ms = wake_ms == INT64_MAX ? REPORT_MS : wake_ms <= now_ms ? 1 : (uint64_t)(wake_ms - now_ms);
     uv_timer_start(&host->timer, on_timer, after_ms, 0);
 }
 
 /* Carries out what the worker wants until it wants nothing; answers that come meanwhile only ask for another round. */
-static void pump(rfm_host *host) {
+static void pump(rfm_host *host)
+{
     rfm_effect effect;
-    if (host->worker == NULL || host->closed) return;
+    if (host->worker == NULL || host->closed)
+        return;
     host->again = true;
-    if (host->pumping) return;
+    if (host->pumping)
+        return;
     host->pumping = true;
     while (host->again) {
         host->again = false;
-        while (rfm_worker_next(host->worker, &effect)) carry_out(host, &effect);
-        if (rfm_worker_takes(host->worker)) rfm_consumer_resume(host->consumer);
+        while (rfm_worker_next(host->worker, &effect))
+            carry_out(host, &effect);
+        if (rfm_worker_takes(host->worker))
+            rfm_consumer_resume(host->consumer);
     }
     host->pumping = false;
     arm_timer(host);
 }
 
-static void on_timer(uv_timer_t *timer) {
+static void on_timer(uv_timer_t *timer)
+{
     rfm_host *host = timer->data;
     rfm_worker_tell(host->worker, &(rfm_input){.kind = RFM_IN_TIME, .now_ms = rfm_clock_wall_ms()});
     pump(host);
@@ -152,7 +175,8 @@ static void on_timer(uv_timer_t *timer) {
 
 /* -- answers */
 
-static size_t on_feed(void *self, const rfm_record *records, size_t count, int64_t now_ms) {
+static size_t on_feed(void *self, const rfm_record *records, size_t count, int64_t now_ms)
+{
     rfm_host *host = self;
     size_t taken = rfm_worker_feed(host->worker, records, count, now_ms);
     note_fed(host, records, taken);
@@ -160,39 +184,54 @@ static size_t on_feed(void *self, const rfm_record *records, size_t count, int64
     return taken;
 }
 
-static bool is_beyond(rfm_host *host, const rfm_input *input) {
-    if (input->kind != RFM_IN_ASSIGNED || input->task < host->conf.topics->partition_count) return false;
+static bool is_beyond(rfm_host *host, const rfm_input *input)
+{
+    if (input->kind != RFM_IN_ASSIGNED || input->task < host->conf.topics->partition_count)
+        return false;
     char reason[200];
-    snprintf(reason, sizeof reason, "partition %u was assigned, but the topics had %u partitions at start: inputs and WAL must keep "
+    snprintf(reason, sizeof reason,
+             "partition %u was assigned, but the topics had %u partitions at start: inputs and WAL must keep "
              "their equal partition counts; a different count needs a new group, WAL topic and Redis prefix",
              input->task, host->conf.topics->partition_count);
     fail(host, reason);
     return true;
 }
 
-static void on_tell(void *self, const rfm_input *input) {
+static void on_tell(void *self, const rfm_input *input)
+{
     rfm_host *host = self;
-    if (is_beyond(host, input)) return;
-    if (input->kind == RFM_IN_PUBLISHED && input->answer == RFM_DONE) note_published(host);
+    if (is_beyond(host, input))
+        return;
+    if (input->kind == RFM_IN_PUBLISHED && input->answer == RFM_DONE)
+        note_published(host);
     rfm_worker_tell(host->worker, input);
     pump(host);
 }
 
-static void on_store_answer(void *self, const rfm_input *input) { on_tell(self, input); }
+static void on_store_answer(void *self, const rfm_input *input)
+{
+    on_tell(self, input);
+}
 
-static void on_fatal(void *self, const rfm_error *error) { fail(self, error->message); }
+static void on_fatal(void *self, const rfm_error *error)
+{
+    fail(self, error->message);
+}
 
-static void on_store_log(void *self, const char *message) {
+static void on_store_log(void *self, const char *message)
+{
     (void)self;
     rfm_log(RFM_LOG_WARN, "redis: %s", message);
 }
 
-static void on_store_timing(void *self, rfm_store_timing what, uint64_t us) {
+static void on_store_timing(void *self, rfm_store_timing what, uint64_t us)
+{
     rfm_host *host = self;
     rfm_histogram_observe(what == RFM_STORE_LOADED ? &host->redis_load : &host->redis_store, (double)us / 1e6, 1);
 }
 
-static void on_kafka_log(void *self, rfm_kafka_log_level level, const char *message) {
+static void on_kafka_log(void *self, rfm_kafka_log_level level, const char *message)
+{
     (void)self;
     static const rfm_log_level levels[] = {RFM_LOG_ERROR, RFM_LOG_WARN, RFM_LOG_INFO, RFM_LOG_DEBUG};
     rfm_log(levels[level], "kafka: %s", message);
@@ -200,11 +239,14 @@ static void on_kafka_log(void *self, rfm_kafka_log_level level, const char *mess
 
 /* -- stopping */
 
-static void close_handle(uv_handle_t *handle) {
-    if (!uv_is_closing(handle)) uv_close(handle, NULL);
+static void close_handle(uv_handle_t *handle)
+{
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
 }
 
-static void on_closed(void *self) {
+static void on_closed(void *self)
+{
     rfm_host *host = self;
     host->closed = true;
     close_handle((uv_handle_t *)&host->timer);
@@ -213,17 +255,22 @@ static void on_closed(void *self) {
     uv_stop(&host->loop);
 }
 
-static void begin_stop(rfm_host *host) {
-    if (host->stopping) return;
+static void begin_stop(rfm_host *host)
+{
+    if (host->stopping)
+        return;
     host->stopping = true;
     host->stop_deadline_ns = uv_hrtime() + (uint64_t)STOP_MS * 1000000;
-    if (host->failed) on_closed(host);
-    else rfm_consumer_close(host->consumer, on_closed);
+    if (host->failed)
+        on_closed(host);
+    else
+        rfm_consumer_close(host->consumer, on_closed);
 }
 
 /* -- other threads' wishes */
 
-static void on_wake(uv_async_t *wake) {
+static void on_wake(uv_async_t *wake)
+{
     rfm_host *host = wake->data;
     pthread_mutex_lock(&host->mutex);
     bool edges_new = host->edges_new;
@@ -234,17 +281,22 @@ static void on_wake(uv_async_t *wake) {
     host->new_rules = NULL;
     pthread_mutex_unlock(&host->mutex);
     int64_t now_ms = rfm_clock_wall_ms();
-    if (edges_new) rfm_worker_tell(host->worker, &(rfm_input){.kind = RFM_IN_EDGES, .now_ms = now_ms, .edges = &edges});
+    if (edges_new)
+        rfm_worker_tell(host->worker, &(rfm_input){.kind = RFM_IN_EDGES, .now_ms = now_ms, .edges = &edges});
     if (new_rules != NULL) {
-        for (size_t i = 0; i < new_rules->topic_count; i++) host->trigger_topics[i] = new_rules->topic[i];
+        for (size_t i = 0; i < new_rules->topic_count; i++)
+            host->trigger_topics[i] = new_rules->topic[i];
         rfm_publisher_set_trigger_topics(host->publisher, host->trigger_topics, new_rules->topic_count);
-        rfm_worker_tell(host->worker, &(rfm_input){.kind = RFM_IN_RULES, .now_ms = now_ms, .rules = {new_conf, new_rules}});
+        rfm_worker_tell(host->worker,
+                        &(rfm_input){.kind = RFM_IN_RULES, .now_ms = now_ms, .rules = {new_conf, new_rules}});
     }
-    if (host->stop_asked) begin_stop(host);
+    if (host->stop_asked)
+        begin_stop(host);
     pump(host);
 }
 
-void rfm_host_set_edges(rfm_host *host, const rfm_edges *edges) {
+void rfm_host_set_edges(rfm_host *host, const rfm_edges *edges)
+{
     pthread_mutex_lock(&host->mutex);
     host->edges = *edges;
     host->edges_new = true;
@@ -252,7 +304,8 @@ void rfm_host_set_edges(rfm_host *host, const rfm_edges *edges) {
     uv_async_send(&host->wake);
 }
 
-void rfm_host_set_rules(rfm_host *host, const rfm_client_conf *conf, const rfm_rules *rules) {
+void rfm_host_set_rules(rfm_host *host, const rfm_client_conf *conf, const rfm_rules *rules)
+{
     pthread_mutex_lock(&host->mutex);
     host->new_conf = conf;
     host->new_rules = rules;
@@ -260,83 +313,118 @@ void rfm_host_set_rules(rfm_host *host, const rfm_client_conf *conf, const rfm_r
     uv_async_send(&host->wake);
 }
 
-void rfm_host_stop(rfm_host *host) {
+void rfm_host_stop(rfm_host *host)
+{
     host->stop_asked = true;
     uv_async_send(&host->wake);
 }
 
 /* -- reporting */
 
-static void add_decisions(rfm_snapshot *to, const char *rule, const uint64_t decided[RFM_SUPPRESSION_COUNT]) {
+static void add_decisions(rfm_snapshot *to, const char *rule, const uint64_t decided[RFM_SUPPRESSION_COUNT])
+{
     rfm_snapshot_add(to, RFM_METRIC_TRIGGERS, rule, NULL, (double)decided[RFM_SENT]);
     for (size_t i = RFM_SENT + 1; i < RFM_SUPPRESSION_COUNT; i++)
-        if (decided[i] > 0) rfm_snapshot_add(to, RFM_METRIC_SUPPRESSIONS, rule, rfm_suppression_name((rfm_suppression)i), (double)decided[i]);
+        if (decided[i] > 0)
+            rfm_snapshot_add(to, RFM_METRIC_SUPPRESSIONS, rule, rfm_suppression_name((rfm_suppression)i),
+                             (double)decided[i]);
 }
 
-static void add_counters(rfm_host *host, const rfm_worker_stats *stats) {
+static void add_counters(rfm_host *host, const rfm_worker_stats *stats)
+{
     rfm_snapshot *to = host->snapshot;
     const rfm_rules *rules = host->conf.config->rules.rule ? rfm_worker_rules(host->worker) : NULL;
     for (size_t input = 0; input < host->kafka.input_count; input++)
         for (size_t i = 0; i < RFM_EVENT_TYPE_COUNT; i++)
-            rfm_snapshot_add(to, RFM_METRIC_EVENTS, host->kafka.input_topic[input], rfm_event_type_name((rfm_event_type)i),
-                             (double)stats->events_by_type[input][i]);
+            rfm_snapshot_add(to, RFM_METRIC_EVENTS, host->kafka.input_topic[input],
+                             rfm_event_type_name((rfm_event_type)i), (double)stats->events_by_type[input][i]);
     for (size_t i = 1; i < RFM_REASON_COUNT; i++)
-        if (stats->dead_by_reason[i] > 0) rfm_snapshot_add(to, RFM_METRIC_DEAD_LETTERS, rfm_reason_name((rfm_reason)i), NULL, (double)stats->dead_by_reason[i]);
-    for (size_t i = 0; rules != NULL && i < rules->count; i++) add_decisions(to, rules->rule[i].name, stats->decided_by_rule[i]);
-    struct { rfm_metric metric; uint64_t value; } plain[] = {{RFM_METRIC_REPEATS, stats->repeats}, {RFM_METRIC_STEPS, stats->steps},
-        {RFM_METRIC_ABORTS, stats->aborts}, {RFM_METRIC_REDO_BYTES, stats->redo_bytes}, {RFM_METRIC_CACHE_HITS, stats->cache_hits},
-        {RFM_METRIC_CACHE_MISSES, stats->cache_misses}, {RFM_METRIC_CACHE_EVICTIONS, stats->evictions}, {RFM_METRIC_CACHE_BYTES, stats->cache_bytes},
-        {RFM_METRIC_DIRTY_BYTES, stats->dirty_bytes}, {RFM_METRIC_LOOKS, stats->looks}, {RFM_METRIC_TIMERS_FIRED, stats->timers_fired},
-        {RFM_METRIC_TAKEOVERS, stats->takeovers}, {RFM_METRIC_ROLLBACKS, stats->rollbacks}, {RFM_METRIC_CAUSES_TOO_OLD, stats->causes_too_old},
-        {RFM_METRIC_TIMERS_DUE, stats->timers_due}};
+        if (stats->dead_by_reason[i] > 0)
+            rfm_snapshot_add(to, RFM_METRIC_DEAD_LETTERS, rfm_reason_name((rfm_reason)i), NULL,
+                             (double)stats->dead_by_reason[i]);
+    for (size_t i = 0; rules != NULL && i < rules->count; i++)
+        add_decisions(to, rules->rule[i].name, stats->decided_by_rule[i]);
+    struct {
+        rfm_metric metric;
+        uint64_t value;
+    } plain[] = {{RFM_METRIC_REPEATS, stats->repeats},
+                 {RFM_METRIC_STEPS, stats->steps},
+                 {RFM_METRIC_ABORTS, stats->aborts},
+                 {RFM_METRIC_REDO_BYTES, stats->redo_bytes},
+                 {RFM_METRIC_CACHE_HITS, stats->cache_hits},
+                 {RFM_METRIC_CACHE_MISSES, stats->cache_misses},
+                 {RFM_METRIC_CACHE_EVICTIONS, stats->evictions},
+                 {RFM_METRIC_CACHE_BYTES, stats->cache_bytes},
+                 {RFM_METRIC_DIRTY_BYTES, stats->dirty_bytes},
+                 {RFM_METRIC_LOOKS, stats->looks},
+                 {RFM_METRIC_TIMERS_FIRED, stats->timers_fired},
+                 {RFM_METRIC_TAKEOVERS, stats->takeovers},
+                 {RFM_METRIC_ROLLBACKS, stats->rollbacks},
+                 {RFM_METRIC_CAUSES_TOO_OLD, stats->causes_too_old},
+                 {RFM_METRIC_TIMERS_DUE, stats->timers_due}};
     rfm_snapshot_add(to, RFM_METRIC_TIMERS_LATE, NULL, NULL, (double)stats->timers_late_ms / 1e3);
-    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) rfm_snapshot_add(to, plain[i].metric, NULL, NULL, (double)plain[i].value);
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        rfm_snapshot_add(to, plain[i].metric, NULL, NULL, (double)plain[i].value);
 }
 
-static void add_lags(rfm_host *host) {
+static void add_lags(rfm_host *host)
+{
     char partition[16];
     for (uint32_t task = 0; task < host->conf.topics->partition_count; task++)
         for (size_t input = 0; input < host->kafka.input_count; input++) {
             int64_t lag = rfm_consumer_lag(host->consumer, task, input);
-            if (lag < 0) continue;
+            if (lag < 0)
+                continue;
             snprintf(partition, sizeof partition, "%u", task);
             rfm_snapshot_add(host->snapshot, RFM_METRIC_LAG, host->kafka.input_topic[input], partition, (double)lag);
         }
 }
 
-static void share_stats(rfm_host *host) {
+static void share_stats(rfm_host *host)
+{
     pthread_mutex_lock(&host->mutex);
     host->stats = *rfm_worker_stats_of(host->worker);
     host->latency_shared = host->latency;
     pthread_mutex_unlock(&host->mutex);
 }
 
-static void set_trouble(rfm_host *host) {
+static void set_trouble(rfm_host *host)
+{
     char text[200] = "";
     rfm_consumer_stats joined = rfm_consumer_stats_of(host->consumer);
     rfm_store_trouble(host->store, text, sizeof text);
     bool taken_over = rfm_worker_ready(host->worker);
-    host->ready = joined.joined && taken_over && text[0] == 0 && rfm_publisher_stats_of(host->publisher).ready && !host->failed;
+    host->ready = joined.joined && taken_over && text[0] == 0 && rfm_publisher_stats_of(host->publisher).ready &&
+                  !host->failed;
     pthread_mutex_lock(&host->mutex);
-    if (text[0] != 0) snprintf(host->trouble, sizeof host->trouble, "redis: %s", text);
-    else snprintf(host->trouble, sizeof host->trouble, "%s", !joined.joined ? "the group has not been joined" : !taken_over ? "tasks are being taken over" : "no producer yet");
+    if (text[0] != 0)
+        snprintf(host->trouble, sizeof host->trouble, "redis: %s", text);
+    else
+        snprintf(host->trouble, sizeof host->trouble, "%s",
+                 !joined.joined ? "the group has not been joined"
+                 : !taken_over  ? "tasks are being taken over"
+                                : "no producer yet");
     pthread_mutex_unlock(&host->mutex);
 }
 
-static bool has_trouble(const rfm_host *host) {
+static bool has_trouble(const rfm_host *host)
+{
     char text[200] = "";
     rfm_store_trouble(host->store, text, sizeof text);
     return text[0] != 0;
 }
 
-static void note_steps(rfm_host *host, const rfm_worker_stats *stats) {
+static void note_steps(rfm_host *host, const rfm_worker_stats *stats)
+{
     uint64_t oldest = stats->steps_stored > RFM_STEP_TIMES ? stats->steps_stored - RFM_STEP_TIMES : 0;
-    if (host->steps_seen < oldest) host->steps_seen = oldest;
+    if (host->steps_seen < oldest)
+        host->steps_seen = oldest;
     for (; host->steps_seen < stats->steps_stored; host->steps_seen++)
         rfm_histogram_observe(&host->steps, (double)stats->step_ms[host->steps_seen % RFM_STEP_TIMES] / 1e3, 1);
 }
 
-static void on_report(uv_timer_t *timer) {
+static void on_report(uv_timer_t *timer)
+{
     rfm_host *host = timer->data;
     share_stats(host);
     host->moved_ms = rfm_clock_steady_ns() / 1000000;
@@ -344,8 +432,10 @@ static void on_report(uv_timer_t *timer) {
     set_trouble(host);
     add_counters(host, rfm_worker_stats_of(host->worker));
     add_lags(host);
-    rfm_snapshot_add(host->snapshot, RFM_METRIC_REBALANCES, NULL, NULL, (double)rfm_consumer_stats_of(host->consumer).rebalances);
-    rfm_snapshot_add(host->snapshot, RFM_METRIC_TASKS, host->ready ? "consuming" : "taking_over", NULL, (double)rfm_consumer_stats_of(host->consumer).tasks);
+    rfm_snapshot_add(host->snapshot, RFM_METRIC_REBALANCES, NULL, NULL,
+                     (double)rfm_consumer_stats_of(host->consumer).rebalances);
+    rfm_snapshot_add(host->snapshot, RFM_METRIC_TASKS, host->ready ? "consuming" : "taking_over", NULL,
+                     (double)rfm_consumer_stats_of(host->consumer).tasks);
     rfm_snapshot_add(host->snapshot, RFM_METRIC_REDIS_CONNECTED, NULL, NULL, has_trouble(host) ? 0 : 1);
     note_steps(host, rfm_worker_stats_of(host->worker));
     rfm_snapshot_add_histogram(host->snapshot, RFM_METRIC_STEP, NULL, &host->steps);
@@ -361,8 +451,10 @@ static void on_report(uv_timer_t *timer) {
     }
 }
 
-bool rfm_host_ready(const rfm_host *host, rfm_buffer *reason) {
-    if (host->ready) return true;
+bool rfm_host_ready(const rfm_host *host, rfm_buffer *reason)
+{
+    if (host->ready)
+        return true;
     rfm_host *locked = (rfm_host *)(uintptr_t)host;
     pthread_mutex_lock(&locked->mutex);
     rfm_write_format(reason, "worker %u: %s", host->conf.number, host->trouble);
@@ -370,7 +462,8 @@ bool rfm_host_ready(const rfm_host *host, rfm_buffer *reason) {
     return false;
 }
 
-rfm_worker_stats rfm_host_stats(const rfm_host *host) {
+rfm_worker_stats rfm_host_stats(const rfm_host *host)
+{
     rfm_host *locked = (rfm_host *)(uintptr_t)host;
     pthread_mutex_lock(&locked->mutex);
     rfm_worker_stats stats = host->stats;
@@ -378,7 +471,8 @@ rfm_worker_stats rfm_host_stats(const rfm_host *host) {
     return stats;
 }
 
-rfm_histogram rfm_host_latency(const rfm_host *host) {
+rfm_histogram rfm_host_latency(const rfm_host *host)
+{
     rfm_host *locked = (rfm_host *)(uintptr_t)host;
     pthread_mutex_lock(&locked->mutex);
     rfm_histogram latency = host->latency_shared;
@@ -386,46 +480,77 @@ rfm_histogram rfm_host_latency(const rfm_host *host) {
     return latency;
 }
 
-int64_t rfm_host_moved_ms(const rfm_host *host) { return host->moved_ms; }
-const rfm_rules *rfm_host_rules(const rfm_host *host) { return host->rules; }
-uint64_t rfm_host_rebalances(const rfm_host *host) { return rfm_consumer_stats_of(host->consumer).rebalances; }
+int64_t rfm_host_moved_ms(const rfm_host *host)
+{
+    return host->moved_ms;
+}
+const rfm_rules *rfm_host_rules(const rfm_host *host)
+{
+    return host->rules;
+}
+uint64_t rfm_host_rebalances(const rfm_host *host)
+{
+    return rfm_consumer_stats_of(host->consumer).rebalances;
+}
 
 /* -- making */
 
-static rfm_kafka_properties properties_of(const rfm_settings *settings) {
+static rfm_kafka_properties properties_of(const rfm_settings *settings)
+{
     rfm_kafka_property *at = calloc(settings->count + 1, sizeof *at);
     RFM_ASSERT(at != NULL);
-    for (size_t i = 0; i < settings->count; i++) at[i] = (rfm_kafka_property){settings->items[i].name, settings->items[i].value};
+    for (size_t i = 0; i < settings->count; i++)
+        at[i] = (rfm_kafka_property){settings->items[i].name, settings->items[i].value};
     return (rfm_kafka_properties){at, settings->count};
 }
 
-void rfm_kafka_conf_of(const rfm_config *config, rfm_kafka_conf *kafka, const char *trigger_topics[RFM_TOPICS_MAX]) {
-    *kafka = (rfm_kafka_conf){.brokers = config->kafka.brokers, .group = config->kafka.group, .input_count = config->kafka.input_count,
-        .wal = config->kafka.wal, .dead_letters = config->kafka.dead_letters, .audit = config->kafka.audit,
-        .trigger_topics = trigger_topics, .trigger_topic_count = config->rules.topic_count, .log = on_kafka_log};
-    for (size_t i = 0; i < kafka->input_count; i++) kafka->input_topic[i] = config->kafka.input[i].topic;
-    for (size_t i = 0; i < kafka->trigger_topic_count; i++) trigger_topics[i] = config->rules.topic[i];
+void rfm_kafka_conf_of(const rfm_config *config, rfm_kafka_conf *kafka, const char *trigger_topics[RFM_TOPICS_MAX])
+{
+    *kafka = (rfm_kafka_conf){.brokers = config->kafka.brokers,
+                              .group = config->kafka.group,
+                              .input_count = config->kafka.input_count,
+                              .wal = config->kafka.wal,
+                              .dead_letters = config->kafka.dead_letters,
+                              .audit = config->kafka.audit,
+                              .trigger_topics = trigger_topics,
+                              .trigger_topic_count = config->rules.topic_count,
+                              .log = on_kafka_log};
+    for (size_t i = 0; i < kafka->input_count; i++)
+        kafka->input_topic[i] = config->kafka.input[i].topic;
+    for (size_t i = 0; i < kafka->trigger_topic_count; i++)
+        trigger_topics[i] = config->rules.topic[i];
     kafka->properties = properties_of(&config->kafka.properties);
     kafka->consumer = properties_of(&config->kafka.consumer);
     kafka->producer = properties_of(&config->kafka.producer);
 }
 
-void rfm_kafka_conf_drop(rfm_kafka_conf *kafka) {
+void rfm_kafka_conf_drop(rfm_kafka_conf *kafka)
+{
     free((void *)(uintptr_t)kafka->properties.at);
     free((void *)(uintptr_t)kafka->consumer.at);
     free((void *)(uintptr_t)kafka->producer.at);
 }
 
-static const char *none_if_empty(const char *text) { return text[0] == 0 ? NULL : text; }
-
-void rfm_store_conf_of(const rfm_config *config, uint32_t partition_count, rfm_store_conf *conf) {
-    *conf = (rfm_store_conf){.url = config->redis.url, .username = none_if_empty(config->redis.username),
-        .password = none_if_empty(config->redis.password), .ca_file = none_if_empty(config->redis.ca_file),
-        .cert_file = none_if_empty(config->redis.cert_file), .key_file = none_if_empty(config->redis.key_file),
-        .prefix = config->redis.prefix, .timeout_ms = (uint32_t)config->redis.timeout_ms, .partition_count = partition_count};
+static const char *none_if_empty(const char *text)
+{
+    return text[0] == 0 ? NULL : text;
 }
 
-static void make_names(rfm_host *host) {
+void rfm_store_conf_of(const rfm_config *config, uint32_t partition_count, rfm_store_conf *conf)
+{
+    *conf = (rfm_store_conf){.url = config->redis.url,
+                             .username = none_if_empty(config->redis.username),
+                             .password = none_if_empty(config->redis.password),
+                             .ca_file = none_if_empty(config->redis.ca_file),
+                             .cert_file = none_if_empty(config->redis.cert_file),
+                             .key_file = none_if_empty(config->redis.key_file),
+                             .prefix = config->redis.prefix,
+                             .timeout_ms = (uint32_t)config->redis.timeout_ms,
+                             .partition_count = partition_count};
+}
+
+static void make_names(rfm_host *host)
+{
     const rfm_config *config = host->conf.config;
     snprintf(host->instance_id, sizeof host->instance_id, "%s-%u", host->conf.instance, host->conf.number);
     snprintf(host->transactional_id, sizeof host->transactional_id, "%s-%s", config->kafka.group, host->instance_id);
@@ -436,18 +561,28 @@ static void make_names(rfm_host *host) {
     host->kafka.mock = host->conf.mock;
 }
 
-static int make_worker(rfm_host *host, rfm_error *error) {
+static int make_worker(rfm_host *host, rfm_error *error)
+{
     const rfm_config *config = host->conf.config;
-    rfm_worker_conf conf = {.transactional_id = host->transactional_id, .partition_count = host->conf.topics->partition_count,
-        .input_count = config->kafka.input_count, .partitioner = config->kafka.partitioner, .check_records = true, .clock = config->engine.clock,
-        .cache_bytes_max = config->engine.cache_bytes_max / host->conf.count, .dirty_bytes_max = config->engine.dirty_bytes_max / host->conf.count,
-        .step_events_max = config->engine.step_events_max, .wal_idle_ms = host->conf.topics->wal_idle_ms,
-        .client = &config->client, .rules = &config->rules};
-    for (size_t i = 0; i < conf.input_count; i++) conf.input_topic[i] = config->kafka.input[i].topic;
+    rfm_worker_conf conf = {.transactional_id = host->transactional_id,
+                            .partition_count = host->conf.topics->partition_count,
+                            .input_count = config->kafka.input_count,
+                            .partitioner = config->kafka.partitioner,
+                            .check_records = true,
+                            .clock = config->engine.clock,
+                            .cache_bytes_max = config->engine.cache_bytes_max / host->conf.count,
+                            .dirty_bytes_max = config->engine.dirty_bytes_max / host->conf.count,
+                            .step_events_max = config->engine.step_events_max,
+                            .wal_idle_ms = host->conf.topics->wal_idle_ms,
+                            .client = &config->client,
+                            .rules = &config->rules};
+    for (size_t i = 0; i < conf.input_count; i++)
+        conf.input_topic[i] = config->kafka.input[i].topic;
     return rfm_worker_new(&conf, &host->worker, error);
 }
 
-static int make_adapters(rfm_host *host, rfm_error *error) {
+static int make_adapters(rfm_host *host, rfm_error *error)
+{
     rfm_kafka_owner owner = {host, on_feed, on_tell, on_fatal};
     rfm_store_calls calls = {.answer = on_store_answer, .log = on_store_log, .timing = on_store_timing, .owner = host};
     rfm_store_conf store;
@@ -455,13 +590,17 @@ static int make_adapters(rfm_host *host, rfm_error *error) {
     store.meta = host->conf.meta;
     store.meta_count = host->conf.meta_count;
     int code = rfm_store_new(&host->loop, &store, &calls, &host->store, error);
-    if (code == RFM_OK) code = rfm_publisher_new(&host->kafka, &host->loop, &owner, &host->publisher, error);
-    if (code == RFM_OK) code = rfm_consumer_new(&host->kafka, &host->loop, &owner, &host->consumer, error);
-    if (code == RFM_OK) code = rfm_wal_reader_new(&host->kafka, &host->loop, &owner, host->consumer, &host->reader, error);
+    if (code == RFM_OK)
+        code = rfm_publisher_new(&host->kafka, &host->loop, &owner, &host->publisher, error);
+    if (code == RFM_OK)
+        code = rfm_consumer_new(&host->kafka, &host->loop, &owner, &host->consumer, error);
+    if (code == RFM_OK)
+        code = rfm_wal_reader_new(&host->kafka, &host->loop, &owner, host->consumer, &host->reader, error);
     return code;
 }
 
-static void *thread_main(void *argument) {
+static void *thread_main(void *argument)
+{
     rfm_host *host = argument;
     uv_timer_start(&host->report, on_report, 0, REPORT_MS / 4);
     pump(host);
@@ -474,7 +613,8 @@ static void *thread_main(void *argument) {
     host->publisher = NULL;
     host->reader = NULL;
     host->store = NULL;
-    for (int turn = 0; turn < 100 && uv_run(&host->loop, UV_RUN_NOWAIT) != 0; turn++) continue;
+    for (int turn = 0; turn < 100 && uv_run(&host->loop, UV_RUN_NOWAIT) != 0; turn++)
+        continue;
     pthread_mutex_lock(&host->mutex);
     host->ended = true;
     pthread_cond_broadcast(&host->ended_changed);
@@ -482,7 +622,8 @@ static void *thread_main(void *argument) {
     return NULL;
 }
 
-int rfm_host_start(const rfm_host_conf *conf, rfm_host **out, rfm_error *error) {
+int rfm_host_start(const rfm_host_conf *conf, rfm_host **out, rfm_error *error)
+{
     rfm_host *host = calloc(1, sizeof *host);
     RFM_ASSERT(host != NULL);
     host->conf = *conf;
@@ -502,32 +643,42 @@ int rfm_host_start(const rfm_host_conf *conf, rfm_host **out, rfm_error *error) 
     uv_timer_init(&host->loop, &host->report);
     host->wake.data = host->timer.data = host->report.data = host;
     int code = make_worker(host, error);
-    if (code == RFM_OK) code = make_adapters(host, error);
-    if (code == RFM_OK && pthread_create(&host->thread, NULL, thread_main, host) != 0) code = rfm_fail(error, RFM_E_NO_MEMORY, "no thread for a worker");
+    if (code == RFM_OK)
+        code = make_adapters(host, error);
+    if (code == RFM_OK && pthread_create(&host->thread, NULL, thread_main, host) != 0)
+        code = rfm_fail(error, RFM_E_NO_MEMORY, "no thread for a worker");
     *out = host;
     host->thread_started = code == RFM_OK;
-    if (code != RFM_OK) host->ended = true;
+    if (code != RFM_OK)
+        host->ended = true;
     return code;
 }
 
-bool rfm_host_join(rfm_host *host, int64_t timeout_ms) {
+bool rfm_host_join(rfm_host *host, int64_t timeout_ms)
+{
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += timeout_ms / 1000;
     until.tv_nsec += timeout_ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
+    if (until.tv_nsec >= 1000000000)
+        until.tv_sec++, until.tv_nsec -= 1000000000;
     pthread_mutex_lock(&host->mutex);
     int code = 0;
-    while (!host->ended && code == 0) code = pthread_cond_timedwait(&host->ended_changed, &host->mutex, &until);
+    while (!host->ended && code == 0)
+        code = pthread_cond_timedwait(&host->ended_changed, &host->mutex, &until);
     bool ended = host->ended;
     pthread_mutex_unlock(&host->mutex);
-    if (ended && host->thread_started) pthread_join(host->thread, NULL);
-    if (ended) host->thread_started = false;
+    if (ended && host->thread_started)
+        pthread_join(host->thread, NULL);
+    if (ended)
+        host->thread_started = false;
     return ended;
 }
 
-void rfm_host_free(rfm_host *host) {
-    if (host == NULL) return;
+void rfm_host_free(rfm_host *host)
+{
+    if (host == NULL)
+        return;
     RFM_ASSERT(!host->thread_started);
     rfm_worker_free(host->worker);
     rfm_snapshot_free(host->snapshot);

@@ -38,12 +38,12 @@ int rfm_host_start(const rfm_host_conf *conf, rfm_host **host, rfm_error *error)
 void rfm_host_set_edges(rfm_host *host, const rfm_edges *edges);
 void rfm_host_set_rules(rfm_host *host, const rfm_client_conf *conf, const rfm_rules *rules);
 bool rfm_host_ready(const rfm_host *host, rfm_buffer *reason);
-int64_t rfm_host_moved_ms(const rfm_host *host); /* steady clock at which its loop last turned */
+int64_t rfm_host_moved_ms(const rfm_host *host);       /* steady clock at which its loop last turned */
 const rfm_rules *rfm_host_rules(const rfm_host *host); /* those that the worker uses now */
 uint64_t rfm_host_rebalances(const rfm_host *host);
 rfm_worker_stats rfm_host_stats(const rfm_host *host);
 rfm_histogram rfm_host_latency(const rfm_host *host); /* from an event's append to its commit */
-void rfm_host_stop(rfm_host *host); /* asks it to finish what is in flight; does not wait */
+void rfm_host_stop(rfm_host *host);                   /* asks it to finish what is in flight; does not wait */
 /* Waits until it has ended; false: not within timeout_ms (then it must not be freed). */
 bool rfm_host_join(rfm_host *host, int64_t timeout_ms);
 void rfm_host_free(rfm_host *host);

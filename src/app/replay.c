@@ -35,33 +35,45 @@ struct replay {
     uint64_t events;
 };
 
-static bool open_output(struct output *output, const rfm_option *option) {
+static bool open_output(struct output *output, const rfm_option *option)
+{
     output->name = option->value;
-    if (!option->given) return true;
+    if (!option->given)
+        return true;
     output->file = strcmp(option->value, "-") == 0 ? stdout : fopen(option->value, "w");
-    if (output->file == NULL) fprintf(stderr, "rfmd replay: --%s %s: %s\n", option->name, option->value, strerror(errno));
+    if (output->file == NULL)
+        fprintf(stderr, "rfmd replay: --%s %s: %s\n", option->name, option->value, strerror(errno));
     return output->file != NULL;
 }
 
-static bool close_output(struct output *output) {
+static bool close_output(struct output *output)
+{
     free(output->lines);
-    if (output->file == NULL) return true;
+    if (output->file == NULL)
+        return true;
     bool good = !ferror(output->file) && fflush(output->file) == 0;
-    if (output->file != stdout) good = fclose(output->file) == 0 && good;
-    if (!good) fprintf(stderr, "rfmd replay: %s: %s\n", output->name, strerror(errno));
+    if (output->file != stdout)
+        good = fclose(output->file) == 0 && good;
+    if (!good)
+        fprintf(stderr, "rfmd replay: %s: %s\n", output->name, strerror(errno));
     return good;
 }
 
-static int compare_lines(const void *left, const void *right) {
+static int compare_lines(const void *left, const void *right)
+{
     const struct line *a = left, *b = right;
     int order = rfm_bytes_compare(a->time, b->time);
-    if (order == 0) order = rfm_bytes_compare(a->client, b->client);
+    if (order == 0)
+        order = rfm_bytes_compare(a->client, b->client);
     return order != 0 ? order : rfm_bytes_compare(a->id, b->id);
 }
 
-static void write_lines(struct output *output) {
-    if (output->file == NULL || output->count == 0) return;
-    if (output != NULL && output->lines[0].time.len > 0) qsort(output->lines, output->count, sizeof *output->lines, compare_lines);
+static void write_lines(struct output *output)
+{
+    if (output->file == NULL || output->count == 0)
+        return;
+    if (output != NULL && output->lines[0].time.len > 0)
+        qsort(output->lines, output->count, sizeof *output->lines, compare_lines);
     for (size_t i = 0; i < output->count; i++) {
         fwrite(output->lines[i].text.at, 1, output->lines[i].text.len, output->file);
         fputc('\n', output->file);
@@ -70,7 +82,8 @@ static void write_lines(struct output *output) {
     output->count = 0;
 }
 
-static void add_line(struct output *output, const struct line *added) {
+static void add_line(struct output *output, const struct line *added)
+{
     if (output->count == output->size) {
         output->size = output->size ? output->size * 2 : 1024;
         output->lines = realloc(output->lines, output->size * sizeof *output->lines);
@@ -79,13 +92,17 @@ static void add_line(struct output *output, const struct line *added) {
     output->lines[output->count++] = *added;
 }
 
-static void write_sized_json(rfm_buffer *json, rfm_bytes text) {
-    if (text.at == NULL) rfm_write_text(json, "null");
-    else rfm_write_json_string(json, text);
+static void write_sized_json(rfm_buffer *json, rfm_bytes text)
+{
+    if (text.at == NULL)
+        rfm_write_text(json, "null");
+    else
+        rfm_write_json_string(json, text);
 }
 
 /* {"key": ..., "value": ..., "headers": {...}}; bytes that are not UTF-8 become U+FFFD. */
-static rfm_bytes dead_letter_json(struct replay *replay, const rfm_message *message) {
+static rfm_bytes dead_letter_json(struct replay *replay, const rfm_message *message)
+{
     rfm_buffer json;
     rfm_bytes rest = message->headers, name, value;
     rfm_buffer_init(&json, 8 << 20);
@@ -95,7 +112,8 @@ static rfm_bytes dead_letter_json(struct replay *replay, const rfm_message *mess
     write_sized_json(&json, message->value);
     rfm_write_text(&json, ",\"headers\":{");
     for (bool first = true; rfm_headers_next(&rest, &name, &value); first = false) {
-        if (!first) rfm_write_u8(&json, ',');
+        if (!first)
+            rfm_write_u8(&json, ',');
         rfm_write_json_string(&json, name);
         rfm_write_u8(&json, ':');
         write_sized_json(&json, value);
@@ -106,90 +124,112 @@ static rfm_bytes dead_letter_json(struct replay *replay, const rfm_message *mess
     return copy;
 }
 
-static rfm_bytes header_copy(struct replay *replay, const rfm_message *message, const char *name) {
+static rfm_bytes header_copy(struct replay *replay, const rfm_message *message, const char *name)
+{
     rfm_bytes value;
     return rfm_headers_find(message->headers, name, &value) ? rfm_arena_copy(&replay->arena, value) : RFM_BYTES_NONE;
 }
 
-static void take_message(void *owner, const rfm_message *message) {
+static void take_message(void *owner, const rfm_message *message)
+{
     struct replay *replay = owner;
     if (message->topic == RFM_TOPIC_DEAD_LETTERS) {
-        if (replay->dead_letters.file != NULL) add_line(&replay->dead_letters, &(struct line){.text = dead_letter_json(replay, message)});
+        if (replay->dead_letters.file != NULL)
+            add_line(&replay->dead_letters, &(struct line){.text = dead_letter_json(replay, message)});
         return;
     }
     struct output *output = message->topic == RFM_TOPIC_AUDIT ? &replay->audit : &replay->triggers;
-    if (output->file == NULL) return;
-    add_line(output, &(struct line){.time = header_copy(replay, message, "ce_time"), .client = rfm_arena_copy(&replay->arena, message->key),
-        .id = header_copy(replay, message, "ce_id"), .text = rfm_arena_copy(&replay->arena, message->value)});
+    if (output->file == NULL)
+        return;
+    add_line(output, &(struct line){.time = header_copy(replay, message, "ce_time"),
+                                    .client = rfm_arena_copy(&replay->arena, message->key),
+                                    .id = header_copy(replay, message, "ce_id"),
+                                    .text = rfm_arena_copy(&replay->arena, message->value)});
 }
 
 /* Writes what was gathered up to a moment that the clock has wholly passed. */
-static void flush_lines(struct replay *replay) {
+static void flush_lines(struct replay *replay)
+{
     write_lines(&replay->triggers);
     write_lines(&replay->audit);
     write_lines(&replay->dead_letters);
     rfm_arena_reset(&replay->arena);
 }
 
-static int feed(struct replay *replay, const rfm_event_line *event, rfm_error *error) {
+static int feed(struct replay *replay, const rfm_event_line *event, rfm_error *error)
+{
     replay->events++;
     return rfm_offline_event(replay->offline, event->client_id, event->value, replay->clock_ms, error);
 }
 
-static int feed_early(struct replay *replay, rfm_error *error) {
+static int feed_early(struct replay *replay, rfm_error *error)
+{
     for (size_t i = 0; i < replay->early_count; i++) {
         int code = feed(replay, &(rfm_event_line){.value = replay->early_lines[i]}, error);
-        if (code != RFM_OK) return code;
+        if (code != RFM_OK)
+            return code;
     }
     replay->early_count = 0;
     return RFM_OK;
 }
 
-static void keep_early(struct replay *replay, rfm_bytes value) {
+static void keep_early(struct replay *replay, rfm_bytes value)
+{
     replay->early_lines = realloc(replay->early_lines, (replay->early_count + 1) * sizeof *replay->early_lines);
     RFM_ASSERT(replay->early_lines != NULL);
     replay->early_lines[replay->early_count++] = rfm_arena_copy(&replay->early, value);
 }
 
 /* Every day of the clock is brought to its end before the next one begins, which bounds what is gathered. */
-static int pass_day(struct replay *replay, int64_t time_ms, rfm_error *error) {
+static int pass_day(struct replay *replay, int64_t time_ms, rfm_error *error)
+{
     int64_t day_ms = rfm_div_floor(time_ms, RFM_DAY_MS) * RFM_DAY_MS;
-    if (replay->clock_ms == INT64_MIN || day_ms <= replay->clock_ms) return RFM_OK;
+    if (replay->clock_ms == INT64_MIN || day_ms <= replay->clock_ms)
+        return RFM_OK;
     int code = rfm_offline_until(replay->offline, day_ms - 1, error);
     flush_lines(replay);
     return code;
 }
 
-static int take_line(struct replay *replay, const rfm_event_line *event, rfm_error *error) {
-    if (event->time_ms > replay->until_ms) return RFM_OK;
+static int take_line(struct replay *replay, const rfm_event_line *event, rfm_error *error)
+{
+    if (event->time_ms > replay->until_ms)
+        return RFM_OK;
     if (event->time_ms == INT64_MIN && replay->clock_ms == INT64_MIN) {
         keep_early(replay, event->value);
         return RFM_OK;
     }
     if (event->time_ms > replay->clock_ms) {
         int code = pass_day(replay, event->time_ms, error);
-        if (code != RFM_OK) return code;
+        if (code != RFM_OK)
+            return code;
         replay->clock_ms = event->time_ms;
         code = feed_early(replay, error);
-        if (code != RFM_OK) return code;
+        if (code != RFM_OK)
+            return code;
     }
     return feed(replay, event, error);
 }
 
-static int run_days(struct replay *replay, int64_t until_ms, rfm_error *error) {
-    for (int64_t day_ms = rfm_div_floor(replay->clock_ms, RFM_DAY_MS) * RFM_DAY_MS + RFM_DAY_MS; day_ms <= until_ms; day_ms += RFM_DAY_MS) {
+static int run_days(struct replay *replay, int64_t until_ms, rfm_error *error)
+{
+    for (int64_t day_ms = rfm_div_floor(replay->clock_ms, RFM_DAY_MS) * RFM_DAY_MS + RFM_DAY_MS; day_ms <= until_ms;
+         day_ms += RFM_DAY_MS) {
         int code = rfm_offline_until(replay->offline, day_ms - 1, error);
-        if (code != RFM_OK) return code;
+        if (code != RFM_OK)
+            return code;
         flush_lines(replay);
     }
     return rfm_offline_until(replay->offline, until_ms, error);
 }
 
-static int finish_clock(struct replay *replay, rfm_error *error) {
+static int finish_clock(struct replay *replay, rfm_error *error)
+{
     if (replay->clock_ms == INT64_MIN) { /* no event at all: only dead letters */
         replay->clock_ms = 0;
         int code = feed_early(replay, error);
-        if (code == RFM_OK) code = rfm_offline_until(replay->offline, 0, error);
+        if (code == RFM_OK)
+            code = rfm_offline_until(replay->offline, 0, error);
         flush_lines(replay);
         return code;
     }
@@ -201,18 +241,22 @@ static int finish_clock(struct replay *replay, rfm_error *error) {
     return code;
 }
 
-static int add_client(struct replay *replay, rfm_bytes id, rfm_bytes packed, const rfm_names *names, rfm_error *error) {
+static int add_client(struct replay *replay, rfm_bytes id, rfm_bytes packed, const rfm_names *names, rfm_error *error)
+{
     rfm_buffer json;
     rfm_buffer_init(&json, 1 << 20);
-    int code = rfm_state_json(&json, id, packed, &replay->config->client, names, rfm_offline_edges(replay->offline), replay->clock_ms, error);
+    int code = rfm_state_json(&json, id, packed, &replay->config->client, names, rfm_offline_edges(replay->offline),
+                              replay->clock_ms, error);
     if (code == RFM_OK)
-        add_line(&replay->clients, &(struct line){.time = rfm_text("-"), .client = rfm_arena_copy(&replay->arena, id),
-                                           .text = rfm_arena_copy(&replay->arena, rfm_buffer_view(&json))});
+        add_line(&replay->clients, &(struct line){.time = rfm_text("-"),
+                                                  .client = rfm_arena_copy(&replay->arena, id),
+                                                  .text = rfm_arena_copy(&replay->arena, rfm_buffer_view(&json))});
     rfm_buffer_release(&json);
     return code;
 }
 
-static int add_clients_of(struct replay *replay, const rfm_view *view, rfm_error *error) {
+static int add_clients_of(struct replay *replay, const rfm_view *view, rfm_error *error)
+{
     rfm_names *names = rfm_names_new();
     RFM_ASSERT(names != NULL);
     rfm_bytes key = rfm_text("names"), value;
@@ -227,49 +271,63 @@ static int add_clients_of(struct replay *replay, const rfm_view *view, rfm_error
     return code;
 }
 
-static int write_clients(struct replay *replay, uint32_t partitions, rfm_error *error) {
+static int write_clients(struct replay *replay, uint32_t partitions, rfm_error *error)
+{
     int code = RFM_OK;
-    if (replay->clients.file == NULL) return code;
-    for (uint32_t i = 0; code == RFM_OK && i < partitions; i++) code = add_clients_of(replay, rfm_offline_view(replay->offline, i), error);
+    if (replay->clients.file == NULL)
+        return code;
+    for (uint32_t i = 0; code == RFM_OK && i < partitions; i++)
+        code = add_clients_of(replay, rfm_offline_view(replay->offline, i), error);
     write_lines(&replay->clients);
     return code;
 }
 
-static void say_summary(const struct replay *replay) {
+static void say_summary(const struct replay *replay)
+{
     const rfm_worker_stats *stats = rfm_offline_stats(replay->offline);
     char until[RFM_TIME_TEXT];
     rfm_time_format(replay->clock_ms, until);
     fprintf(stderr, "%llu events until %s: %llu repeats, %llu dead letters, %llu triggers, %llu held back\n",
-            (unsigned long long)replay->events, until, (unsigned long long)stats->repeats, (unsigned long long)stats->dead_letters,
-            (unsigned long long)stats->triggers, (unsigned long long)stats->suppressions);
+            (unsigned long long)replay->events, until, (unsigned long long)stats->repeats,
+            (unsigned long long)stats->dead_letters, (unsigned long long)stats->triggers,
+            (unsigned long long)stats->suppressions);
 }
 
-static void show_progress(const struct replay *replay) {
+static void show_progress(const struct replay *replay)
+{
     char clock[RFM_TIME_TEXT];
-    if (replay->events % 65536 != 0 || !isatty(STDERR_FILENO) || replay->clock_ms == INT64_MIN) return;
+    if (replay->events % 65536 != 0 || !isatty(STDERR_FILENO) || replay->clock_ms == INT64_MIN)
+        return;
     rfm_time_format(replay->clock_ms, clock);
     fprintf(stderr, "\r%llu events, %.10s", (unsigned long long)replay->events, clock);
 }
 
-static int run_files(struct replay *replay, const char *const *names, size_t count, uint32_t partitions, rfm_error *error) {
+static int run_files(struct replay *replay, const char *const *names, size_t count, uint32_t partitions,
+                     rfm_error *error)
+{
     rfm_event_files *files = NULL;
     rfm_event_line event;
     bool more = true;
     int code = rfm_event_files_open(names, count, &replay->config->client.money, &files, error);
     rfm_offline_calls calls = {take_message, replay};
-    if (code == RFM_OK) code = rfm_offline_new(replay->config, partitions, &calls, &replay->offline, error);
+    if (code == RFM_OK)
+        code = rfm_offline_new(replay->config, partitions, &calls, &replay->offline, error);
     while (code == RFM_OK && (code = rfm_event_files_next(files, &event, &more, error)) == RFM_OK && more) {
         code = take_line(replay, &event, error);
         show_progress(replay);
     }
-    if (code == RFM_OK) code = finish_clock(replay, error);
-    if (code == RFM_OK) code = write_clients(replay, partitions, error);
-    if (code == RFM_OK) say_summary(replay);
+    if (code == RFM_OK)
+        code = finish_clock(replay, error);
+    if (code == RFM_OK)
+        code = write_clients(replay, partitions, error);
+    if (code == RFM_OK)
+        say_summary(replay);
     rfm_event_files_close(files);
     return code;
 }
 
-static void release(struct replay *replay) {
+static void release(struct replay *replay)
+{
     rfm_offline_free(replay->offline);
     rfm_config_free(replay->config);
     rfm_arena_release(&replay->arena);
@@ -279,13 +337,21 @@ static void release(struct replay *replay) {
 
 enum { CONFIG, EVENTS, UNTIL, TRIGGERS, AUDIT, DEAD_LETTERS, CLIENTS, PARTITIONS, OPTION_COUNT };
 
-int rfm_replay_command(int argc, char **argv) {
-    rfm_option options[OPTION_COUNT] = {{.name = "config", .letter = 'c'}, {.name = "events"}, {.name = "until"}, {.name = "triggers"},
-        {.name = "audit"}, {.name = "dead-letters"}, {.name = "clients"}, {.name = "partitions"}};
+int rfm_replay_command(int argc, char **argv)
+{
+    rfm_option options[OPTION_COUNT] = {{.name = "config", .letter = 'c'},
+                                        {.name = "events"},
+                                        {.name = "until"},
+                                        {.name = "triggers"},
+                                        {.name = "audit"},
+                                        {.name = "dead-letters"},
+                                        {.name = "clients"},
+                                        {.name = "partitions"}};
     struct replay replay = {.clock_ms = INT64_MIN, .until_ms = INT64_MAX};
     int64_t partitions = 4;
     int operand_at, exit_code = rfm_options_parse("replay", argc, argv, options, OPTION_COUNT, &operand_at);
-    if (exit_code >= 0) return exit_code;
+    if (exit_code >= 0)
+        return exit_code;
     if (!options[EVENTS].given) {
         fprintf(stderr, "rfmd replay: no events: give files with --events FILE...\n");
         return RFM_EXIT_USAGE;
@@ -294,22 +360,28 @@ int rfm_replay_command(int argc, char **argv) {
         !rfm_option_number("replay", &options[PARTITIONS], 1, RFM_TASKS_MAX, &partitions))
         return RFM_EXIT_USAGE;
     replay.config = rfm_command_config("replay", &options[CONFIG], &exit_code);
-    if (replay.config == NULL) return exit_code;
+    if (replay.config == NULL)
+        return exit_code;
     const char *names[1024];
     size_t count = 0;
     names[count++] = options[EVENTS].value;
-    while (operand_at < argc && count < sizeof names / sizeof *names) names[count++] = argv[operand_at++];
+    while (operand_at < argc && count < sizeof names / sizeof *names)
+        names[count++] = argv[operand_at++];
     rfm_arena_init(&replay.arena);
     rfm_arena_init(&replay.early);
     bool opened = open_output(&replay.triggers, &options[TRIGGERS]) && open_output(&replay.audit, &options[AUDIT]) &&
-                  open_output(&replay.dead_letters, &options[DEAD_LETTERS]) && open_output(&replay.clients, &options[CLIENTS]);
+                  open_output(&replay.dead_letters, &options[DEAD_LETTERS]) &&
+                  open_output(&replay.clients, &options[CLIENTS]);
     rfm_error error = {0};
     int code = opened ? run_files(&replay, names, count, (uint32_t)partitions, &error) : RFM_E_IO;
-    if (opened && code != RFM_OK) fprintf(stderr, "rfmd replay: %s\n", error.message);
+    if (opened && code != RFM_OK)
+        fprintf(stderr, "rfmd replay: %s\n", error.message);
     struct output *outputs[] = {&replay.triggers, &replay.audit, &replay.dead_letters, &replay.clients};
     bool closed = true;
-    for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) closed = close_output(outputs[i]) && closed;
+    for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++)
+        closed = close_output(outputs[i]) && closed;
     release(&replay);
-    if (code == RFM_E_NOT_FOUND) return RFM_EXIT_INPUT;
+    if (code == RFM_E_NOT_FOUND)
+        return RFM_EXIT_INPUT;
     return code != RFM_OK ? RFM_EXIT_ENVIRONMENT : closed ? RFM_EXIT_DONE : RFM_EXIT_ENVIRONMENT;
 }

@@ -49,7 +49,8 @@ struct rfm_service {
 
 /* -- signals */
 
-static int open_signals(void) {
+static int open_signals(void)
+{
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
@@ -60,12 +61,15 @@ static int open_signals(void) {
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-static void take_signals(rfm_service *service, int timeout_ms) {
+static void take_signals(rfm_service *service, int timeout_ms)
+{
     struct pollfd poll_fd = {.fd = service->signals, .events = POLLIN};
-    if (poll(&poll_fd, 1, timeout_ms) <= 0) return;
+    if (poll(&poll_fd, 1, timeout_ms) <= 0)
+        return;
     struct signalfd_siginfo info;
     while (read(service->signals, &info, sizeof info) == (ssize_t)sizeof info) {
-        if (info.ssi_signo == SIGHUP) service->reload = true;
+        if (info.ssi_signo == SIGHUP)
+            service->reload = true;
         else if (!service->stop) {
             rfm_log(RFM_LOG_INFO, "%s: finishing what is in flight", info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
             service->stop = true;
@@ -75,16 +79,21 @@ static void take_signals(rfm_service *service, int timeout_ms) {
 
 /* -- probes and metrics, on the HTTP thread */
 
-static void on_metrics(void *context, rfm_buffer *text) { rfm_metrics_write(((rfm_service *)context)->metrics, text); }
+static void on_metrics(void *context, rfm_buffer *text)
+{
+    rfm_metrics_write(((rfm_service *)context)->metrics, text);
+}
 
-static bool on_live(void *context, rfm_buffer *reason) {
+static bool on_live(void *context, rfm_buffer *reason)
+{
     rfm_service *service = context;
     int64_t now_ms = rfm_clock_steady_ns() / 1000000;
     bool live = true;
     pthread_mutex_lock(&service->mutex);
     for (size_t i = 0; i < service->host_count; i++) {
         int64_t still_ms = now_ms - rfm_host_moved_ms(service->hosts[i]);
-        if (still_ms <= LIVE_MS) continue;
+        if (still_ms <= LIVE_MS)
+            continue;
         rfm_write_format(reason, "worker %zu has not moved for %lld s", i, (long long)still_ms / 1000);
         live = false;
         break;
@@ -93,18 +102,23 @@ static bool on_live(void *context, rfm_buffer *reason) {
     return live;
 }
 
-static bool on_ready(void *context, rfm_buffer *reason) {
+static bool on_ready(void *context, rfm_buffer *reason)
+{
     rfm_service *service = context;
     pthread_mutex_lock(&service->mutex);
     bool ready = service->host_count > 0 && !service->stop && !service->failed;
-    if (service->host_count == 0) rfm_write_text(reason, service->waiting_for);
-    else if (!ready) rfm_write_text(reason, "stopping");
-    for (size_t i = 0; ready && i < service->host_count; i++) ready = rfm_host_ready(service->hosts[i], reason);
+    if (service->host_count == 0)
+        rfm_write_text(reason, service->waiting_for);
+    else if (!ready)
+        rfm_write_text(reason, "stopping");
+    for (size_t i = 0; ready && i < service->host_count; i++)
+        ready = rfm_host_ready(service->hosts[i], reason);
     pthread_mutex_unlock(&service->mutex);
     return ready;
 }
 
-bool rfm_service_ready(rfm_service *service) {
+bool rfm_service_ready(rfm_service *service)
+{
     rfm_buffer reason;
     rfm_buffer_init(&reason, 4096);
     bool ready = on_ready(service, &reason);
@@ -112,15 +126,19 @@ bool rfm_service_ready(rfm_service *service) {
     return ready;
 }
 
-static double resident_bytes(void) {
+static double resident_bytes(void)
+{
     long size = 0, resident = 0;
     FILE *file = fopen("/proc/self/statm", "r");
-    if (file == NULL || fscanf(file, "%ld %ld", &size, &resident) != 2) resident = 0;
-    if (file != NULL) fclose(file);
+    if (file == NULL || fscanf(file, "%ld %ld", &size, &resident) != 2)
+        resident = 0;
+    if (file != NULL)
+        fclose(file);
     return (double)resident * (double)sysconf(_SC_PAGESIZE);
 }
 
-static void report(rfm_service *service) {
+static void report(rfm_service *service)
+{
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     rfm_snapshot *to = service->snapshot;
@@ -131,51 +149,64 @@ static void report(rfm_service *service) {
     rfm_snapshot_add(to, RFM_METRIC_START, NULL, NULL, (double)service->started_ms / 1e3);
     rfm_snapshot_add(to, RFM_METRIC_MEMORY, "resident", NULL, resident_bytes());
     rfm_snapshot_add(to, RFM_METRIC_MEMORY, "peak", NULL, (double)usage.ru_maxrss * 1024);
-    rfm_snapshot_add(to, RFM_METRIC_CPU, NULL, NULL, (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-                     (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
+    rfm_snapshot_add(to, RFM_METRIC_CPU, NULL, NULL,
+                     (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                         (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
     service->snapshot = rfm_metrics_publish(service->metrics, service->host_conf.count, to);
     RFM_ASSERT(service->snapshot != NULL);
 }
 
-static int start_http(rfm_service *service, rfm_error *error) {
+static int start_http(rfm_service *service, rfm_error *error)
+{
     const rfm_config *config = service->config;
-    if (config->http.host[0] == 0) return RFM_OK;
+    if (config->http.host[0] == 0)
+        return RFM_OK;
     rfm_http_conf conf = {.host = config->http.host, .port = config->http.port, .token = config->http.token};
     rfm_http_callbacks callbacks = {service, on_metrics, on_live, on_ready};
     int code = rfm_http_start(&conf, &callbacks, &service->http, error);
-    if (code == RFM_OK) rfm_log(RFM_LOG_INFO, "http: /metrics, /livez, /readyz on %s port %u", config->http.host, rfm_http_port(service->http));
+    if (code == RFM_OK)
+        rfm_log(RFM_LOG_INFO, "http: /metrics, /livez, /readyz on %s port %u", config->http.host,
+                rfm_http_port(service->http));
     return code;
 }
 
 /* -- topics */
 
-static void say_problem(void *owner, const char *message) {
+static void say_problem(void *owner, const char *message)
+{
     (void)owner;
     rfm_log(RFM_LOG_ERROR, "kafka: %s", message);
 }
 
-static void say_waiting(rfm_service *service, const char *text) {
+static void say_waiting(rfm_service *service, const char *text)
+{
     pthread_mutex_lock(&service->mutex);
     snprintf(service->waiting_for, sizeof service->waiting_for, "%s", text);
     pthread_mutex_unlock(&service->mutex);
 }
 
-static int check_topics(rfm_service *service, rfm_topics *topics, rfm_error *error) {
+static int check_topics(rfm_service *service, rfm_topics *topics, rfm_error *error)
+{
     const char *trigger_topics[RFM_TOPICS_MAX];
     rfm_kafka_conf kafka;
     rfm_kafka_conf_of(service->config, &kafka, trigger_topics);
-    rfm_topics_wish wish = {.create = service->conf.create_topics, .partition_count = service->conf.partitions,
-                            .timeout_ms = TOPICS_TIMEOUT_MS, .problem = say_problem};
+    rfm_topics_wish wish = {.create = service->conf.create_topics,
+                            .partition_count = service->conf.partitions,
+                            .timeout_ms = TOPICS_TIMEOUT_MS,
+                            .problem = say_problem};
     int code = rfm_kafka_conf_check(&kafka, error);
-    if (code == RFM_OK) code = rfm_topics_check(&kafka, &wish, topics, error);
+    if (code == RFM_OK)
+        code = rfm_topics_check(&kafka, &wish, topics, error);
     rfm_kafka_conf_drop(&kafka);
     return code;
 }
 
 /* Waits for as long as no broker answers. */
-static int await_topics(rfm_service *service, rfm_error *error) {
+static int await_topics(rfm_service *service, rfm_error *error)
+{
     if (service->conf.mock) {
-        service->topics = (rfm_topics){.partition_count = service->conf.partitions, .cluster_id = "mock", .wal_idle_ms = RFM_DAY_MS};
+        service->topics = (rfm_topics){
+            .partition_count = service->conf.partitions, .cluster_id = "mock", .wal_idle_ms = RFM_DAY_MS};
         return RFM_OK;
     }
     int code;
@@ -189,12 +220,14 @@ static int await_topics(rfm_service *service, rfm_error *error) {
 
 /* -- what Redis must have been made for */
 
-static void add_meta(rfm_service *service, const char *name, const char *value) {
+static void add_meta(rfm_service *service, const char *name, const char *value)
+{
     RFM_ASSERT(service->host_conf.meta_count < RFM_META_FIELDS_MAX);
     service->host_conf.meta[service->host_conf.meta_count++] = (rfm_store_field){name, value};
 }
 
-static void make_meta(rfm_service *service) {
+static void make_meta(rfm_service *service)
+{
     snprintf(service->partition_text, sizeof service->partition_text, "%u", service->topics.partition_count);
     snprintf(service->format_text, sizeof service->format_text, "%d", FORMAT);
     add_meta(service, "format", service->format_text);
@@ -203,12 +236,14 @@ static void make_meta(rfm_service *service) {
     add_meta(service, "partitions", service->partition_text);
     add_meta(service, "wal", service->topics.wal_id);
     for (size_t i = 0; i < service->config->kafka.input_count; i++) {
-        snprintf(service->input_names[i], sizeof service->input_names[i], "input:%s", service->config->kafka.input[i].name);
+        snprintf(service->input_names[i], sizeof service->input_names[i], "input:%s",
+                 service->config->kafka.input[i].name);
         add_meta(service, service->input_names[i], service->topics.input_id[i]);
     }
 }
 
-static void make_instance(rfm_service *service) {
+static void make_instance(rfm_service *service)
+{
     unsigned char random[8] = {0};
     char host[200] = "";
     if (service->config->kafka.instance_id[0] != 0) {
@@ -218,23 +253,26 @@ static void make_instance(rfm_service *service) {
     gethostname(host, sizeof host - 1);
     ssize_t got = getrandom(random, sizeof random, 0);
     RFM_ASSERT(got == (ssize_t)sizeof random);
-    snprintf(service->instance, sizeof service->instance, "%s-%02x%02x%02x%02x%02x%02x%02x%02x", host, random[0], random[1], random[2],
-             random[3], random[4], random[5], random[6], random[7]);
+    snprintf(service->instance, sizeof service->instance, "%s-%02x%02x%02x%02x%02x%02x%02x%02x", host, random[0],
+             random[1], random[2], random[3], random[4], random[5], random[6], random[7]);
 }
 
 /* -- workers */
 
-static void on_failed(void *owner, const char *reason) {
+static void on_failed(void *owner, const char *reason)
+{
     (void)reason;
     ((rfm_service *)owner)->failed = true;
 }
 
-static void on_published(void *owner, const rfm_message *message) {
+static void on_published(void *owner, const rfm_message *message)
+{
     const rfm_service_conf *conf = &((rfm_service *)owner)->conf;
     conf->published(conf->owner, message);
 }
 
-static int start_hosts(rfm_service *service, rfm_error *error) {
+static int start_hosts(rfm_service *service, rfm_error *error)
+{
     rfm_host_conf *conf = &service->host_conf;
     conf->config = service->config;
     conf->topics = &service->topics;
@@ -249,17 +287,21 @@ static int start_hosts(rfm_service *service, rfm_error *error) {
         rfm_host *host = NULL;
         int code = rfm_host_start(conf, &host, error);
         pthread_mutex_lock(&service->mutex);
-        if (host != NULL) service->hosts[service->host_count++] = host;
+        if (host != NULL)
+            service->hosts[service->host_count++] = host;
         pthread_mutex_unlock(&service->mutex);
-        if (code != RFM_OK) return code;
+        if (code != RFM_OK)
+            return code;
     }
     return RFM_OK;
 }
 
-static bool stop_hosts(rfm_service *service) {
+static bool stop_hosts(rfm_service *service)
+{
     int64_t until_ms = rfm_clock_steady_ns() / 1000000 + STOP_TIMEOUT_MS;
     bool ended = true;
-    for (size_t i = 0; i < service->host_count; i++) rfm_host_stop(service->hosts[i]);
+    for (size_t i = 0; i < service->host_count; i++)
+        rfm_host_stop(service->hosts[i]);
     for (size_t i = 0; i < service->host_count; i++) {
         int64_t left_ms = until_ms - rfm_clock_steady_ns() / 1000000;
         ended = rfm_host_join(service->hosts[i], left_ms > 0 ? left_ms : 0) && ended;
@@ -267,25 +309,29 @@ static bool stop_hosts(rfm_service *service) {
     return ended;
 }
 
-rfm_worker_stats rfm_service_stats(rfm_service *service) {
+rfm_worker_stats rfm_service_stats(rfm_service *service)
+{
     rfm_worker_stats sum = {0};
     pthread_mutex_lock(&service->mutex);
     for (size_t i = 0; i < service->host_count; i++) {
         rfm_worker_stats stats = rfm_host_stats(service->hosts[i]);
         const uint64_t *from = (const uint64_t *)&stats;
         uint64_t *to = (uint64_t *)&sum;
-        for (size_t k = 0; k < sizeof sum / sizeof *to; k++) to[k] += from[k];
+        for (size_t k = 0; k < sizeof sum / sizeof *to; k++)
+            to[k] += from[k];
     }
     pthread_mutex_unlock(&service->mutex);
     return sum;
 }
 
-rfm_histogram rfm_service_latency(rfm_service *service) {
+rfm_histogram rfm_service_latency(rfm_service *service)
+{
     rfm_histogram sum = {0};
     pthread_mutex_lock(&service->mutex);
     for (size_t i = 0; i < service->host_count; i++) {
         rfm_histogram latency = rfm_host_latency(service->hosts[i]);
-        for (size_t k = 0; k < sizeof sum.bucket / sizeof *sum.bucket; k++) sum.bucket[k] += latency.bucket[k];
+        for (size_t k = 0; k < sizeof sum.bucket / sizeof *sum.bucket; k++)
+            sum.bucket[k] += latency.bucket[k];
         sum.sum_s += latency.sum_s;
     }
     pthread_mutex_unlock(&service->mutex);
@@ -294,70 +340,86 @@ rfm_histogram rfm_service_latency(rfm_service *service) {
 
 /* -- population: all tasks' counters, summed every rfm.refresh of the wall clock */
 
-static bool needs_population(const rfm_client_conf *conf) {
-    return conf->rfm.r == RFM_AXIS_POPULATION || conf->rfm.f == RFM_AXIS_POPULATION || conf->rfm.m == RFM_AXIS_POPULATION;
+static bool needs_population(const rfm_client_conf *conf)
+{
+    return conf->rfm.r == RFM_AXIS_POPULATION || conf->rfm.f == RFM_AXIS_POPULATION ||
+           conf->rfm.m == RFM_AXIS_POPULATION;
 }
 
-static int sum_population(rfm_service *service, rfm_population *population, rfm_error *error) {
+static int sum_population(rfm_service *service, rfm_population *population, rfm_error *error)
+{
     if (service->reader == NULL) {
         rfm_store_conf conf;
         rfm_store_conf_of(service->config, service->topics.partition_count, &conf);
         int code = rfm_store_reader_new(&conf, &service->reader, error);
-        if (code != RFM_OK) return code;
+        if (code != RFM_OK)
+            return code;
     }
     for (uint32_t task = 0; task < service->topics.partition_count; task++)
         for (size_t which = 0; which < 3; which++) {
             const rfm_bytes *values;
             size_t count;
-            int code = rfm_store_reader_hash(service->reader, task, rfm_text(rfm_population_key[which]), &values, &count, error);
-            if (code != RFM_OK) return code;
+            int code = rfm_store_reader_hash(service->reader, task, rfm_text(rfm_population_key[which]), &values,
+                                             &count, error);
+            if (code != RFM_OK)
+                return code;
             rfm_population_add_hash(population, which, values, count);
         }
     return RFM_OK;
 }
 
-static void refresh_population(rfm_service *service) {
+static void refresh_population(rfm_service *service)
+{
     int64_t refresh_ms = service->config->client.rfm.refresh_ms, now_ms = rfm_clock_wall_ms();
     int64_t multiple_ms = rfm_div_floor(now_ms, refresh_ms) * refresh_ms;
-    if (!needs_population(&service->config->client) || multiple_ms <= service->refreshed_ms || !rfm_service_ready(service)) return;
+    if (!needs_population(&service->config->client) || multiple_ms <= service->refreshed_ms ||
+        !rfm_service_ready(service))
+        return;
     rfm_error error = {0};
     rfm_edges edges;
     rfm_population *population = rfm_population_new();
     RFM_ASSERT(population != NULL);
     if (sum_population(service, population, &error) == RFM_OK) {
         rfm_population_edges(population, &edges);
-        for (size_t i = 0; i < service->host_count; i++) rfm_host_set_edges(service->hosts[i], &edges);
+        for (size_t i = 0; i < service->host_count; i++)
+            rfm_host_set_edges(service->hosts[i], &edges);
         service->refreshed_ms = multiple_ms;
     } else {
         rfm_log(RFM_LOG_WARN, "population: %s; the edges stay as they were", error.message);
-        service->refreshed_ms = now_ms - refresh_ms + 10000 < multiple_ms ? now_ms - refresh_ms + 10000 : multiple_ms - 1;
+        service->refreshed_ms = now_ms - refresh_ms + 10000 < multiple_ms ? now_ms - refresh_ms + 10000
+                                                                          : multiple_ms - 1;
     }
     rfm_population_free(population);
 }
 
 /* -- reloading */
 
-static int64_t stamp_files(const rfm_config *config) {
+static int64_t stamp_files(const rfm_config *config)
+{
     uint64_t stamp = 0; /* wraps */
     struct stat stat_;
     for (size_t i = 0; i < config->files.count; i++)
         if (stat(config->files.items[i], &stat_) == 0)
-            stamp = stamp * 31 + (uint64_t)stat_.st_mtim.tv_sec * 1000003 + (uint64_t)stat_.st_mtim.tv_nsec + stat_.st_ino +
-                    (uint64_t)stat_.st_size;
+            stamp = stamp * 31 + (uint64_t)stat_.st_mtim.tv_sec * 1000003 + (uint64_t)stat_.st_mtim.tv_nsec +
+                    stat_.st_ino + (uint64_t)stat_.st_size;
     return (int64_t)stamp;
 }
 
 /* Trigger topics keep their numbers over a reload, since messages under way carry them. False: too many. */
-static bool keep_topic_numbers(const rfm_rules *old, rfm_rules *rules) {
+static bool keep_topic_numbers(const rfm_rules *old, rfm_rules *rules)
+{
     rfm_rules joined = *rules;
     memcpy(joined.topic, old->topic, sizeof joined.topic);
     joined.topic_count = old->topic_count;
     for (size_t i = 0; i < rules->count; i++) {
         const char *topic = rules->topic[rules->rule[i].topic];
         size_t at = 0;
-        while (at < joined.topic_count && strcmp(joined.topic[at], topic) != 0) at++;
-        if (at == RFM_TOPICS_MAX) return false;
-        if (at == joined.topic_count) memcpy(joined.topic[joined.topic_count++], topic, sizeof joined.topic[0]);
+        while (at < joined.topic_count && strcmp(joined.topic[at], topic) != 0)
+            at++;
+        if (at == RFM_TOPICS_MAX)
+            return false;
+        if (at == joined.topic_count)
+            memcpy(joined.topic[joined.topic_count++], topic, sizeof joined.topic[0]);
         rules->rule[i].topic = (uint8_t)at;
     }
     memcpy(rules->topic, joined.topic, sizeof joined.topic);
@@ -366,19 +428,23 @@ static bool keep_topic_numbers(const rfm_rules *old, rfm_rules *rules) {
 }
 
 /* The first configuration, which is the last here, stays: the adapters' names and the decoders' money are views into it. */
-static void free_unused(rfm_service *service) {
+static void free_unused(rfm_service *service)
+{
     for (struct retired **at = &service->retired; *at != NULL && (*at)->next != NULL;) {
         struct retired *retired = *at;
         bool used = false;
-        for (size_t i = 0; i < service->host_count; i++) used = used || rfm_host_rules(service->hosts[i]) != &service->config->rules;
-        if (used) return;
+        for (size_t i = 0; i < service->host_count; i++)
+            used = used || rfm_host_rules(service->hosts[i]) != &service->config->rules;
+        if (used)
+            return;
         *at = retired->next;
         rfm_config_free(retired->config);
         free(retired);
     }
 }
 
-static void take_config(rfm_service *service, rfm_config *config) {
+static void take_config(rfm_service *service, rfm_config *config)
+{
     struct retired *retired = malloc(sizeof *retired);
     RFM_ASSERT(retired != NULL);
     config->client.money = service->conf.config->client.money; /* both go with the state: only a restart takes others */
@@ -387,23 +453,28 @@ static void take_config(rfm_service *service, rfm_config *config) {
     service->retired = retired;
     service->config = config;
     rfm_log_setup(config->log.level, config->log.format);
-    for (size_t i = 0; i < service->host_count; i++) rfm_host_set_rules(service->hosts[i], &config->client, &config->rules);
+    for (size_t i = 0; i < service->host_count; i++)
+        rfm_host_set_rules(service->hosts[i], &config->client, &config->rules);
     service->reloads_taken++;
     rfm_log(RFM_LOG_INFO, "reloaded: rules version %s", config->rules.version);
 }
 
-static void say_errors(const rfm_config_errors *errors) {
+static void say_errors(const rfm_config_errors *errors)
+{
     for (size_t i = 0; i < errors->count && i < RFM_CONFIG_ERRORS_MAX; i++)
-        rfm_log(RFM_LOG_ERROR, "%s:%u:%u: %s", errors->items[i].file, errors->items[i].line, errors->items[i].column, errors->items[i].message);
+        rfm_log(RFM_LOG_ERROR, "%s:%u:%u: %s", errors->items[i].file, errors->items[i].line, errors->items[i].column,
+                errors->items[i].message);
 }
 
-static void reload(rfm_service *service) {
+static void reload(rfm_service *service)
+{
     extern char **environ;
     rfm_config *config = NULL;
     rfm_config_errors errors;
     service->reload = false;
     service->files_stamp = stamp_files(service->config);
-    if (service->conf.config_path == NULL || service->host_count == 0) return;
+    if (service->conf.config_path == NULL || service->host_count == 0)
+        return;
     rfm_config_errors_init(&errors);
     int code = rfm_config_load(service->conf.config_path, environ, &config, &errors);
     if (code != RFM_OK) {
@@ -411,7 +482,8 @@ static void reload(rfm_service *service) {
         rfm_log(RFM_LOG_ERROR, "reload refused: the configuration in use stays");
         service->reloads_refused++;
     } else if (!keep_topic_numbers(&service->config->rules, &config->rules)) {
-        rfm_log(RFM_LOG_ERROR, "reload refused: more than %d trigger topics since the start; restart instead", RFM_TOPICS_MAX);
+        rfm_log(RFM_LOG_ERROR, "reload refused: more than %d trigger topics since the start; restart instead",
+                RFM_TOPICS_MAX);
         service->reloads_refused++;
         rfm_config_free(config);
     } else {
@@ -421,37 +493,50 @@ static void reload(rfm_service *service) {
     rfm_config_errors_release(&errors);
 }
 
-static void watch_files(rfm_service *service) {
+static void watch_files(rfm_service *service)
+{
     int64_t now_ms = rfm_clock_steady_ns() / 1000000;
-    if (service->conf.config_path == NULL || now_ms - service->watched_ms < WATCH_MS) return;
+    if (service->conf.config_path == NULL || now_ms - service->watched_ms < WATCH_MS)
+        return;
     service->watched_ms = now_ms;
-    if (stamp_files(service->config) != service->files_stamp) service->reload = true;
+    if (stamp_files(service->config) != service->files_stamp)
+        service->reload = true;
 }
 
 /* Topics are looked at again at each assignment: their counts must be those that the workers were made for. */
-static void check_after_rebalance(rfm_service *service) {
+static void check_after_rebalance(rfm_service *service)
+{
     uint64_t rebalances = 0;
-    for (size_t i = 0; i < service->host_count; i++) rebalances += rfm_host_rebalances(service->hosts[i]);
-    if (rebalances == service->rebalances || service->conf.mock) return;
+    for (size_t i = 0; i < service->host_count; i++)
+        rebalances += rfm_host_rebalances(service->hosts[i]);
+    if (rebalances == service->rebalances || service->conf.mock)
+        return;
     rfm_topics topics;
     rfm_error error = {0};
     int code = check_topics(service, &topics, &error);
-    if (code == RFM_E_AWAY) return;
+    if (code == RFM_E_AWAY)
+        return;
     service->rebalances = rebalances;
-    if (code != RFM_OK) rfm_log(RFM_LOG_ERROR, "%s", error.message);
+    if (code != RFM_OK)
+        rfm_log(RFM_LOG_ERROR, "%s", error.message);
     else if (topics.partition_count != service->topics.partition_count)
-        rfm_log(RFM_LOG_ERROR, "the topics have %u partitions now and had %u at start: a different count needs a new group, WAL topic and "
-                "Redis prefix", topics.partition_count, service->topics.partition_count);
+        rfm_log(
+            RFM_LOG_ERROR,
+            "the topics have %u partitions now and had %u at start: a different count needs a new group, WAL topic and "
+            "Redis prefix",
+            topics.partition_count, service->topics.partition_count);
     service->failed = service->failed || code != RFM_OK || topics.partition_count != service->topics.partition_count;
 }
 
 /* -- life */
 
-static void work(rfm_service *service) {
+static void work(rfm_service *service)
+{
     while (!service->stop && !service->failed) {
         take_signals(service, TICK_MS);
         watch_files(service);
-        if (service->reload) reload(service);
+        if (service->reload)
+            reload(service);
         free_unused(service);
         check_after_rebalance(service);
         refresh_population(service);
@@ -459,23 +544,30 @@ static void work(rfm_service *service) {
     }
 }
 
-static int start(rfm_service *service, rfm_error *error) {
+static int start(rfm_service *service, rfm_error *error)
+{
     say_waiting(service, "starting");
     make_instance(service);
     service->files_stamp = stamp_files(service->config);
     int code = start_http(service, error);
-    if (code == RFM_OK) code = await_topics(service, error);
-    if (code != RFM_OK || service->stop) return code;
+    if (code == RFM_OK)
+        code = await_topics(service, error);
+    if (code != RFM_OK || service->stop)
+        return code;
     make_meta(service);
-    rfm_log(RFM_LOG_INFO, "rfmd %s: group %s, %u partitions, %u workers, %zu rules", RFM_VERSION, service->config->kafka.group,
-            service->topics.partition_count, service->host_conf.count, service->config->rules.count);
+    rfm_log(RFM_LOG_INFO, "rfmd %s: group %s, %u partitions, %u workers, %zu rules", RFM_VERSION,
+            service->config->kafka.group, service->topics.partition_count, service->host_conf.count,
+            service->config->rules.count);
     return start_hosts(service, error);
 }
 
-void rfm_service_free(rfm_service *service) {
-    if (service == NULL) return;
+void rfm_service_free(rfm_service *service)
+{
+    if (service == NULL)
+        return;
     rfm_http_stop(service->http);
-    for (size_t i = 0; i < service->host_count; i++) rfm_host_free(service->hosts[i]);
+    for (size_t i = 0; i < service->host_count; i++)
+        rfm_host_free(service->hosts[i]);
     rfm_store_reader_free(service->reader);
     rfm_snapshot_free(service->snapshot);
     rfm_metrics_free(service->metrics);
@@ -491,7 +583,8 @@ void rfm_service_free(rfm_service *service) {
     free(service);
 }
 
-rfm_service *rfm_service_new(const rfm_service_conf *conf) {
+rfm_service *rfm_service_new(const rfm_service_conf *conf)
+{
     rfm_service *service = calloc(1, sizeof *service);
     RFM_ASSERT(service != NULL);
     service->conf = *conf;
@@ -506,12 +599,15 @@ rfm_service *rfm_service_new(const rfm_service_conf *conf) {
     return service;
 }
 
-int rfm_service_run(rfm_service *service) {
+int rfm_service_run(rfm_service *service)
+{
     rfm_log_setup(service->config->log.level, service->config->log.format);
     rfm_error error = {0};
     int code = start(service, &error);
-    if (code != RFM_OK && !service->stop) rfm_log(RFM_LOG_ERROR, "%s", error.message);
-    if (code == RFM_OK) work(service);
+    if (code != RFM_OK && !service->stop)
+        rfm_log(RFM_LOG_ERROR, "%s", error.message);
+    if (code == RFM_OK)
+        work(service);
     bool failed = service->failed || (code != RFM_OK && !service->stop);
     if (!stop_hosts(service)) {
         rfm_log(RFM_LOG_ERROR, "a worker did not end in time; leaving");
@@ -521,4 +617,7 @@ int rfm_service_run(rfm_service *service) {
     return failed ? RFM_SERVICE_FAILED : 0;
 }
 
-void rfm_service_stop(rfm_service *service) { service->stop = true; }
+void rfm_service_stop(rfm_service *service)
+{
+    service->stop = true;
+}

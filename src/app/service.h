@@ -9,9 +9,10 @@ typedef struct rfm_service_conf {
     const char *config_path; /* for reloads; NULL: none */
     rfm_config *config;      /* taken over */
     bool create_topics;
-    uint32_t partitions;     /* of topics that are made; 0: the default */
-    bool mock;               /* Kafka is librdkafka's mock cluster, whose topics have `partitions` */
-    void (*published)(void *owner, const rfm_message *message); /* on a worker's thread, before the commit; may be NULL */
+    uint32_t partitions; /* of topics that are made; 0: the default */
+    bool mock;           /* Kafka is librdkafka's mock cluster, whose topics have `partitions` */
+    void (*published)(void *owner,
+                      const rfm_message *message); /* on a worker's thread, before the commit; may be NULL */
     void *owner;
 } rfm_service_conf;
 

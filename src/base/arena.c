@@ -43,7 +43,8 @@ void rfm_arena_release(rfm_arena *arena)
 
 void rfm_arena_reset(rfm_arena *arena)
 {
-    for (rfm_arena_chunk *chunk = arena->first; chunk; chunk = chunk->next) { /* an unused one may stand between used ones */
+    for (rfm_arena_chunk *chunk = arena->first; chunk;
+         chunk = chunk->next) { /* an unused one may stand between used ones */
         POISON(chunk->bytes, chunk->used);
         chunk->used = 0;
     }

@@ -16,10 +16,10 @@
     X(TRIGGERS, "triggers_total", COUNTER, "rule", "Triggers sent.")                                                  \
     X(SUPPRESSIONS, "suppressions_total", COUNTER, "rule,reason", "Triggers held back, as the audit topic has them.") \
     X(CAUSES_TOO_OLD, "causes_too_old_total", COUNTER, "", "Events too old to cause anything (max_trigger_age).")     \
-    X(LAG, "lag_records", GAUGE, "topic,partition", "Records of an input partition that have not been read.")      \
+    X(LAG, "lag_records", GAUGE, "topic,partition", "Records of an input partition that have not been read.")         \
     X(LATENCY, "latency_seconds", HISTOGRAM, "", "From an event's append on the broker to its commit.")               \
     X(STEPS, "steps_total", COUNTER, "", "Steps: one Kafka transaction each.")                                        \
-    X(STEP, "step_seconds", HISTOGRAM, "", "A step, from its closing to its last byte in Redis.")                                 \
+    X(STEP, "step_seconds", HISTOGRAM, "", "A step, from its closing to its last byte in Redis.")                     \
     X(COMMIT, "commit_seconds", HISTOGRAM, "", "A step's Kafka transaction, from its begin to its commit.")           \
     X(ABORTS, "aborts_total", COUNTER, "", "Transactions that were aborted or whose outcome was unknown.")            \
     X(REDO_BYTES, "redo_bytes_total", COUNTER, "", "Bytes written to the WAL.")                                       \
@@ -42,7 +42,7 @@
     X(RELOADS, "reloads_total", COUNTER, "result", "Reloads of the configuration: taken, refused.")                   \
     X(RULES_VERSION, "rules_version", INFO, "version", "The rule set in use.")                                        \
     X(BUILD, "build", INFO, "version", "The program's version.")                                                      \
-    X(MEMORY, "memory_bytes", GAUGE, "kind", "Memory of the process: resident now, and the most that was (peak).")                           \
+    X(MEMORY, "memory_bytes", GAUGE, "kind", "Memory of the process: resident now, and the most that was (peak).")    \
     X(CPU, "cpu_seconds_total", COUNTER, "", "Processor time of the process.")                                        \
     X(START, "start_time_seconds", GAUGE, "", "When the process started, seconds since 1970.")
 

@@ -8,23 +8,34 @@
 #include <rfm/client/names.h>
 #include <rfm/event/decode.h>
 
-enum { RFM_ORDERS_MAX = 16, RFM_SEEN_MAX = 32, RFM_CHANNELS_MAX = 8, RFM_CONSENTS_MAX = 16, RFM_SLOTS_BYTES_MAX = 2048,
-       RFM_CLIENT_PACKED_MAX = 6144, RFM_LATENESS_DAYS = 63 };
+enum {
+    RFM_ORDERS_MAX = 16,
+    RFM_SEEN_MAX = 32,
+    RFM_CHANNELS_MAX = 8,
+    RFM_CONSENTS_MAX = 16,
+    RFM_SLOTS_BYTES_MAX = 2048,
+    RFM_CLIENT_PACKED_MAX = 6144,
+    RFM_LATENESS_DAYS = 63
+};
 
 /* One of the last 16 order ids that came, by arrival. An order that has come: left_minor is what refunds may still take.
  * A refund that waits for its order (waiting true): refunded_minor, or refunds_full > 0 when without an amount. */
 typedef struct rfm_order {
     uint64_t id48;
-    int64_t time_ms;      /* whole seconds: the order's time; while waiting the (latest) refund's */
+    int64_t time_ms; /* whole seconds: the order's time; while waiting the (latest) refund's */
     int64_t left_minor;
     int64_t refunded_minor;
-    uint64_t source;      /* where the waiting refund came from (input << 56 | offset), for its dead letter */
-    rfm_decimal unnamed;  /* one waiting refund that named no currency, of refunded_minor: it has its order's; 0: none */
-    uint16_t currency;    /* the order's, as rfm__currency_code; 0: the base */
-    uint8_t refunds_full; /* refunds without amount that wait: 0 or 1, the next one of the same order stands by itself */
+    uint64_t source;     /* where the waiting refund came from (input << 56 | offset), for its dead letter */
+    rfm_decimal unnamed; /* one waiting refund that named no currency, of refunded_minor: it has its order's; 0: none */
+    uint16_t currency;   /* the order's, as rfm__currency_code; 0: the base */
+    uint8_t
+        refunds_full; /* refunds without amount that wait: 0 or 1, the next one of the same order stands by itself */
     bool waiting;
 } rfm_order;
-typedef struct rfm_seen { uint64_t id48; int64_t time_ms; /* whole seconds */ } rfm_seen;
+typedef struct rfm_seen {
+    uint64_t id48;
+    int64_t time_ms; /* whole seconds */
+} rfm_seen;
 /* The latest of its permanent bounces and deliveries says whether a channel is blocked; a tie: it is. */
 typedef enum rfm_reach { RFM_REACH_UNKNOWN, RFM_REACH_DELIVERED, RFM_REACH_BOUNCED } rfm_reach;
 typedef struct rfm_channel_stats {
@@ -34,30 +45,49 @@ typedef struct rfm_channel_stats {
     int64_t reach_ms;
 } rfm_channel_stats;
 /* Latest wins by time, a tie: refusal. */
-typedef struct rfm_consent { uint16_t channel; uint8_t class_; bool granted; int64_t time_ms; } rfm_consent;
+typedef struct rfm_consent {
+    uint16_t channel;
+    uint8_t class_;
+    bool granted;
+    int64_t time_ms;
+} rfm_consent;
 
-typedef enum rfm_lifecycle { RFM_LIFECYCLE_PROSPECT, RFM_LIFECYCLE_NEW, RFM_LIFECYCLE_ACTIVE, RFM_LIFECYCLE_AT_RISK,
-                             RFM_LIFECYCLE_LAPSED, RFM_LIFECYCLE_REACTIVATED, RFM_LIFECYCLE_COUNT } rfm_lifecycle;
+typedef enum rfm_lifecycle {
+    RFM_LIFECYCLE_PROSPECT,
+    RFM_LIFECYCLE_NEW,
+    RFM_LIFECYCLE_ACTIVE,
+    RFM_LIFECYCLE_AT_RISK,
+    RFM_LIFECYCLE_LAPSED,
+    RFM_LIFECYCLE_REACTIVATED,
+    RFM_LIFECYCLE_COUNT
+} rfm_lifecycle;
 
 typedef struct rfm_client {
     /* facts */
     int64_t revenue_minor, first_day_minor; /* net of refunds */
     int64_t first_ms, last_ms;              /* first and last purchase */
     int32_t first_day, last_day;            /* the same as calendar days in rfm.timezone */
-    int64_t before_last_ms;                 /* the latest purchase on a day before last_day (for `reactivated`); x 0: none */
-    uint64_t purchase_days;                 /* bit i: bought on last_day - i; beyond RFM_LATENESS_DAYS: not known */
+    int64_t before_last_ms; /* the latest purchase on a day before last_day (for `reactivated`); x 0: none */
+    uint64_t purchase_days; /* bit i: bought on last_day - i; beyond RFM_LATENESS_DAYS: not known */
     uint32_t orders, refunds, x, visits;
     int64_t visit_last_ms;
     uint8_t order_count, seen_count, channel_count, consent_count;
-    rfm_order order[RFM_ORDERS_MAX];        /* oldest arrival first */
+    rfm_order order[RFM_ORDERS_MAX]; /* oldest arrival first */
     rfm_seen seen[RFM_SEEN_MAX];
-    rfm_channel_stats channel[RFM_CHANNELS_MAX + 1]; /* by name's number; the one too many is "other", which all further share */
-    rfm_consent consent[RFM_CONSENTS_MAX];           /* by channel's number, then class */
+    rfm_channel_stats
+        channel[RFM_CHANNELS_MAX + 1];     /* by name's number; the one too many is "other", which all further share */
+    rfm_consent consent[RFM_CONSENTS_MAX]; /* by channel's number, then class */
     /* marks */
-    struct { bool taken; uint8_t lifecycle; uint16_t segment, previous; /* names' numbers, previous 0: none */
-             int64_t since_ms; uint32_t version; } marks;
+    struct {
+        bool taken;
+        uint8_t lifecycle;
+        uint16_t segment, previous; /* names' numbers, previous 0: none */
+        int64_t since_ms;
+        uint32_t version;
+    } marks;
     int64_t listed_ms; /* the due moment under which the client stands in a bucket; 0: in none (engine) */
-    int64_t met_ms;    /* decided on up to this moment, if the task's minute lists have not come that far; else 0 (engine) */
+    int64_t
+        met_ms; /* decided on up to this moment, if the task's minute lists have not come that far; else 0 (engine) */
     /* slots: rule/slot.h owns the meaning */
     uint16_t slots_len;
     uint8_t slots[RFM_SLOTS_BYTES_MAX];
@@ -78,8 +108,8 @@ typedef struct rfm_applied {
     int64_t lost_time_ms;
 } rfm_applied;
 /* Changes the facts by one event. `source`: input << 56 | offset of its record. On REPEAT and REFUSED nothing has changed. */
-rfm_applied_kind rfm_client_apply(rfm_client *client, const rfm_event *event, uint64_t source, const rfm_client_conf *conf,
-                                  rfm_names *names, rfm_applied *applied);
+rfm_applied_kind rfm_client_apply(rfm_client *client, const rfm_event *event, uint64_t source,
+                                  const rfm_client_conf *conf, rfm_names *names, rfm_applied *applied);
 /* The facts alone: neither the windows for repeats and refunds, which go by arrival, nor marks and slots. */
 bool rfm_client_facts_equal(const rfm_client *a, const rfm_client *b);
 /* The latest time that any fact or the window of repeats holds; INT64_MIN: nothing has happened. */

@@ -12,17 +12,25 @@ enum { RFM_SEGMENTS_MAX = 64, RFM_SEGMENT_PROSPECT = 0 /* always there; the tabl
 typedef enum rfm_axis_mode { RFM_AXIS_FIXED, RFM_AXIS_POPULATION } rfm_axis_mode;
 typedef struct rfm_segments {
     char name[RFM_SEGMENTS_MAX][48]; /* [0] = "prospect" */
-    uint8_t count; /* of names, prospect included */
-    uint8_t cell[5][5][5]; /* [r-1][f-1][m-1] -> segment */
+    uint8_t count;                   /* of names, prospect included */
+    uint8_t cell[5][5][5];           /* [r-1][f-1][m-1] -> segment */
 } rfm_segments;
 
 typedef struct rfm_client_conf {
     rfm_money_conf money;
     const rfm_zone *zone; /* rfm.timezone; NULL: UTC */
-    struct { rfm_axis_mode r, f, m; uint32_t population_min; int64_t refresh_ms;
-             int32_t recency_days[4]; uint32_t frequency[4]; int64_t monetary_minor[4]; } rfm;
+    struct {
+        rfm_axis_mode r, f, m;
+        uint32_t population_min;
+        int64_t refresh_ms;
+        int32_t recency_days[4];
+        uint32_t frequency[4];
+        int64_t monetary_minor[4];
+    } rfm;
     double churn_horizon_days; /* 90 */
-    struct { double at_risk, lapsed; } lifecycle; /* 0.5, 0.2 */
+    struct {
+        double at_risk, lapsed;
+    } lifecycle; /* 0.5, 0.2 */
     double ltv_horizon_days;
     rfm_segments segments;
     rfm_model model;
@@ -37,7 +45,7 @@ int rfm_segments_preset(rfm_segments *segments, const char *preset);
  * RFM_E_DUPLICATE (a cell belongs to two), RFM_E_FULL. */
 int rfm_segments_add(rfm_segments *segments, const char *name, const char *cells, rfm_error *error);
 int rfm_segments_check(const rfm_segments *segments, rfm_error *error); /* every one of 125 cells is taken */
-int rfm_segments_find(const rfm_segments *segments, rfm_bytes name); /* -1: none */
-uint32_t rfm_client_conf_version(const rfm_client_conf *conf); /* hash over all that marks depend on */
+int rfm_segments_find(const rfm_segments *segments, rfm_bytes name);    /* -1: none */
+uint32_t rfm_client_conf_version(const rfm_client_conf *conf);          /* hash over all that marks depend on */
 
 #endif

@@ -16,9 +16,9 @@ void rfm_names_clear(rfm_names *names);
 /* The number of a text, given a new one if needed (the numbers grow by one: the caller sees `rfm_names_count` grow and
  * writes the new ones to the redo). */
 uint16_t rfm_names_number(rfm_names *names, rfm_bytes text);
-uint16_t rfm_names_find(const rfm_names *names, rfm_bytes text); /* 0: not there */
+uint16_t rfm_names_find(const rfm_names *names, rfm_bytes text);   /* 0: not there */
 rfm_bytes rfm_names_text(const rfm_names *names, uint16_t number); /* empty: no such number */
-size_t rfm_names_count(const rfm_names *names); /* numbers 1..count are given */
+size_t rfm_names_count(const rfm_names *names);                    /* numbers 1..count are given */
 /* Puts back what the redo or Redis holds. RFM_E_CORRUPT: the number has another text already, or is out of range. */
 int rfm_names_restore(rfm_names *names, uint16_t number, rfm_bytes text);
 

@@ -8,7 +8,11 @@
 
 enum { RFM_BUCKETS = 4096, RFM_ORDER_COUNTS = 1024 };
 /* What a client counts as; `counted` false: no purchases. `orders` is capped at RFM_ORDER_COUNTS - 1. */
-typedef struct rfm_standing { bool counted; int32_t day; uint16_t bucket, orders; } rfm_standing;
+typedef struct rfm_standing {
+    bool counted;
+    int32_t day;
+    uint16_t bucket, orders;
+} rfm_standing;
 rfm_standing rfm_client_standing(const rfm_client *client);
 uint16_t rfm_monetary_bucket(int64_t revenue_minor);
 
@@ -25,7 +29,11 @@ int64_t rfm_population_bucket_count(const rfm_population *population, uint16_t b
 int64_t rfm_population_orders_count(const rfm_population *population, uint16_t orders);
 
 /* Score s >= k + 2 begins at edge[k]: score(v) = 1 + number of edges <= v. An unreachable score has edge INT32_MAX / UINT16_MAX. */
-typedef struct rfm_edges { uint64_t clients; int32_t day[4]; uint16_t bucket[4], orders[4]; } rfm_edges;
+typedef struct rfm_edges {
+    uint64_t clients;
+    int32_t day[4];
+    uint16_t bucket[4], orders[4];
+} rfm_edges;
 /* Exactly min(5, 1 + floor(5 * strictly_below / N)) for every value. */
 void rfm_population_edges(const rfm_population *population, rfm_edges *edges);
 

@@ -13,8 +13,10 @@ typedef struct rfm_scores {
 } rfm_scores;
 
 /* `edges` may be NULL or of few clients: then fixed thresholds (contract, RFM scores). */
-void rfm_scores_at(const rfm_client *client, const rfm_client_conf *conf, const rfm_edges *edges, int64_t now_ms, rfm_scores *scores);
-uint8_t rfm_client_segment_at(const rfm_client *client, const rfm_client_conf *conf, const rfm_edges *edges, int64_t now_ms);
+void rfm_scores_at(const rfm_client *client, const rfm_client_conf *conf, const rfm_edges *edges, int64_t now_ms,
+                   rfm_scores *scores);
+uint8_t rfm_client_segment_at(const rfm_client *client, const rfm_client_conf *conf, const rfm_edges *edges,
+                              int64_t now_ms);
 rfm_lifecycle rfm_client_lifecycle_at(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms);
 /* The same for a caller that has the ratio at that moment already; only of a buyer. */
 rfm_lifecycle rfm_client_lifecycle_of(const rfm_client *client, const rfm_client_conf *conf, double ratio);
@@ -31,6 +33,7 @@ int64_t rfm_client_risk_moment_ms(const rfm_client *client, const rfm_client_con
 int64_t rfm_client_segment_moment_ms(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms);
 /* The next moment after now_ms at which the lifecycle changes by time alone, INT64_MAX: none before until_ms (which makes it
  * cheap: the formula is looked at there first). */
-int64_t rfm_client_lifecycle_moment_ms(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms, int64_t until_ms);
+int64_t rfm_client_lifecycle_moment_ms(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms,
+                                       int64_t until_ms);
 
 #endif

@@ -13,7 +13,10 @@ enum { RFM_INPUTS_MAX = 8, RFM_TASKS_MAX = 4096 };
 
 /* Where a task stands: the next offset of each of its input partitions and the WAL offset of its last redo record (the
  * last part's). In Kafka: committed offsets, whose metadata is the WAL offset in decimal. RFM_OFFSET_NONE: none. */
-typedef struct rfm_position { int64_t next[RFM_INPUTS_MAX]; int64_t wal; } rfm_position;
+typedef struct rfm_position {
+    int64_t next[RFM_INPUTS_MAX];
+    int64_t wal;
+} rfm_position;
 
 typedef struct rfm_record {
     uint32_t task;
@@ -59,24 +62,24 @@ typedef enum rfm_answer {
 } rfm_answer;
 
 typedef enum rfm_input_kind {
-    RFM_IN_TIME,     /* only now_ms */
-    RFM_IN_CLOCK,    /* record clock only: every record up to now_ms has been fed, so moments up to it are due (replay) */
-    RFM_IN_ASSIGNED, /* task, assignment: ours from now on; deliver no records before CONSUME_FROM */
-    RFM_IN_REVOKING, /* task: give it up; RELEASED answers when nothing of it is in flight */
-    RFM_IN_LOST,     /* task: no longer ours already */
-    RFM_IN_POSITION, /* answers READ_POSITION */
-    RFM_IN_TAIL,     /* answers READ_TAIL: ids of transactions that are open there */
-    RFM_IN_EVICTED,  /* answers EVICT */
-    RFM_IN_WAL,      /* answers READ_WAL; `last`: nothing is left up to `until` */
-    RFM_IN_OPENED,   /* answers OPEN, and again after every reconnection by itself */
-    RFM_IN_CLOSED,   /* the task's connection to Redis broke: loads and stores under way get no answer */
-    RFM_IN_LOADED,   /* answers LOAD */
-    RFM_IN_PUBLISHED,/* answers PUBLISH */
-    RFM_IN_RENEWED,  /* answers RENEW */
-    RFM_IN_STORED,   /* answers STORE */
-    RFM_IN_AT_END,   /* task, input: every record appended before now_ms has been fed */
-    RFM_IN_EDGES,    /* a new population */
-    RFM_IN_RULES,    /* a new rule set and client configuration, from the next step on */
+    RFM_IN_TIME,  /* only now_ms */
+    RFM_IN_CLOCK, /* record clock only: every record up to now_ms has been fed, so moments up to it are due (replay) */
+    RFM_IN_ASSIGNED,  /* task, assignment: ours from now on; deliver no records before CONSUME_FROM */
+    RFM_IN_REVOKING,  /* task: give it up; RELEASED answers when nothing of it is in flight */
+    RFM_IN_LOST,      /* task: no longer ours already */
+    RFM_IN_POSITION,  /* answers READ_POSITION */
+    RFM_IN_TAIL,      /* answers READ_TAIL: ids of transactions that are open there */
+    RFM_IN_EVICTED,   /* answers EVICT */
+    RFM_IN_WAL,       /* answers READ_WAL; `last`: nothing is left up to `until` */
+    RFM_IN_OPENED,    /* answers OPEN, and again after every reconnection by itself */
+    RFM_IN_CLOSED,    /* the task's connection to Redis broke: loads and stores under way get no answer */
+    RFM_IN_LOADED,    /* answers LOAD */
+    RFM_IN_PUBLISHED, /* answers PUBLISH */
+    RFM_IN_RENEWED,   /* answers RENEW */
+    RFM_IN_STORED,    /* answers STORE */
+    RFM_IN_AT_END,    /* task, input: every record appended before now_ms has been fed */
+    RFM_IN_EDGES,     /* a new population */
+    RFM_IN_RULES,     /* a new rule set and client configuration, from the next step on */
 } rfm_input_kind;
 
 typedef struct rfm_input {
@@ -86,35 +89,55 @@ typedef struct rfm_input {
     rfm_answer answer;
     const char *reason; /* REFUSED_FOR_GOOD: what is wrong and what to do */
     union {
-        uint32_t assignment;                                                          /* ASSIGNED */
-        struct { rfm_position committed; int64_t begin[RFM_INPUTS_MAX], end[RFM_INPUTS_MAX]; } position; /* log start and end of each input */
-        struct { const rfm_bytes *ids; size_t count; } tail;
-        struct { const rfm_bytes *records; const int64_t *offsets; size_t count; int64_t begin; bool last; } wal; /* begin: the log's start */
-        rfm_bytes wal_value;                                                          /* OPENED, STORED: Redis `wal`, at NULL: absent */
-        struct { uint64_t load; rfm_bytes wal_value; const rfm_bytes *values; size_t count; } loaded;
-        rfm_step *step;                                                               /* PUBLISHED */
-        uint8_t input;                                                                /* AT_END */
-        const rfm_edges *edges;                                                       /* EDGES: copied */
-        struct { const rfm_client_conf *conf; const rfm_rules *rules; } rules;        /* must live until replaced */
+        uint32_t assignment; /* ASSIGNED */
+        struct {
+            rfm_position committed;
+            int64_t begin[RFM_INPUTS_MAX], end[RFM_INPUTS_MAX];
+        } position; /* log start and end of each input */
+        struct {
+            const rfm_bytes *ids;
+            size_t count;
+        } tail;
+        struct {
+            const rfm_bytes *records;
+            const int64_t *offsets;
+            size_t count;
+            int64_t begin;
+            bool last;
+        } wal;               /* begin: the log's start */
+        rfm_bytes wal_value; /* OPENED, STORED: Redis `wal`, at NULL: absent */
+        struct {
+            uint64_t load;
+            rfm_bytes wal_value;
+            const rfm_bytes *values;
+            size_t count;
+        } loaded;
+        rfm_step *step;         /* PUBLISHED */
+        uint8_t input;          /* AT_END */
+        const rfm_edges *edges; /* EDGES: copied */
+        struct {
+            const rfm_client_conf *conf;
+            const rfm_rules *rules;
+        } rules; /* must live until replaced */
     };
 } rfm_input;
 
 typedef enum rfm_effect_kind {
     RFM_OUT_READ_POSITION, /* committed offsets, stable (waits for pending commits up to 1 s, then BLOCKED), log starts and ends */
-    RFM_OUT_READ_WAL,      /* one batch of the task's WAL from read_wal.from on (committed records only), `last` when it reaches
+    RFM_OUT_READ_WAL, /* one batch of the task's WAL from read_wal.from on (committed records only), `last` when it reaches
                               past read_wal.until; the engine asks again for the rest. until INT64_MAX: until the last stable
                               offset is at the log's end; until at or beyond the log's end: REFUSED_FOR_GOOD */
-    RFM_OUT_READ_TAIL,     /* read_uncommitted from the WAL's last stable offset on: transactional ids found there (header) */
-    RFM_OUT_EVICT,         /* init_transactions under that id, on a throw-away producer */
-    RFM_OUT_RENEW,         /* destroy the producer, make a new one under our id */
-    RFM_OUT_OPEN,          /* connect for the task, check meta, WATCH wal, GET wal; stays until CLOSE */
+    RFM_OUT_READ_TAIL, /* read_uncommitted from the WAL's last stable offset on: transactional ids found there (header) */
+    RFM_OUT_EVICT,     /* init_transactions under that id, on a throw-away producer */
+    RFM_OUT_RENEW,     /* destroy the producer, make a new one under our id */
+    RFM_OUT_OPEN,      /* connect for the task, check meta, WATCH wal, GET wal; stays until CLOSE */
     RFM_OUT_CLOSE,
-    RFM_OUT_LOAD,          /* see rfm_load_kind; the reply holds `wal` as read with or after the values */
-    RFM_OUT_STORE,         /* under the standing WATCH: MULTI, the redo's commands, SET wal, EXEC; then WATCH, GET wal */
+    RFM_OUT_LOAD,  /* see rfm_load_kind; the reply holds `wal` as read with or after the values */
+    RFM_OUT_STORE, /* under the standing WATCH: MULTI, the redo's commands, SET wal, EXEC; then WATCH, GET wal */
     RFM_OUT_PUBLISH,
     RFM_OUT_CONSUME_FROM,
     RFM_OUT_RELEASED,
-    RFM_OUT_HALT,          /* stop the process with this reason */
+    RFM_OUT_HALT, /* stop the process with this reason */
 } rfm_effect_kind;
 
 typedef enum rfm_load_kind {
@@ -127,13 +150,26 @@ typedef struct rfm_effect {
     rfm_effect_kind kind;
     uint32_t task, term;
     union {
-        struct { int64_t from, until; } read_wal;
+        struct {
+            int64_t from, until;
+        } read_wal;
         rfm_bytes transactional_id; /* EVICT */
-        struct { uint64_t load; rfm_load_kind what; const rfm_bytes *keys; size_t count; int64_t from, length; } load; /* keys without prefix: "c:<client>" */
-        rfm_step *step;             /* PUBLISH */
-        struct { const rfm_bytes *redo; size_t redo_count; rfm_bytes wal_value; bool fenced; } store; /* fenced false: only in builds that test the tests */
-        rfm_position from;          /* CONSUME_FROM */
-        const char *reason;         /* HALT */
+        struct {
+            uint64_t load;
+            rfm_load_kind what;
+            const rfm_bytes *keys;
+            size_t count;
+            int64_t from, length;
+        } load;         /* keys without prefix: "c:<client>" */
+        rfm_step *step; /* PUBLISH */
+        struct {
+            const rfm_bytes *redo;
+            size_t redo_count;
+            rfm_bytes wal_value;
+            bool fenced;
+        } store;            /* fenced false: only in builds that test the tests */
+        rfm_position from;  /* CONSUME_FROM */
+        const char *reason; /* HALT */
     };
 } rfm_effect;
 

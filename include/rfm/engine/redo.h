@@ -10,16 +10,24 @@
 enum { RFM_REDO_PART_BYTES_MAX = 900 * 1024, RFM_REDO_PARTS_MAX = 4096 };
 
 typedef enum rfm_redo_op {
-    RFM_REDO_SET = 1,       /* SET key value */
-    RFM_REDO_DELETE = 2,    /* DEL key */
-    RFM_REDO_HASH_SET = 3,  /* HSET key field value */
+    RFM_REDO_SET = 1,         /* SET key value */
+    RFM_REDO_DELETE = 2,      /* DEL key */
+    RFM_REDO_HASH_SET = 3,    /* HSET key field value */
     RFM_REDO_HASH_DELETE = 4, /* HDEL key field */
-    RFM_REDO_LIST_ADD = 5,  /* RPUSH key value */
-    RFM_REDO_LIST_TRIM = 6, /* LTRIM key n -1; n is the value in decimal */
+    RFM_REDO_LIST_ADD = 5,    /* RPUSH key value */
+    RFM_REDO_LIST_TRIM = 6,   /* LTRIM key n -1; n is the value in decimal */
 } rfm_redo_op;
-typedef struct rfm_redo_item { rfm_redo_op op; rfm_bytes key, field, value; } rfm_redo_item;
+typedef struct rfm_redo_item {
+    rfm_redo_op op;
+    rfm_bytes key, field, value;
+} rfm_redo_item;
 
-typedef struct rfm_redo_header { uint16_t part, parts; /* part 1..parts */ int64_t before; uint8_t input_count; int64_t next[RFM_INPUTS_MAX]; } rfm_redo_header;
+typedef struct rfm_redo_header {
+    uint16_t part, parts; /* part 1..parts */
+    int64_t before;
+    uint8_t input_count;
+    int64_t next[RFM_INPUTS_MAX];
+} rfm_redo_header;
 
 /* Reads a part's header and leaves *rest at its operations. RFM_E_CORRUPT, RFM_E_VERSION. */
 int rfm_redo_open(rfm_bytes part, rfm_redo_header *header, rfm_bytes *rest);
@@ -37,7 +45,10 @@ void rfm_redo_init(rfm_redo *redo, size_t part_bytes_max); /* 0: RFM_REDO_PART_B
 void rfm_redo_release(rfm_redo *redo);
 void rfm_redo_begin(rfm_redo *redo, size_t input_count);
 void rfm_redo_put(rfm_redo *redo, const rfm_redo_item *item);
-static inline size_t rfm_redo_bytes(const rfm_redo *redo) { return redo->buffer.len; }
+static inline size_t rfm_redo_bytes(const rfm_redo *redo)
+{
+    return redo->buffer.len;
+}
 /* Gives the parts, copied into the arena, with the headers filled in: `before` is the WAL offset of the task's record before
  * this one, `next` its next input offsets. */
 size_t rfm_redo_end(rfm_redo *redo, int64_t before, const int64_t *next, rfm_arena *arena, const rfm_bytes **parts);

@@ -15,25 +15,27 @@
 typedef enum rfm_clock { RFM_CLOCK_WALL, RFM_CLOCK_RECORD } rfm_clock;
 
 typedef struct rfm_worker_conf {
-    const char *transactional_id;             /* stable: group, instance, worker */
-    uint32_t partition_count;                 /* of every input topic and the WAL */
+    const char *transactional_id; /* stable: group, instance, worker */
+    uint32_t partition_count;     /* of every input topic and the WAL */
     size_t input_count;
-    const char *input_topic[RFM_INPUTS_MAX];  /* for dead letters */
+    const char *input_topic[RFM_INPUTS_MAX]; /* for dead letters */
     rfm_partitioner partitioner;
-    bool check_records;                         /* false in replay: files have no keys, partitions or append times to check against */
+    bool check_records; /* false in replay: files have no keys, partitions or append times to check against */
     rfm_clock clock;
     size_t cache_bytes_max, dirty_bytes_max, step_events_max;
-    size_t part_bytes_max;                    /* of a WAL message; 0: RFM_REDO_PART_BYTES_MAX */
-    size_t page_entries_max;                  /* of timer lists and clients, read at a time; 0: 1,000 */
-    int64_t wal_idle_ms;                      /* an idle task writes a redo at least this often */
+    size_t part_bytes_max;   /* of a WAL message; 0: RFM_REDO_PART_BYTES_MAX */
+    size_t page_entries_max; /* of timer lists and clients, read at a time; 0: 1,000 */
+    int64_t wal_idle_ms;     /* an idle task writes a redo at least this often */
     const rfm_client_conf *client;
     const rfm_rules *rules;
 } rfm_worker_conf;
 
 /* Counters since the start; read from other threads as they are (plain words). */
-#define RFM_WORKER_STATS(X)                                                                                            \
-    X(records) X(repeats) X(dead_letters) X(triggers) X(suppressions) X(steps) X(redo_bytes) X(stores)  \
-    X(cache_hits) X(cache_misses) X(evictions) X(loads) X(looks) X(timers_fired) X(takeovers) X(rollbacks) X(aborts) X(causes_too_old)
+#define RFM_WORKER_STATS(X)                                                                                \
+    X(records)                                                                                             \
+    X(repeats) X(dead_letters) X(triggers) X(suppressions) X(steps) X(redo_bytes) X(stores) X(cache_hits)  \
+        X(cache_misses) X(evictions) X(loads) X(looks) X(timers_fired) X(takeovers) X(rollbacks) X(aborts) \
+            X(causes_too_old)
 enum { RFM_STEP_TIMES = 64 };
 typedef struct rfm_worker_stats {
 #define X(name) uint64_t name;
@@ -42,12 +44,14 @@ typedef struct rfm_worker_stats {
     uint64_t events_by_type[RFM_INPUTS_MAX][RFM_EVENT_TYPE_COUNT], dead_by_reason[RFM_REASON_COUNT];
     uint64_t decided_by_rule[RFM_RULES_MAX][RFM_SUPPRESSION_COUNT]; /* [RFM_SENT]: sent */
     uint64_t cache_bytes, dirty_bytes;
-    uint64_t steps_stored, step_ms[RFM_STEP_TIMES]; /* from closed to stored, the last so many: step n at n % RFM_STEP_TIMES */
+    uint64_t steps_stored,
+        step_ms[RFM_STEP_TIMES];         /* from closed to stored, the last so many: step n at n % RFM_STEP_TIMES */
     uint64_t timers_due, timers_late_ms; /* list entries whose moment has come; how long the oldest has waited */
 } rfm_worker_stats;
 
 typedef struct rfm_worker rfm_worker;
-int rfm_worker_new(const rfm_worker_conf *conf, rfm_worker **worker, rfm_error *error); /* RFM_E_NO_MEMORY, RFM_E_RANGE */
+int rfm_worker_new(const rfm_worker_conf *conf, rfm_worker **worker,
+                   rfm_error *error); /* RFM_E_NO_MEMORY, RFM_E_RANGE */
 void rfm_worker_free(rfm_worker *worker);
 /* Takes records of tasks that are being consumed, in the order of each partition; returns how many: fewer than `count` means
  * full, keep the rest and try again after the next effects. Views last for the call. */
@@ -58,7 +62,7 @@ int64_t rfm_worker_wake_ms(const rfm_worker *worker);         /* when to tell TI
 bool rfm_worker_takes(const rfm_worker *worker);              /* feed would take something */
 /* All taken-over tasks consume (readiness). */
 bool rfm_worker_ready(const rfm_worker *worker);
-bool rfm_worker_settled(const rfm_worker *worker); /* nothing fed or due is unpublished or unstored */
+bool rfm_worker_settled(const rfm_worker *worker);           /* nothing fed or due is unpublished or unstored */
 const rfm_rules *rfm_worker_rules(const rfm_worker *worker); /* in use now */
 const rfm_worker_stats *rfm_worker_stats_of(const rfm_worker *worker);
 

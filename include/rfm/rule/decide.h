@@ -9,28 +9,31 @@
 
 /* A rule set joined to one task's names: the number of each rule, channel and segment in that task's table. */
 typedef struct rfm_binding rfm_binding;
-rfm_binding *rfm_binding_new(const rfm_rules *rules, const rfm_client_conf *conf, rfm_names *names); /* NULL: no memory. May add names */
+rfm_binding *rfm_binding_new(const rfm_rules *rules, const rfm_client_conf *conf,
+                             rfm_names *names); /* NULL: no memory. May add names */
 void rfm_binding_free(rfm_binding *binding);
 
 typedef struct rfm_moment {
     rfm_bytes client_id;
-    const rfm_event *event;  /* already applied; NULL: a look */
-    bool bought;             /* the event is a purchase that counts */
-    int64_t moment_ms;       /* a look's exact moment (ids keep it); an event: the clock */
-    int64_t now_ms;          /* max(moment, clock) */
-    int64_t review_ms;       /* the client's next daily look: moments at or after it need not be told */
-    bool is_review;          /* this look is the daily one: segments by population move */
+    const rfm_event *event; /* already applied; NULL: a look */
+    bool bought;            /* the event is a purchase that counts */
+    int64_t moment_ms;      /* a look's exact moment (ids keep it); an event: the clock */
+    int64_t now_ms;         /* max(moment, clock) */
+    int64_t review_ms;      /* the client's next daily look: moments at or after it need not be told */
+    bool is_review;         /* this look is the daily one: segments by population move */
     const rfm_edges *edges;
 } rfm_moment;
 
 typedef enum rfm_suppression {
     RFM_SENT,
-#define RFM_SUPPRESSIONS(X) X(ONCE, once) X(COOLDOWN, cooldown) X(PENDING, pending) X(SLOTS_FULL, slots_full) \
-    X(CANCELLED, cancelled) X(CONSENT, consent) X(NO_CHANNEL, no_channel)
+#define RFM_SUPPRESSIONS(X)                                                                                         \
+    X(ONCE, once)                                                                                                   \
+    X(COOLDOWN, cooldown) X(PENDING, pending) X(SLOTS_FULL, slots_full) X(CANCELLED, cancelled) X(CONSENT, consent) \
+        X(NO_CHANNEL, no_channel)
 #define X(NAME, name) RFM_SUPPRESSED_##NAME,
     RFM_SUPPRESSIONS(X)
 #undef X
-    RFM_SUPPRESSION_COUNT
+        RFM_SUPPRESSION_COUNT
 } rfm_suppression;
 const char *rfm_suppression_name(rfm_suppression suppression);
 
@@ -48,8 +51,9 @@ typedef struct rfm_decision {
 typedef struct rfm_decisions {
     rfm_decision *items; /* the caller's, room for `size` */
     size_t count, size;
-    int64_t look_ms;     /* the next look wanted before review_ms, or INT64_MAX; after an event perhaps not later than now */
-    uint64_t too_old;    /* causes dropped for max_trigger_age */
+    int64_t
+        look_ms; /* the next look wanted before review_ms, or INT64_MAX; after an event perhaps not later than now */
+    uint64_t too_old; /* causes dropped for max_trigger_age */
 } rfm_decisions;
 
 /* Moves marks and slots; fills decisions (count is reset). An event moves what it can have changed, which is not what time
@@ -59,8 +63,8 @@ void rfm_decide(const rfm_rules *rules, const rfm_binding *binding, const rfm_cl
 
 /* A client whose marks were taken under another version takes the new values here without transitions. To be called before
  * an event is applied, so that the event's own transitions are seen; rfm_decide does it too, but knows only the facts after. */
-void rfm_decide_renew(const rfm_rules *rules, const rfm_binding *binding, const rfm_client_conf *conf, rfm_client *client,
-                      const rfm_edges *edges, int64_t now_ms);
+void rfm_decide_renew(const rfm_rules *rules, const rfm_binding *binding, const rfm_client_conf *conf,
+                      rfm_client *client, const rfm_edges *edges, int64_t now_ms);
 
 /* Slots as they come from a store: RFM_E_CORRUPT, RFM_E_VERSION. rfm_decide takes readable slots for granted. */
 int rfm_slots_check(rfm_bytes packed);

@@ -81,7 +81,8 @@ static void tell_position(desk *at, int64_t next, int64_t wal)
 
 static void tell_opened(desk *at, const char *wal)
 {
-    tell(at, (rfm_input){.kind = RFM_IN_OPENED, .term = at->last[RFM_OUT_OPEN].term,
+    tell(at, (rfm_input){.kind = RFM_IN_OPENED,
+                         .term = at->last[RFM_OUT_OPEN].term,
                          .wal_value = wal ? rfm_text(wal) : RFM_BYTES_NONE});
 }
 
@@ -93,7 +94,9 @@ static void begin_new(desk *at)
     tell(at, (rfm_input){.kind = RFM_IN_WAL, .term = at->last[RFM_OUT_READ_WAL].term, .wal = {.last = true}});
     assert_int_equal(at->load_count, TABLES);
     for (size_t i = 0; i < TABLES; i++)
-        tell(at, (rfm_input){.kind = RFM_IN_LOADED, .term = at->last[RFM_OUT_LOAD].term, .loaded = {.load = at->loads[i].load.load}});
+        tell(at, (rfm_input){.kind = RFM_IN_LOADED,
+                             .term = at->last[RFM_OUT_LOAD].term,
+                             .loaded = {.load = at->loads[i].load.load}});
     assert_int_equal(at->seen[RFM_OUT_CONSUME_FROM], 1);
     at->load_count = 0;
 }
@@ -132,13 +135,15 @@ static void test_a_refusal_is_heard_whenever_it_comes(void **state)
     int64_t offset = 7;
     tell_position(at, 1, 7);
     tell_opened(at, "4 0");
-    tell(at, (rfm_input){.kind = RFM_IN_WAL, .term = at->last[RFM_OUT_READ_WAL].term,
+    tell(at, (rfm_input){.kind = RFM_IN_WAL,
+                         .term = at->last[RFM_OUT_READ_WAL].term,
                          .wal = {.records = &part, .offsets = &offset, .count = 1, .last = true}});
     assert_int_equal(at->seen[RFM_OUT_STORE], 1);
     uint32_t term = at->last[RFM_OUT_STORE].term;
     tell(at, (rfm_input){.kind = RFM_IN_CLOSED, .term = term});
     assert_int_equal(at->seen[RFM_OUT_HALT], 0);
-    tell(at, (rfm_input){.kind = RFM_IN_OPENED, .term = term, .answer = RFM_REFUSED_FOR_GOOD, .reason = "only in part"});
+    tell(at,
+         (rfm_input){.kind = RFM_IN_OPENED, .term = term, .answer = RFM_REFUSED_FOR_GOOD, .reason = "only in part"});
     assert_int_equal(at->seen[RFM_OUT_HALT], 1);
     assert_string_equal(at->last[RFM_OUT_HALT].reason, "only in part");
     rfm_arena_release(&arena);
@@ -202,7 +207,8 @@ static int64_t feed_visits(desk *at, int64_t offset)
     for (;; offset++) {
         char id[32], value[200];
         snprintf(id, sizeof id, "client-%lld", (long long)offset);
-        snprintf(value, sizeof value, "{\"type\":\"visit\",\"id\":\"v\",\"client_id\":\"%s\",\"time\":%lld}", id, (long long)NOW_MS * 1000);
+        snprintf(value, sizeof value, "{\"type\":\"visit\",\"id\":\"v\",\"client_id\":\"%s\",\"time\":%lld}", id,
+                 (long long)NOW_MS * 1000);
         rfm_record record = record_of(offset, rfm_text(id), rfm_text(value));
         record.append_ms = (int64_t)NOW_MS * 1000;
         if (rfm_worker_feed(at->worker, &record, 1, NOW_MS) == 0)
@@ -229,7 +235,8 @@ static void test_a_cache_without_room_takes_nothing_until_there_is(void **state)
     assert_non_null(none);
     while (at->load_count > 0) {
         rfm_effect load = at->loads[--at->load_count];
-        tell(at, (rfm_input){.kind = RFM_IN_LOADED, .term = load.term,
+        tell(at, (rfm_input){.kind = RFM_IN_LOADED,
+                             .term = load.term,
                              .loaded = {.load = load.load.load, .values = none, .count = load.load.count}});
     }
     assert_true(rfm_worker_takes(at->worker)); /* nothing is being loaded any more: worth a try */
