@@ -52,10 +52,13 @@ void rfm_arena_reset(rfm_arena *arena)
     arena->used_bytes = 0;
 }
 
+/* Powers of two, so that a chunk fits what is a little larger the next time. */
 static rfm_arena_chunk *chunk_new(size_t size_needed)
 {
-    size_t size = size_needed < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : size_needed;
-    rfm_arena_chunk *chunk = size < SIZE_MAX / 2 ? malloc(sizeof *chunk + size) : NULL;
+    size_t size = CHUNK_BYTES_MIN;
+    while (size < size_needed)
+        size *= 2;
+    rfm_arena_chunk *chunk = malloc(sizeof *chunk + size);
     RFM_ASSERT(chunk && "out of memory");
     chunk->size = size;
     chunk->used = 0;
