@@ -49,8 +49,7 @@ static const int64_t EDGES[] = {
     INT64_C(7956195769199686944),
 };
 /* clang-format on */
-enum { EDGES_COUNT = sizeof EDGES / sizeof *EDGES, EDGE_STEP = 16, EDGES_STEP_FIRST = 128 };
-_Static_assert(EDGES_COUNT <= 2 * EDGES_STEP_FIRST, "every edge is within reach of the steps");
+enum { EDGES_COUNT = sizeof EDGES / sizeof *EDGES, EDGE_STEP = 16 };
 _Static_assert((EDGES_COUNT + 1) * EDGE_STEP < RFM_BUCKETS, "a bucket for every amount");
 
 /* ceil(1.01 edge), at least one more; INT64_MAX beyond. */
@@ -65,10 +64,14 @@ uint16_t rfm_monetary_bucket(int64_t revenue_minor)
     if (revenue_minor <= 0) {
         return 0;
     }
-    size_t low = 0; /* EDGES[low] <= revenue; steps without a branch that nobody could foretell */
-    for (size_t step = EDGES_STEP_FIRST; step > 0; step /= 2) {
-        size_t next = low + step < EDGES_COUNT ? low + step : EDGES_COUNT - 1;
-        low = EDGES[next] <= revenue_minor ? next : low;
+    size_t low = 0, high = EDGES_COUNT; /* EDGES[low] <= revenue < EDGES[high] */
+    while (high - low > 1) {
+        size_t middle = (low + high) / 2;
+        if (EDGES[middle] <= revenue_minor) {
+            low = middle;
+        } else {
+            high = middle;
+        }
     }
     uint16_t bucket = (uint16_t)(low * EDGE_STEP + 1);
     for (int64_t edge = next_edge(EDGES[low]); edge <= revenue_minor && edge < INT64_MAX; edge = next_edge(edge)) {
