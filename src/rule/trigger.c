@@ -35,7 +35,9 @@ static bool split_cause(const rfm_decision *decision, rfm_bytes *type, rfm_bytes
 /* `,"name":` and a text, null if it is empty. */
 static void write_text_field(rfm_buffer *json, const char *name, rfm_bytes text)
 {
-    rfm_write_format(json, ",\"%s\":", name);
+    rfm_write_text(json, ",\"");
+    rfm_write_text(json, name);
+    rfm_write_text(json, "\":");
     if (text.len == 0)
         rfm_write_text(json, "null");
     else
@@ -100,7 +102,9 @@ static void write_value(rfm_buffer *json, const rfm_rules *rules, const rfm_clie
     const rfm_rule *rule = decision->rule;
     char id[33];
     rfm_hex(decision->id, sizeof decision->id, id);
-    rfm_write_format(json, "{\"id\":\"%s\"", id);
+    rfm_write_text(json, "{\"id\":\"");
+    rfm_write_text(json, id);
+    rfm_write_text(json, "\"");
     write_text_field(json, "rule", rfm_text(rule->name));
     write_text_field(json, "class", rfm_text(rfm_class_name(rule->class_)));
     write_text_field(json, "client_id", moment->client_id);
