@@ -198,10 +198,10 @@ static void make_record(step_bench *bench, size_t i, size_t client)
     rfm_record *record = &bench->records[i];
     size_t key_len = (size_t)snprintf(bench->keys[i], ID_BYTES, "client-%07zu", client);
     int64_t append_ms = bench->now_ms + (int64_t)(i / EVENTS_A_MS);
-    int len = snprintf(bench->values[i], VALUE_BYTES, format, (size_t)number, bench->keys[i], (long long)(append_ms - (int64_t)(random >> 40) % 5000),
-                       (size_t)number, (size_t)(random % 200 + 1), (size_t)(random >> 8) % 100,
-                       (size_t)(random >> 16) % 10000, (size_t)(random >> 24) % 200 + 1,
-                       (size_t)(random >> 32) % 10000);
+    int len = snprintf(bench->values[i], VALUE_BYTES, format, (size_t)number, bench->keys[i],
+                       (long long)(append_ms - (int64_t)(random >> 40) % 5000), (size_t)number,
+                       (size_t)(random % 200 + 1), (size_t)(random >> 8) % 100, (size_t)(random >> 16) % 10000,
+                       (size_t)(random >> 24) % 200 + 1, (size_t)(random >> 32) % 10000);
     rfm_bytes key = rfm_bytes_of(bench->keys[i], key_len);
     uint32_t task = rfm_partition_of(RFM_PARTITIONER_MURMUR2, key, TASKS);
     *record = (rfm_record){.task = task,
