@@ -105,7 +105,7 @@ uint32_t rfm__cache_add(rfm__cache *cache, uint32_t task, rfm_bytes key, uint64_
     memcpy(block, key.at, key.len);
     uint32_t index = unused_index(cache);
     cache->entries[index] = (rfm__entry){.hash = hash, .block = block, .epoch = cache->owners[task].epoch,
-        .touched_ms = INT64_MIN, .task = (uint16_t)task, .key_len = (uint8_t)key.len, .live = true, .loading = true, .recent = true};
+        .touched_ms = INT64_MIN, .task = (uint16_t)task, .key_len = (uint8_t)key.len, .live = true, .loading = true};
     RFM_ASSERT(rfm_table_add(&cache->table, hash, index) == RFM_OK);
     return index;
 }

@@ -1,0 +1,154 @@
+#include "engine/counters.h"
+
+#include <rfm/engine/view.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { CLIENTS = 300, DAY_MIN = 7305 /* 1990-01-01 */ };
+
+static uint32_t state_of_random = 3;
+
+static uint32_t draw(uint32_t limit)
+{
+    state_of_random = state_of_random * 1664525u + 1013904223u;
+    return (state_of_random >> 8) % limit;
+}
+
+static rfm_standing random_standing(void)
+{
+    rfm_standing standing = {.counted = draw(4) > 0};
+    if (standing.counted) {
+        standing.day = DAY_MIN + (int32_t)(draw(50) ? draw(20) : draw(200000)); /* also days beyond the table */
+        standing.bucket = (uint16_t)draw(draw(5) ? 10 : RFM_BUCKETS);
+        standing.orders = (uint16_t)draw(draw(5) ? 5 : RFM_ORDER_COUNTS);
+    }
+    return standing;
+}
+
+static void write_to(rfm__counters *counters, rfm_view *view)
+{
+    static const int64_t next[1] = {0};
+    rfm_redo *redo = malloc(sizeof *redo);
+    rfm_arena arena;
+    const rfm_bytes *parts;
+    assert_non_null(redo);
+    rfm_arena_init(&arena);
+    rfm_redo_init(redo, 0);
+    rfm_redo_begin(redo, 1);
+    rfm__counters_write(counters, redo);
+    size_t count = rfm_redo_end(redo, 0, next, &arena, &parts);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(rfm_view_apply(view, parts[i]), RFM_OK);
+    rfm_redo_release(redo);
+    free(redo);
+    rfm_arena_release(&arena);
+}
+
+static size_t hash_of(const rfm_view *view, rfm__counter_kind kind, rfm_arena *arena, const rfm_bytes **values)
+{
+    rfm_bytes key = rfm_text(rfm__counter_key[kind]);
+    rfm_effect load = {.kind = RFM_OUT_LOAD, .load = {.what = RFM_LOAD_HASH, .keys = &key, .count = 1}};
+    return rfm_view_load(view, &load, arena, values);
+}
+
+static uint32_t field_of(rfm__counter_kind kind, const rfm_standing *standing)
+{
+    if (kind == RFM__COUNTER_DAY)
+        return (uint32_t)standing->day;
+    return kind == RFM__COUNTER_BUCKET ? standing->bucket : standing->orders;
+}
+
+/* A hash holds, for each field with clients and no other, how many there are. */
+static void check_hash(const rfm_view *view, rfm__counter_kind kind, const rfm_standing *standings)
+{
+    rfm_arena arena;
+    const rfm_bytes *values;
+    int64_t field, value, total = 0, counted = 0;
+    rfm_arena_init(&arena);
+    size_t count = hash_of(view, kind, &arena, &values);
+    for (size_t i = 0; i < count; i += 2) {
+        int64_t clients = 0;
+        assert_int_equal(rfm__parse_number(values[i], &field), RFM_OK);
+        assert_int_equal(rfm__parse_number(values[i + 1], &value), RFM_OK);
+        for (size_t k = 0; k < CLIENTS; k++)
+            clients += standings[k].counted && field_of(kind, &standings[k]) == field;
+        assert_true(value > 0 && value == clients);
+        total += value;
+    }
+    for (size_t k = 0; k < CLIENTS; k++)
+        counted += standings[k].counted;
+    assert_int_equal(total, counted);
+    rfm_arena_release(&arena);
+}
+
+static void restore(rfm__counters *counters, const rfm_view *view)
+{
+    rfm_arena arena;
+    const rfm_bytes *values;
+    rfm_arena_init(&arena);
+    rfm__counters_clear(counters);
+    for (rfm__counter_kind kind = 0; kind < RFM__COUNTER_KINDS; kind++) {
+        size_t count = hash_of(view, kind, &arena, &values);
+        assert_int_equal(rfm__counters_restore(counters, kind, values, count), RFM_OK);
+    }
+    rfm_arena_release(&arena);
+}
+
+static void hashes_are_sums_over_clients(void **state)
+{
+    (void)state;
+    rfm_standing standings[CLIENTS] = {0};
+    rfm_view *view = rfm_view_new();
+    rfm__counters counters;
+    rfm__counters_init(&counters);
+    for (int step = 0; step < 60; step++) {
+        for (uint32_t i = draw(200); i > 0; i--) {
+            rfm_standing *standing = &standings[draw(CLIENTS)], before = *standing;
+            *standing = random_standing();
+            rfm__counters_move(&counters, &before, standing);
+        }
+        write_to(&counters, view);
+        for (rfm__counter_kind kind = 0; kind < RFM__COUNTER_KINDS; kind++)
+            check_hash(view, kind, standings);
+        if (step % 10 == 9)
+            restore(&counters, view);
+    }
+    rfm__counters_release(&counters);
+    rfm_view_free(view);
+}
+
+static void what_cannot_be_read_is_refused(void **state)
+{
+    (void)state;
+    rfm__counters counters;
+    int64_t number;
+    rfm__counters_init(&counters);
+    const rfm_bytes bad[][2] = {{rfm_text("x"), rfm_text("1")},
+                                {rfm_text("1"), rfm_text("-1")},
+                                {rfm_text("1"), rfm_text("")},
+                                {rfm_text("4096"), rfm_text("1")},
+                                {rfm_text("-1"), rfm_text("1")}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(rfm__counters_restore(&counters, RFM__COUNTER_BUCKET, bad[i], 2), RFM_E_CORRUPT);
+    assert_int_equal(rfm__parse_number(rfm_text("-12"), &number), RFM_OK);
+    assert_int_equal(number, -12);
+    assert_int_equal(rfm__parse_number(rfm_text("12 "), &number), RFM_E_CORRUPT);
+    rfm__counters_release(&counters);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hashes_are_sums_over_clients),
+        cmocka_unit_test(what_cannot_be_read_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
