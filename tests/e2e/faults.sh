@@ -12,7 +12,7 @@ for fault in STORE_RULE LOAD_FENCE TAKEOVER_REPLAY; do
     cmake --preset release -S "$root" -B "$build" -DRFM_FAULT="$fault" -DRFM_TESTS=OFF > /dev/null
     cmake --build "$build" --target rfmd > /dev/null
     echo "without $fault:"
-    RFMD="$build/rfmd" "$python" "$root/tests/e2e/fire.py" --events 30000 --clients 3000 --kills 10 --stops 2 --rollbacks 5 \
-        --broker-restarts 0 --seed 20 --expect-red "$@" || failed=1
+    RFMD="$build/rfmd" "$python" "$root/tests/e2e/fire.py" --events 30000 --clients 3000 --kills 4 --stops 1 --rollbacks 4 \
+        --swaps 12 --broker-restarts 0 --seed 20 --expect-red "$@" || failed=1
 done
 exit "$failed"

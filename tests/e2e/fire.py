@@ -24,6 +24,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--stops", type=int, default=5)
     parser.add_argument("--rollbacks", type=int, default=5)
     parser.add_argument("--broker-restarts", type=int, default=2)
+    parser.add_argument("--swaps", type=int, default=0, help="Redis rolled back under an owner with a cold cache")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--static", action="store_true", help="static membership: a restart moves nothing")
@@ -35,7 +36,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     given = arguments()
-    plan = Plan(given.kills, given.stops, given.rollbacks, given.broker_restarts, given.seed)
+    plan = Plan(given.kills, given.stops, given.rollbacks, given.broker_restarts, given.seed, swaps=given.swaps)
     begin = time.monotonic()
 
     def say(text: str) -> None:

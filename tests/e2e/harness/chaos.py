@@ -21,6 +21,7 @@ class Plan:
     seed: int = 1
     pause_s: tuple = (0.3, 2.0)  # between two faults
     session_s: float = 6.0       # a pause lasts longer than this
+    swaps: int = 0               # Redis rolled back under the connections of an owner whose cache is still cold
 
 
 @dataclass
@@ -33,7 +34,7 @@ class Step:
 def planned(plan: Plan) -> list[Step]:
     rng = random.Random(plan.seed)
     kinds = (["kill"] * plan.kills + ["stop"] * plan.stops + ["rollback"] * plan.rollbacks
-             + ["broker"] * plan.broker_restarts)
+             + ["broker"] * plan.broker_restarts + ["swap"] * plan.swaps)
     rng.shuffle(kinds)
     return [Step(rng.uniform(*plan.pause_s), kind, _CHOICES[kind](rng, plan)) for kind in kinds]
 
@@ -52,16 +53,20 @@ def _rollback(rng: random.Random, plan: Plan) -> dict:
             "down_s": rng.choice((0, 0.5, 2.0)), "in_place": rng.random() < 0.4}
 
 
+def _swap(rng: random.Random, plan: Plan) -> dict:
+    return {"process": rng.random(), "age_s": rng.uniform(1.5, 8), "wait_s": rng.uniform(0, 0.3)}
+
+
 def _broker(rng: random.Random, plan: Plan) -> dict:
     return {"kill": rng.random() < 0.5, "down_s": rng.choice((0, 1.0, 3.0))}
 
 
-_CHOICES = {"kill": _kill, "stop": _stop, "rollback": _rollback, "broker": _broker}
+_CHOICES = {"kill": _kill, "stop": _stop, "rollback": _rollback, "broker": _broker, "swap": _swap}
 
 
 def expected_s(steps: list[Step]) -> float:
     """About how long the plan takes, so that the traffic can be spread over it."""
-    cost = {"kill": 1.5, "stop": 0.3, "rollback": 0.8, "broker": 4.0}
+    cost = {"kill": 1.5, "stop": 0.3, "rollback": 0.8, "broker": 4.0, "swap": 3.0}
     return sum(step.after_s + cost[step.kind] + step.choice.get("for_s", 0) + step.choice.get("down_s", 0)
                for step in steps)
 
@@ -117,8 +122,7 @@ class Chaos:
     def _do_rollback(self, choice: dict) -> None:
         with self._redis_lock:
             server = self.cluster.redis
-            wanted = time.monotonic() - choice["age_s"]
-            old = [path for at, path in server.snapshots if at <= wanted] or [path for _, path in server.snapshots[:1]]
+            old = self._snapshots_before(choice)
             owner = self._process(choice)
             if choice["kill_owner"]:
                 owner.kill()
@@ -129,6 +133,17 @@ class Chaos:
             if choice["kill_owner"]:
                 owner.start(wait=False)
 
+    def _do_swap(self, choice: dict) -> None:
+        owner = self._process(choice)
+        owner.kill()
+        owner.start(wait=False)
+        self._let_recover()
+        time.sleep(choice["wait_s"])
+        with self._redis_lock:
+            old = self._snapshots_before(choice)
+            if old:
+                self.cluster.redis.swap(old[-1])
+
     def _do_broker(self, choice: dict) -> None:
         broker = self.cluster.broker
         broker.kill() if choice["kill"] else broker.stop()
@@ -136,6 +151,11 @@ class Chaos:
         broker.start()
 
     # -- around them
+
+    def _snapshots_before(self, choice: dict) -> list:
+        snapshots = self.cluster.redis.snapshots
+        wanted = time.monotonic() - choice["age_s"]
+        return [path for at, path in snapshots if at <= wanted] or [path for _, path in snapshots[:1]]
 
     def _process(self, choice: dict):
         return self.cluster.processes[int(choice["process"] * len(self.cluster.processes))]
