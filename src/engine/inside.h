@@ -128,7 +128,7 @@ typedef struct rfm__task {
     bool consuming;     /* told from where; records and ends that come before were meant for an earlier term */
     bool in_step;       /* has a part in the step in the making */
     bool tables_kept;   /* cache and tables are those of `position` (a rebalance may give the task back) */
-    bool store_under_way;
+    bool store_under_way, store_refused; /* refused: the last one was, as by a Redis that is full */
     rfm_position position;          /* of the last published step */
     int64_t next[RFM_INPUTS_MAX];   /* of the step in the making */
     uint64_t last_step;             /* the last step it has a part in */

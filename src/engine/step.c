@@ -229,6 +229,7 @@ void rfm__store_done(rfm_worker *worker, rfm__task *task) {
     memmove(task->stores.items, task->stores.items + 1, --task->stores.count * sizeof *task->stores.items);
     task->stored_wal = store.step->changes.items[store.change].to.wal;
     task->checked_ms = worker->now_ms;
+    task->store_refused = false;
     worker->owners[task->number].stored_step = store.step->step.number;
     worker->cache.stuck = false;
     worker->stats.stores++;
@@ -244,7 +245,7 @@ void rfm__stored(rfm_worker *worker, rfm__task *task, const rfm_input *input) {
     const rfm_change *change = &store->step->changes.items[store->change];
     int64_t wal = rfm_wal_value_parse(input->wal_value);
     if (wal == change->to.wal) rfm__store_done(worker, task);
-    else if (input->answer != RFM_DONE && wal == change->from.wal) task->retry_ms = worker->now_ms + RFM__RETRY_MS / 10;
+    else if (input->answer != RFM_DONE && wal == change->from.wal) task->store_refused = true, task->retry_ms = worker->now_ms + RFM__RETRY_MS / 10;
     else worker->stats.rollbacks++, rfm__reset(worker, false);
 }
 

@@ -142,6 +142,7 @@ static void run(rfm_worker *worker, rfm__task *task) {
     task->phase = RFM__RUNNING;
     task->consuming = task->tables_kept = false;
     task->catching_up = true;
+    task->store_refused = false;
     /* An explicit start, which is committed with the first step even if there are no records: offsets are what fences it. */
     for (size_t i = 0; i < worker->conf.input_count; i++)
         if (task->position.next[i] == RFM_OFFSET_NONE) task->position.next[i] = task->log_begin[i];

@@ -277,7 +277,7 @@ static void lost(rfm_worker *worker, rfm__task *task) {
     rfm__effects_purge(worker);
 }
 
-/* A task that is to be given up goes when nothing of it is in flight: its steps published, and stored unless Redis is away
+/* A task that is to be given up goes when nothing of it is in flight: its steps published, and stored unless Redis is away or full
  * (then its successor replays them from the WAL). */
 static void try_release(rfm_worker *worker, rfm__task *task) {
     if (!task->revoking) return;
@@ -286,7 +286,7 @@ static void try_release(rfm_worker *worker, rfm__task *task) {
             rfm__reset(worker, false);
         } else {
             if (task->in_step || publishes(worker, task) || has_client_loads(worker, task) || worker->loaded.count > 0) return;
-            if (task->linked && task->stores.count > 0) return;
+            if (task->linked && task->stores.count > 0 && !task->store_refused) return;
         }
     }
     bool kept = task->phase == RFM__RUNNING && task->stores.count == 0;
