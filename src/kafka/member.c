@@ -2,7 +2,10 @@
 
 #include "group_metadata.h"
 
+#include <rfm/base/time.h>
 #include <stdlib.h>
+
+enum { LEAVE_MS = 2000 };
 
 struct rfm__member {
     const rfm_kafka_conf *conf;
@@ -245,10 +248,26 @@ int rfm__member_new(const rfm_kafka_conf *conf, const rfm__member_owner *owner, 
     return RFM_OK;
 }
 
+/* A leave that was begun must come to its end, or destroying the client would wait for it: tasks that nobody released go now. */
+static void finish_leaving(rfm__member *member)
+{
+    int64_t until_ms = rfm_clock_steady_ns() / 1000000 + LEAVE_MS;
+    assign(member, NULL);
+    while (!rd_kafka_consumer_closed(member->client) && rfm_clock_steady_ns() / 1000000 < until_ms) {
+        rd_kafka_event_t *event = rd_kafka_queue_poll(member->queue, 50);
+        if (event && rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE)
+            assign(member, NULL);
+        rd_kafka_event_destroy(event);
+    }
+    member->left = rd_kafka_consumer_closed(member->client) != 0;
+}
+
 void rfm__member_free(rfm__member *member)
 {
     if (member == NULL)
         return;
+    if (member->leaving && !member->left)
+        finish_leaving(member);
     if (member->queue)
         rd_kafka_queue_destroy(member->queue);
     if (member->client)
