@@ -18,7 +18,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { TICK_MS = 250, TOPICS_TIMEOUT_MS = 5000, STOP_TIMEOUT_MS = 23000, LIVE_MS = 30000, WATCH_MS = 2000, FORMAT = 1 };
+enum {
+    TICK_MS = 250,
+    TOPICS_TIMEOUT_MS = 5000,
+    AGAIN_TIMEOUT_MS = 2000,
+    AGAIN_MS = 5000,
+    STOP_TIMEOUT_MS = 23000,
+    LIVE_MS = 30000,
+    WATCH_MS = 2000,
+    FORMAT = 1
+};
 
 struct retired {
     rfm_config *config;
@@ -42,7 +51,7 @@ struct rfm_service {
     pthread_mutex_t mutex; /* waiting_for, hosts */
     _Atomic bool stop, failed;
     bool reload;
-    int64_t started_ms, refreshed_ms, watched_ms, files_stamp;
+    int64_t started_ms, refreshed_ms, watched_ms, check_again_ms, files_stamp;
     uint64_t rebalances, reloads_taken, reloads_refused;
     rfm_store_reader *reader;
 };
@@ -185,14 +194,19 @@ static void say_waiting(rfm_service *service, const char *text)
     pthread_mutex_unlock(&service->mutex);
 }
 
-static int check_topics(rfm_service *service, rfm_topics *topics, rfm_error *error)
+/* The topics of the start, since a reload changes no others, and those that the rules name. */
+static int check_topics(rfm_service *service, const rfm_rules *rules, int64_t timeout_ms, rfm_topics *topics,
+                        rfm_error *error)
 {
     const char *trigger_topics[RFM_TOPICS_MAX];
     rfm_kafka_conf kafka;
-    rfm_kafka_conf_of(service->config, &kafka, trigger_topics);
+    rfm_kafka_conf_of(service->conf.config, &kafka, trigger_topics);
+    for (size_t i = 0; i < rules->topic_count; i++)
+        trigger_topics[i] = rules->topic[i];
+    kafka.trigger_topic_count = rules->topic_count;
     rfm_topics_wish wish = {.create = service->conf.create_topics,
                             .partition_count = service->conf.partitions,
-                            .timeout_ms = TOPICS_TIMEOUT_MS,
+                            .timeout_ms = timeout_ms,
                             .problem = say_problem};
     int code = rfm_kafka_conf_check(&kafka, error);
     if (code == RFM_OK)
@@ -210,7 +224,9 @@ static int await_topics(rfm_service *service, rfm_error *error)
         return RFM_OK;
     }
     int code;
-    while ((code = check_topics(service, &service->topics, error)) == RFM_E_AWAY && !service->stop) {
+    while ((code = check_topics(service, &service->config->rules, TOPICS_TIMEOUT_MS, &service->topics, error)) ==
+               RFM_E_AWAY &&
+           !service->stop) {
         rfm_log(RFM_LOG_WARN, "kafka: %s; trying again", error->message);
         say_waiting(service, error->message);
         take_signals(service, 1000);
@@ -350,7 +366,7 @@ static int sum_population(rfm_service *service, rfm_population *population, rfm_
 {
     if (service->reader == NULL) {
         rfm_store_conf conf;
-        rfm_store_conf_of(service->config, service->topics.partition_count, &conf);
+        rfm_store_conf_of(service->conf.config, service->topics.partition_count, &conf);
         int code = rfm_store_reader_new(&conf, &service->reader, error);
         if (code != RFM_OK)
             return code;
@@ -459,6 +475,19 @@ static void take_config(rfm_service *service, rfm_config *config)
     rfm_log(RFM_LOG_INFO, "reloaded: rules version %s", config->rules.version);
 }
 
+/* Messages to a topic that does not exist could never be sent, and nothing after them. */
+static bool has_topics(rfm_service *service, const rfm_rules *rules)
+{
+    rfm_topics topics;
+    rfm_error error = {0};
+    if (service->conf.mock || rules->topic_count == service->config->rules.topic_count)
+        return true;
+    if (check_topics(service, rules, AGAIN_TIMEOUT_MS, &topics, &error) == RFM_OK)
+        return true;
+    rfm_log(RFM_LOG_ERROR, "reload refused: %s", error.message);
+    return false;
+}
+
 static void say_errors(const rfm_config_errors *errors)
 {
     for (size_t i = 0; i < errors->count && i < RFM_CONFIG_ERRORS_MAX; i++)
@@ -486,6 +515,9 @@ static void reload(rfm_service *service)
                 RFM_TOPICS_MAX);
         service->reloads_refused++;
         rfm_config_free(config);
+    } else if (!has_topics(service, &config->rules)) {
+        service->reloads_refused++;
+        rfm_config_free(config);
     } else {
         take_config(service, config);
         service->files_stamp = stamp_files(config);
@@ -509,11 +541,13 @@ static void check_after_rebalance(rfm_service *service)
     uint64_t rebalances = 0;
     for (size_t i = 0; i < service->host_count; i++)
         rebalances += rfm_host_rebalances(service->hosts[i]);
-    if (rebalances == service->rebalances || service->conf.mock)
+    int64_t now_ms = rfm_clock_steady_ns() / 1000000;
+    if (rebalances == service->rebalances || service->conf.mock || now_ms < service->check_again_ms)
         return;
     rfm_topics topics;
     rfm_error error = {0};
-    int code = check_topics(service, &topics, &error);
+    int code = check_topics(service, &service->config->rules, AGAIN_TIMEOUT_MS, &topics, &error);
+    service->check_again_ms = now_ms + AGAIN_MS; /* signals wait while it is tried */
     if (code == RFM_E_AWAY)
         return;
     service->rebalances = rebalances;
