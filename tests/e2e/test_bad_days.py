@@ -339,6 +339,34 @@ def test_braces_in_the_prefix_are_refused(cluster):
     ends_with_reason(process, "prefix")
 
 
+def test_somebody_else_writes_under_our_prefix(cluster):
+    live = cluster(rules=STORY_RULES).start()
+    story = Story(live).tell(0.1)
+    live.wait_consumed()
+    old = live.redis.snapshot()
+    story.tell(0.4)
+    live.settle()
+    live.redis.roll_back(old)
+    client = live.redis.client()
+    for key in list(client.scan_iter("*:wal")):  # lists that a take-over adds to, and that nobody reads before their minute
+        client.mset({key.removesuffix(b"wal") + b"ring:%d" % minute: b"x" for minute in range(1440)})
+    process = live.processes[0]
+    refuses(process, "only in part", watch_s=10)
+    assert not process.running and process.child.returncode in GAVE_UP, process.log_tail()
+
+
+def test_a_reload_that_names_a_missing_topic_is_refused(cluster):
+    live = cluster(rules=STORY_RULES).start()
+    process, rules = live.processes[0], live.folder / "rules.yaml"
+    before = rules.read_text()
+    story = Story(live).tell(0.3)
+    rules.write_text(before.replace("topic: ", "topic: no-such-", 1))
+    wait_for("the reload to be refused", lambda: process.metrics().get('rfmd_reloads_total{result="refused"}') == 1, 15, 0.1,
+             process.log_tail)
+    assert said(process, "no-such-")
+    story.rest().check()
+
+
 # -- signals
 
 
@@ -378,6 +406,19 @@ def test_sigterm_while_redis_is_away(cluster):
     code = live.processes[0].stop()
     assert code in (0, 3), live.processes[0].log_tail()
     live.redis.start()
+    live.start()
+    story.rest().check()
+
+
+def test_sigterm_while_redis_is_full(cluster):
+    live = cluster(rules=STORY_RULES).start()
+    story = Story(live).tell(0.3)
+    live.wait_consumed()
+    live.redis.config_set(maxmemory="1")
+    story.tell(0.2)
+    wait_for("OOM in the log", lambda: said(live.processes[0], "OOM", "maxmemory", "full"), 30, 0.1, live.processes[0].log_tail)
+    assert live.processes[0].stop() == 0, live.processes[0].log_tail()
+    live.redis.config_set(maxmemory="0")
     live.start()
     story.rest().check()
 
