@@ -5,6 +5,7 @@ Needs the end-to-end tests' Python packages and Kafka (tests/e2e/README.md). See
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -20,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition  # noqa: E402
-from harness import Cluster, topics, wait_for  # noqa: E402
+from harness import Cluster, KafkaBroker, RedisServer, topics, wait_for  # noqa: E402
 
 PARTITIONS, SAMPLES, STEP_EVENTS = 4, 1000, 20_000
 # Shipped rules, but for thank_you (each purchase) and promo codes (a secret), and one that fires at each visit.
@@ -41,12 +42,20 @@ class Mix:
     """Purchases and a share of another type: visits, which trigger, or messages, which do not."""
 
     name: str
-    topic: str
+    tag: str
     type: str
     numbers: dict[str, list[dict]] = field(default_factory=lambda: {"rfmd": [], "floor": []})
+    floor_input: FloorInput | None = None  # of the last turn
 
     def median(self, program: str, key: str) -> float:
         return statistics.median(run[key] for run in self.numbers[program])
+
+
+@dataclass
+class FloorInput:
+    topic: str
+    begins: list[int]  # by partition
+    samples: Path
 
 
 def cpu_s(pid: int) -> float:
@@ -61,30 +70,41 @@ def peak_kib(pid: int) -> int:
     return 0
 
 
-class Bench:
-    def __init__(self, options: argparse.Namespace, folder: Path):
-        self.options, self.folder, self.first = options, folder, 1
-        self.mixes = [Mix("0 % triggers", "bench-plain", "message"),
-                      Mix(f"{options.triggers:g} % triggers", "bench-triggers", "visit")]
-        inputs = {name: None for name in ("purchases", "visits", "messages")}
-        inputs.update({mix.topic: {"topic": mix.topic, "format": "native"} for mix in self.mixes})
-        self.cluster = Cluster(folder, processes=1, partitions=PARTITIONS, rules=RULES, config={
-            "kafka": {"inputs": inputs, "group": "bench"},
-            "engine": {"cache_bytes_max": "2GiB", "step_events_max": STEP_EVENTS},
-            "rfm": {"r": "population", "f": "fixed", "m": "population"}})
-        self.cluster.broker.create_topics(PARTITIONS, "floor-wal", "floor-triggers")
-        self.admin = topics.admin(self.cluster.broker.address)
+class Session:
+    """A topic, an rfmd and a Redis of their own: every run meets clients with the same past, one purchase each."""
 
-    @property
-    def rfmd(self):
-        return self.cluster.processes[0]
+    def __init__(self, options: argparse.Namespace, broker: KafkaBroker, folder: Path, mix: Mix, turn: int):
+        self.options, self.broker, self.mix, self.first = options, broker, mix, 1
+        self.tag = f"{mix.tag}-{turn}"
+        self.topic, self.triggers_topic = f"events-{self.tag}", f"triggers-{self.tag}"
+        inputs = {name: None for name in ("purchases", "visits", "messages")}
+        inputs["events"] = {"topic": self.topic, "format": "native"}
+        self.cluster = Cluster(
+            folder / self.tag, processes=1, partitions=PARTITIONS, broker=broker, trigger_topics=(self.triggers_topic,),
+            rules=[{**rule, "topic": self.triggers_topic} for rule in RULES], config={
+                "kafka": {"inputs": inputs, "group": self.tag, "wal": f"wal-{self.tag}",
+                          "dead_letters": f"dead-letters-{self.tag}", "audit": f"audit-{self.tag}"},
+                "engine": {"cache_bytes_max": "2GiB", "step_events_max": STEP_EVENTS},
+                "rfm": {"r": "population", "f": "fixed", "m": "population"}})
+        self.folder = folder / self.tag
+        self.rfmd = self.cluster.processes[0]
+        self.admin = topics.admin(broker.address)
+
+    def run(self) -> None:
+        self.rfmd.start()
+        self.run_rfmd(self.options.clients, 0)  # each client buys once, and is in the cache from then on
+        begins = self.ends()
+        self.mix.numbers["rfmd"].append(self.run_rfmd(self.options.events, round(self.options.triggers * 10)))
+        self.mix.floor_input = FloorInput(self.topic, begins, self.write_samples())
+        code = self.rfmd.stop()
+        assert code == 0, f"rfmd ended with {code}\n{self.rfmd.log_tail()}"
 
     # -- input
 
-    def produce(self, mix: Mix, events: int, permille: int) -> subprocess.Popen:
+    def produce(self, events: int, permille: int) -> subprocess.Popen:
         """Everything is written, nothing committed yet."""
-        child = subprocess.Popen([str(self.options.build / "bench_e2e_produce"), self.cluster.broker.address, mix.topic, str(events),
-                                  str(self.options.clients), str(self.first), str(permille), mix.type],
+        child = subprocess.Popen([str(self.options.build / "bench_e2e_produce"), self.broker.address, self.topic,
+                                  str(events), str(self.options.clients), str(self.first), str(permille), self.mix.type],
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.first += events
         assert child.stdout.readline() == "ready\n", "bench_e2e_produce failed"
@@ -96,55 +116,49 @@ class Bench:
         assert child.stdout.readline() == "committed\n", "bench_e2e_produce failed"
         child.wait(60)
 
-    def ends(self, mix: Mix) -> dict[tuple[str, int], int]:
-        return topics.end_offsets(self.cluster.broker.address, [mix.topic], committed_only=False)
+    def ends(self) -> list[int]:
+        known = topics.end_offsets(self.broker.address, [self.topic], committed_only=False)
+        return [known[self.topic, number] for number in range(PARTITIONS)]
 
     # -- rfmd
 
-    def committed(self) -> dict[tuple[str, int], int]:
-        answers = self.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions("bench")], require_stable=False,
+    def read_to(self, ends: list[int]) -> bool:
+        answers = self.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(self.tag)], require_stable=False,
                                                          request_timeout=15)
-        return {(part.topic, part.partition): part.offset for part in answers["bench"].result(20).topic_partitions}
+        known = {part.partition: part.offset for part in answers[self.tag].result(20).topic_partitions}
+        return all(known.get(number, 0) >= end for number, end in enumerate(ends))
 
-    def read_to(self, ends: dict) -> bool:
-        """A commit marker stands behind the last record."""
-        known = self.committed()
-        return all(known.get(part, 0) >= end for part, end in ends.items())
-
-    def run_rfmd(self, mix: Mix, events: int, permille: int) -> dict:
-        child = self.produce(mix, events, permille)
-        ends = self.ends(mix)
-        pids = {"rfmd": self.rfmd.pid, "broker": self.cluster.broker.pid, "redis": self.cluster.redis.pid}
-        before, stats = {name: cpu_s(pid) for name, pid in pids.items()}, self.rfmd.metrics()
+    def run_rfmd(self, events: int, permille: int) -> dict:
+        child = self.produce(events, permille)
+        ends = self.ends()
+        pids = {"rfmd": self.rfmd.pid, "broker": self.broker.pid, "redis": self.cluster.redis.pid}
+        used, grown = {name: -cpu_s(pid) for name, pid in pids.items()}, self.rfmd.metrics()
         begun = time.monotonic()
         self.commit(child)
         wait_for("rfmd to read everything", lambda: self.read_to(ends), 600, 0.03, self.rfmd.log_tail)
         wall_s = time.monotonic() - begun
         wait_for("Redis to have everything", lambda: self.rfmd.metric("rfmd_dirty_bytes") == 0, 60, 0.1)
-        used = {name: cpu_s(pid) - before[name] for name, pid in pids.items()}
-        after = self.rfmd.metrics()
-        grown = {name: value - stats.get(name, 0) for name, value in after.items()}
-        total = lambda prefix: sum(value for name, value in grown.items() if name.split("{")[0] == prefix)  # noqa: E731
+        used = {name: used[name] + cpu_s(pid) for name, pid in pids.items()}
+        grown = {name: value - grown.get(name, 0) for name, value in self.rfmd.metrics().items()}
+
+        def total(metric: str) -> float:
+            return sum(value for name, value in grown.items() if name.split("{")[0] == metric)
+
         return numbers(events, used["rfmd"], wall_s, peak_kib(self.rfmd.pid), total("rfmd_steps_total"),
                        total("rfmd_redo_bytes_total"), total("rfmd_triggers_total"),
-                       broker_us=used["broker"] / events * 1e6, redis_us=used["redis"] / events * 1e6,
-                       misses=total("rfmd_cache_misses_total") / events)
+                       broker_us=used["broker"] / events * 1e6, redis_us=used["redis"] / events * 1e6)
 
-    # -- the floor
+    # -- samples of rfmd's own states and triggers, for the floor
 
     def states(self) -> list[bytes]:
-        client, found = self.cluster.redis.client(), []
-        for key in client.scan_iter(match="rfm:*:c:*", count=1000):
-            found.append(key)
-            if len(found) == SAMPLES:
-                break
-        return client.mget(found)
+        client = self.cluster.redis.client()
+        keys = itertools.islice(client.scan_iter(match="rfm:*:c:*", count=1000), SAMPLES)
+        return client.mget(list(keys))
 
     def triggers(self) -> list:
         """The newest of each partition."""
-        ends = topics.end_offsets(self.cluster.broker.address, ["triggers"])
-        consumer = Consumer({"bootstrap.servers": self.cluster.broker.address, "group.id": "bench-samples",
-                             "enable.auto.commit": False})
+        ends = topics.end_offsets(self.broker.address, [self.triggers_topic])
+        consumer = Consumer({"bootstrap.servers": self.broker.address, "group.id": "samples", "enable.auto.commit": False})
         consumer.assign([TopicPartition(topic, number, max(0, end - SAMPLES)) for (topic, number), end in ends.items()])
         found = []
         while message := consumer.poll(3):
@@ -166,41 +180,59 @@ class Bench:
         path.write_bytes(b"".join(parts))
         return path
 
-    def run_floor(self, mix: Mix, events: int, ends: dict) -> dict:
-        """The last `events` of the topic; its partitions' beginnings were kept when they were written."""
-        offsets = [str(self.begins[mix.topic][mix.topic, number]) for number in range(PARTITIONS)]
-        done = subprocess.run([str(self.options.build / "bench_e2e_floor"), self.cluster.broker.address, mix.topic, str(events),
-                               str(STEP_EVENTS), self.cluster.redis.socket, str(self.write_samples()), "visit", "floor-wal",
-                               "floor-triggers", *offsets], capture_output=True, text=True, timeout=600)
+
+class Bench:
+    def __init__(self, options: argparse.Namespace, folder: Path):
+        self.options, self.folder = options, folder
+        self.mixes = [Mix("0 % triggers", "plain", "message"),
+                      Mix(f"{options.triggers:g} % triggers", "triggering", "visit")]
+        self.broker = KafkaBroker(folder).start()
+        self.floor_redis = RedisServer(folder / "floor").start()
+        self.broker.create_topics(PARTITIONS, "floor-wal", "floor-triggers")
+
+    def __enter__(self) -> "Bench":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.floor_redis.kill()
+        self.broker.kill()
+
+    def run_rfmd(self, mix: Mix, turn: int) -> None:
+        session = Session(self.options, self.broker, self.folder, mix, turn)
+        with session.cluster:
+            session.run()
+        self.say(mix, turn, "rfmd")
+
+    def run_floor(self, mix: Mix, turn: int) -> None:
+        given = mix.floor_input
+        done = subprocess.run([str(self.options.build / "bench_e2e_floor"), self.broker.address, given.topic,
+                               str(self.options.events), str(STEP_EVENTS), self.floor_redis.socket, str(given.samples), "visit",
+                               "floor-wal", "floor-triggers", *map(str, given.begins)],
+                              capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr
         got = json.loads(done.stdout)
-        return numbers(got["events"], got["cpu_s"], got["wall_s"], got["rss_kib"], got["steps"], got["wal_bytes"],
-                       got["triggers"])
+        mix.numbers["floor"].append(numbers(got["events"], got["cpu_s"], got["wall_s"], got["rss_kib"], got["steps"],
+                                            got["wal_bytes"], got["triggers"]))
+        self.say(mix, turn, "floor")
 
-    # -- all
+    def say(self, mix: Mix, turn: int, program: str) -> None:
+        print(f"  turn {turn + 1}, {mix.name}, {program}: {mix.numbers[program][-1]['us']:.2f} CPU-us an event",
+              file=sys.stderr, flush=True)
 
-    def warm_up(self) -> None:
-        """Each client buys once, and is in rfmd's cache from then on."""
-        self.run_rfmd(self.mixes[0], self.options.clients, 0)
+    def forget(self, topic: str) -> None:
+        admin = topics.admin(self.broker.address)  # its futures live no longer than it does
+        for future in admin.delete_topics([topic]).values():
+            future.result(30)
 
     def run(self) -> None:
-        permille, self.begins = round(self.options.triggers * 10), {}
-        self.rfmd.start()
-        self.warm_up()
         for turn in range(self.options.repeat):
             for mix in self.mixes:
-                floor_first = turn % 2 == 1  # on the events of the turn before
-                if floor_first:
-                    mix.numbers["floor"].append(self.run_floor(mix, self.options.events, self.ends(mix)))
-                self.begins[mix.topic] = self.ends(mix)
-                mix.numbers["rfmd"].append(self.run_rfmd(mix, self.options.events, permille))
-                if not floor_first:
-                    mix.numbers["floor"].append(self.run_floor(mix, self.options.events, self.ends(mix)))
-                for program in ("rfmd", "floor"):
-                    print(f"  turn {turn + 1}, {mix.name}, {program}: {mix.numbers[program][-1]['us']:.2f} CPU-us an event",
-                          file=sys.stderr, flush=True)
-        code = self.rfmd.stop()
-        assert code == 0, f"rfmd ended with {code}\n{self.rfmd.log_tail()}"
+                old = mix.floor_input
+                order = [self.run_rfmd, self.run_floor]
+                for run in order if turn % 2 == 0 else reversed(order):  # the floor first: on the events of the turn before
+                    run(mix, turn)
+                if old:
+                    self.forget(old.topic)
 
 
 def numbers(events, cpu, wall, rss_kib, steps, wal_bytes, triggers, **more) -> dict:
@@ -242,8 +274,7 @@ def main() -> int:
     options.build = options.build.resolve()
     os.environ["RFMD"] = str(options.build / "rfmd")
     with tempfile.TemporaryDirectory(prefix="rfmd-bench-") as made:
-        bench = Bench(options, (options.folder or Path(made)) / "bench")
-        with bench.cluster:
+        with Bench(options, (options.folder or Path(made)) / "bench") as bench:
             bench.run()
         ratio = report(bench)
     return 1 if options.check and ratio > 2 else 0
