@@ -87,7 +87,8 @@ static void meet_moments(at_work *work, int64_t until_ms) {
         int64_t listed_ms = worker->client.listed_ms ? worker->client.listed_ms : INT64_MAX;
         int64_t moment_ms = listed_ms < review_ms ? listed_ms : review_ms;
         if (moment_ms > until_ms) return;
-        int64_t now_ms = worker->conf.clock == RFM_CLOCK_WALL && worker->now_ms > moment_ms ? worker->now_ms : moment_ms;
+        int64_t now_ms = moment_ms;
+        if (worker->conf.clock == RFM_CLOCK_WALL) now_ms = later(moment_ms, later(worker->now_ms, work->task->clock_ms));
         rfm_moment moment = moment_of(work, moment_ms, now_ms);
         moment.is_review = moment_ms == review_ms;
         decide(work, &moment);

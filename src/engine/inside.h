@@ -42,6 +42,7 @@ enum {
     RFM__WINDOW = 32,             /* records decoded and prefetched ahead */
     RFM__RETRY_MS = 1000,         /* a take-over that is blocked, a store that was refused */
     RFM__CHECK_MS = 1000,         /* an idle task compares Redis `wal` */
+    RFM__SKEW_MS = 60000,         /* an earlier owner's clock may have been ahead by so much; beyond, it was wrong */
 };
 
 /* Growing arrays of the worker, kept over their clearing. */
@@ -135,7 +136,8 @@ typedef struct rfm__task {
     int64_t stored_wal;
     char wal_value[RFM_WAL_VALUE_MAX]; /* of the store under way */
     int64_t published_ms, checked_ms, retry_ms;
-    /* clock and timers */
+    /* Clock and timers. The clock does not go back, whoever owns the task: to one whose clock is behind what has been decided
+     * would lie in the future, and be decided again. */
     int64_t clock_ms, seen_ms[RFM_INPUTS_MAX], end_ms[RFM_INPUTS_MAX]; /* end_ms: at its end as of then; INT64_MIN: not */
     int64_t closed_ms;              /* record clock: no more records of this instant or before it */
     int64_t catch_up_end[RFM_INPUTS_MAX];

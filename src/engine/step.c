@@ -93,7 +93,8 @@ static void write_task(rfm_worker *worker, rfm__task *task) {
     if (task->ring_minute != task->ring_minute_written && task->ring_minute != INT64_MIN)
         put_hash(task, "n:task", 0, task->ring_minute);
     task->ring_minute_written = task->ring_minute;
-    if (worker->conf.clock == RFM_CLOCK_RECORD && task->clock_ms != INT64_MIN) put_hash(task, "n:task", 1, task->clock_ms);
+    if (worker->conf.clock == RFM_CLOCK_WALL && worker->now_ms > task->clock_ms) task->clock_ms = worker->now_ms;
+    if (task->clock_ms != INT64_MIN) put_hash(task, "n:task", 1, task->clock_ms);
 }
 
 /* The task's part: what it publishes and stores, and where it stands afterwards. */

@@ -138,6 +138,8 @@ static void load_tables(rfm_worker *worker, rfm__task *task) {
 }
 
 static void run(rfm_worker *worker, rfm__task *task) {
+    bool wall = worker->conf.clock == RFM_CLOCK_WALL;
+    if (wall && task->clock_ms > worker->now_ms + RFM__SKEW_MS) task->clock_ms = INT64_MIN;
     rfm__bind_rules(worker, task); /* also where the tables were kept: the rules may be others by now */
     task->phase = RFM__RUNNING;
     task->consuming = task->tables_kept = false;

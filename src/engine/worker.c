@@ -389,8 +389,8 @@ static void see_record(rfm_worker *worker, rfm__task *task, const rfm_record *re
     int64_t *seen_ms = &task->seen_ms[record->input];
     if (record->append_ms > *seen_ms) *seen_ms = record->append_ms;
     task->end_ms[record->input] = INT64_MIN;
-    if (worker->conf.clock == RFM_CLOCK_WALL) task->clock_ms = worker->now_ms;
-    else if (record->append_ms > task->clock_ms) task->clock_ms = record->append_ms;
+    int64_t clock_ms = worker->conf.clock == RFM_CLOCK_WALL ? worker->now_ms : record->append_ms;
+    if (clock_ms > task->clock_ms) task->clock_ms = clock_ms;
     if (task->ring_minute == INT64_MIN) task->ring_minute = rfm_div_floor(task->clock_ms, RFM_MINUTE_MS);
     task->next[record->input] = record->offset + 1;
 }

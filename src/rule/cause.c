@@ -24,12 +24,32 @@ static void note_side(rfm_turn *turn, size_t rule, bool holds, rfm_rule_set *cau
     set_holding(turn, rule, holds);
 }
 
-/* What time alone can do: a fall begins to hold, a rise ceases to. The other way round only an event does; an instant that
- * lies before an event that has been decided on already sees the past, which is not to come back. */
-static void note_by_time(rfm_turn *turn, size_t rule, bool holds, bool begins_by_time, rfm_rule_set *causes)
+/* Why sides are looked at. Time alone lets a fall begin to hold and a rise cease to; the other way round only an event does:
+ * an instant that lies before an event that has been decided on already sees the past, which is not to come back. */
+typedef enum side_look {
+    SIDES_BY_EVENT,
+    SIDES_BY_TIME,
+    SIDES_ENDED, /* what holds no more is forgotten */
+    SIDES_TAKEN, /* what holds is noted */
+} side_look;
+
+static void note_look(rfm_turn *turn, size_t rule, bool holds, bool begins_by_time, side_look look, rfm_rule_set *causes)
 {
-    if (holds == begins_by_time)
-        note_side(turn, rule, holds, causes);
+    switch (look) {
+    case SIDES_BY_EVENT: note_side(turn, rule, holds, causes); break;
+    case SIDES_BY_TIME:
+        if (holds == begins_by_time)
+            note_side(turn, rule, holds, causes);
+        break;
+    case SIDES_ENDED:
+        if (!holds)
+            set_holding(turn, rule, false);
+        break;
+    case SIDES_TAKEN:
+        if (holds)
+            set_holding(turn, rule, true);
+        break;
+    }
 }
 
 static double ratio_at(rfm_turn *turn, int64_t at_ms)
@@ -42,7 +62,7 @@ static double ratio_at(rfm_turn *turn, int64_t at_ms)
     return turn->ratio;
 }
 
-static void cross_ratios(rfm_turn *turn, int64_t at_ms, bool by_time, rfm_rule_set *causes)
+static void cross_ratios(rfm_turn *turn, int64_t at_ms, side_look look, rfm_rule_set *causes)
 {
     const rfm_rule_list *list = &turn->binding->ratios;
     if (list->count == 0)
@@ -52,14 +72,11 @@ static void cross_ratios(rfm_turn *turn, int64_t at_ms, bool by_time, rfm_rule_s
         const rfm_rule *rule = &turn->rules->rule[list->rule[i]];
         bool falls = rule->on.kind == RFM_CAUSE_FALL_RATIO;
         bool holds = falls ? ratio <= rule->on.threshold : ratio >= rule->on.threshold;
-        if (by_time)
-            note_by_time(turn, list->rule[i], holds, falls, causes);
-        else
-            note_side(turn, list->rule[i], holds, causes);
+        note_look(turn, list->rule[i], holds, falls, look, causes);
     }
 }
 
-static void cross_risks(rfm_turn *turn, int64_t at_ms, bool by_time, rfm_rule_set *causes)
+static void cross_risks(rfm_turn *turn, int64_t at_ms, side_look look, rfm_rule_set *causes)
 {
     const rfm_rule_list *list = &turn->binding->risks;
     if (list->count == 0)
@@ -69,19 +86,16 @@ static void cross_risks(rfm_turn *turn, int64_t at_ms, bool by_time, rfm_rule_se
         const rfm_rule *rule = &turn->rules->rule[list->rule[i]];
         bool rises = rule->on.kind == RFM_CAUSE_RISE_RISK;
         bool holds = rises ? risk >= rule->on.threshold : risk <= rule->on.threshold;
-        if (by_time)
-            note_by_time(turn, list->rule[i], holds, rises, causes);
-        else
-            note_side(turn, list->rule[i], holds, causes);
+        note_look(turn, list->rule[i], holds, rises, look, causes);
     }
 }
 
-static void cross_scores(rfm_turn *turn, int64_t at_ms, bool by_time, rfm_rule_set *causes)
+static void cross_scores(rfm_turn *turn, int64_t at_ms, side_look look, rfm_rule_set *causes)
 {
     if (!is_buyer(turn->client))
         return;
-    cross_ratios(turn, at_ms, by_time, causes);
-    cross_risks(turn, at_ms, by_time, causes);
+    cross_ratios(turn, at_ms, look, causes);
+    cross_risks(turn, at_ms, look, causes);
 }
 
 /* The moment at which an idle rule fires unless its event comes first; INT64_MAX: that event has never come. */
@@ -99,14 +113,12 @@ static int64_t idle_moment(const rfm_turn *turn, const rfm_rule *rule)
     return moment_ms;
 }
 
-static void cross_idles(rfm_turn *turn, int64_t at_ms, bool by_time, rfm_rule_set *causes)
+static void cross_idles(rfm_turn *turn, int64_t at_ms, side_look look, rfm_rule_set *causes)
 {
     const rfm_rule_list *list = &turn->binding->idles;
     for (size_t i = 0; i < list->count; i++) {
         const rfm_rule *rule = &turn->rules->rule[list->rule[i]];
-        bool holds = idle_moment(turn, rule) <= at_ms;
-        if (holds || !by_time)
-            note_side(turn, list->rule[i], holds, causes);
+        note_look(turn, list->rule[i], idle_moment(turn, rule) <= at_ms, true, look, causes);
     }
 }
 
@@ -198,18 +210,23 @@ bool rfm__marks_stale(const rfm_turn *turn)
     return turn->client->marks.taken && turn->client->marks.version != turn->binding->version;
 }
 
-static void renew_sides(rfm_turn *turn, int64_t at_ms)
+/* What holds still, and is known to, has had its effect: at_ms may lie before that. */
+static void renew_sides(rfm_turn *turn, int64_t at_ms, int64_t now_ms)
 {
     drop_times(turn);
-    cross_scores(turn, at_ms, false, NULL);
-    cross_idles(turn, at_ms, false, NULL);
+    cross_scores(turn, now_ms, SIDES_ENDED, NULL);
+    cross_idles(turn, now_ms, SIDES_ENDED, NULL);
+    cross_scores(turn, at_ms, SIDES_TAKEN, NULL);
+    cross_idles(turn, at_ms, SIDES_TAKEN, NULL);
 }
 
 void rfm__marks_renew(rfm_turn *turn, int64_t at_ms, int64_t now_ms)
 {
-    move_lifecycle(turn, lifecycle_at(turn, at_ms), NULL);
-    move_segment(turn, segment_at(turn, at_ms), now_ms, NULL);
-    renew_sides(turn, at_ms);
+    if (turn->client->marks.lifecycle != lifecycle_at(turn, now_ms))
+        move_lifecycle(turn, lifecycle_at(turn, at_ms), NULL);
+    if (turn->client->marks.segment != turn->binding->segment[segment_at(turn, now_ms)])
+        move_segment(turn, segment_at(turn, at_ms), now_ms, NULL);
+    renew_sides(turn, at_ms, now_ms);
     sign_marks(turn);
 }
 
@@ -233,7 +250,7 @@ static void first_causes(rfm_turn *turn, int64_t now_ms, rfm_rule_set *causes)
     bool silent = turn->client->marks.taken && turn->client->marks.lifecycle != RFM_LIFECYCLE_PROSPECT;
     move_lifecycle(turn, lifecycle_at(turn, now_ms), silent ? NULL : causes);
     move_segment(turn, segment_at(turn, now_ms), now_ms, silent ? NULL : causes);
-    renew_sides(turn, now_ms);
+    renew_sides(turn, now_ms, now_ms);
     sign_marks(turn);
 }
 
@@ -249,7 +266,7 @@ void rfm__causes_of_event(rfm_turn *turn, const rfm_event *event, bool bought, i
     bool was_buyer = client->marks.lifecycle != RFM_LIFECYCLE_PROSPECT;
     if (bought) {
         move_lifecycle(turn, lifecycle_at(turn, now_ms), causes);
-        cross_scores(turn, now_ms, false, was_buyer ? causes : NULL);
+        cross_scores(turn, now_ms, SIDES_BY_EVENT, was_buyer ? causes : NULL);
         first = !was_buyer;
     }
     if (bought || event->type == RFM_EVENT_REFUND || turn->binding->population)
@@ -368,8 +385,8 @@ void rfm__causes_of_instant(rfm_turn *turn, int64_t at_ms, int64_t now_ms, int64
         move_segment(turn, segment_at(turn, now_ms), now_ms, causes);
     else if (segment_moment(turn, until_ms) <= at_ms)
         move_segment(turn, segment_at(turn, at_ms), now_ms, causes);
-    cross_scores(turn, at_ms, true, causes);
-    cross_idles(turn, at_ms, true, causes);
+    cross_scores(turn, at_ms, SIDES_BY_TIME, causes);
+    cross_idles(turn, at_ms, SIDES_BY_TIME, causes);
 }
 
 int64_t rfm__next_moment(const rfm_turn *turn, int64_t until_ms)
