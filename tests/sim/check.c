@@ -322,7 +322,7 @@ static void describe(sim_world *sim, rfm_buffer *text, rfm_bytes client_id, cons
 {
     rfm_client_conf *conf = sim_take(sim, sizeof *conf);
     rfm_error error = {0};
-    sim_shop_conf(conf);
+    sim_shop_conf(sim, conf);
     int64_t as_of_ms = SIM_START_MS + sim->options.span_ms + RFM_DAY_MS;
     if (rfm_client_json(text, client_id, client, conf, names, NULL, as_of_ms, &error) != RFM_OK)
         sim_fail(sim, "%s", error.message);

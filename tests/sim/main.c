@@ -62,6 +62,7 @@ static sim_options options_of(uint64_t seed)
     options.part_bytes_max = PICK(300, 1000, 0);
     options.page_entries_max = PICK(0, 2, 5, 40);
     options.crowded = PICK(0, 1);
+    options.population = options.clock == RFM_CLOCK_WALL && PICK(0, 1);
     options.wal_idle_ms = (int64_t)PICK(2500, 10000, 60000);
     options.crash_in = (uint32_t)PICK(0, 300, 1500);
     options.stall_in = (uint32_t)PICK(0, 800, 3000);

@@ -46,6 +46,11 @@ static void post(sim_world *sim, sim_node *node, int64_t delay_us, handler handl
 
 static void turn(sim_world *sim, sim_node *node);
 
+static int64_t node_now_ms(const sim_world *sim, const sim_node *node)
+{
+    return sim_now_ms(sim) + node->skew_ms;
+}
+
 static void tell(sim_world *sim, sim_node *node, rfm_input input)
 {
     static const char *const name[] = {"TIME",      "CLOCK",   "ASSIGNED", "REVOKING", "LOST",   "POSITION",
@@ -54,7 +59,7 @@ static void tell(sim_world *sim, sim_node *node, rfm_input input)
     if (input.kind != RFM_IN_TIME && input.kind != RFM_IN_AT_END)
         sim_trace(sim, "%s <- %s task %u term %u answer %d", node->id, name[input.kind], input.task, input.term,
                   (int)input.answer);
-    input.now_ms = input.now_ms ? input.now_ms : sim_now_ms(sim);
+    input.now_ms = input.now_ms ? input.now_ms : node_now_ms(sim, node);
     rfm_worker_tell(node->worker, &input);
 }
 
@@ -685,7 +690,7 @@ static void ask_end(sim_world *sim, sim_node *node, void *argument)
         return;
     if (!fetch->end_ms) {
         fetch->end = (int64_t)sim->broker.input[at->task][at->input].count;
-        fetch->end_ms = sim_now_ms(sim);
+        fetch->end_ms = node_now_ms(sim, node);
     }
     post(sim, node, 20000 + (int64_t)sim_below(sim, 150000), ask_end, argument);
     turn(sim, node);
@@ -749,7 +754,7 @@ static bool feed(sim_world *sim, sim_node *node)
     }
     if (count == 0 || !rfm_worker_takes(node->worker) || sim_one_in(sim, 4))
         return false;
-    size_t taken = rfm_worker_feed(node->worker, records, count, sim_now_ms(sim));
+    size_t taken = rfm_worker_feed(node->worker, records, count, node_now_ms(sim, node));
     for (size_t i = 0; i < taken; i++)
         from[i]->fed++;
     return taken > 0;
@@ -1001,11 +1006,11 @@ static void set_wake(sim_world *sim, sim_node *node)
     int64_t wake_ms = rfm_worker_wake_ms(node->worker);
     if (wake_ms == INT64_MAX)
         return;
-    if (wake_ms <= sim_now_ms(sim)) {
+    if (wake_ms <= node_now_ms(sim, node)) {
         sim_fail(sim, "%s wants to be woken at once, and again: its loop would spin", node->id);
         return;
     }
-    int64_t wake_us = (wake_ms - SIM_START_MS) * 1000;
+    int64_t wake_us = (wake_ms - node->skew_ms - SIM_START_MS) * 1000;
     if (wake_us >= node->wake_us)
         return;
     node->wake_us = wake_us;
@@ -1083,7 +1088,8 @@ void sim_node_start(sim_world *sim, sim_node *node)
                        .wake_us = INT64_MAX,
                        .group_us = node->group_us,
                        .rules = node->rules,
-                       .conf = node->conf};
+                       .conf = node->conf,
+                       .skew_ms = sim->options.calm ? 0 : (int64_t)sim_below(sim, 4000) - 2000};
     snprintf(node->id, sizeof node->id, "sim-%u", number);
     rfm_worker_conf conf = {.transactional_id = node->id,
                             .partition_count = SIM_TASKS,
@@ -1148,16 +1154,33 @@ void sim_node_stop(sim_world *sim, sim_node *node)
     post(sim, node, 0, stop, NULL);
 }
 
+/* Any population will do. */
+static void tell_edges(sim_world *sim, sim_node *node)
+{
+    rfm_population *population = rfm_population_new();
+    rfm_edges edges;
+    for (uint64_t i = sim_below(sim, 50); i > 0; i--) {
+        rfm_population_add_day(population, 20454 - (int32_t)sim_below(sim, 4), 1);
+        rfm_population_add_bucket(population, rfm_monetary_bucket((int64_t)sim_below(sim, 40000)), 1);
+        rfm_population_add_orders(population, (uint16_t)sim_below(sim, 6), 1);
+    }
+    rfm_population_edges(population, &edges);
+    rfm_population_free(population);
+    tell(sim, node, (rfm_input){.kind = RFM_IN_EDGES, .edges = &edges});
+}
+
 static void reload(sim_world *sim, sim_node *node, void *argument)
 {
     (void)argument;
+    if (sim->options.population)
+        tell_edges(sim, node);
     if (node->old_rules) /* not taken yet */
         return;
     node->old_rules = node->rules;
     node->old_conf = node->conf;
-    node->rules = sim_shop_rules(sim, sim->options.clock);
+    node->rules = sim_shop_rules(sim, (unsigned)sim_below(sim, 3));
     node->conf = sim_take(sim, sizeof *node->conf);
-    sim_shop_conf(node->conf);
+    sim_shop_conf(sim, node->conf);
     tell(sim, node, (rfm_input){.kind = RFM_IN_RULES, .rules = {.conf = node->conf, .rules = node->rules}});
     turn(sim, node);
 }

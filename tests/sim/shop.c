@@ -16,7 +16,7 @@ struct customer {
     size_t orders, events;
 };
 
-enum { EVENTS_MAX = 28 /* of a client: fewer than the window of repeats */, LAST_HOURS = 3 };
+enum { EVENTS_MAX = 28 /* of a client: fewer than the window of repeats */, LATE_MS = 20 * 3600 * 1000 };
 
 static void name_clients(sim_world *sim)
 {
@@ -32,10 +32,12 @@ static void name_clients(sim_world *sim)
     }
 }
 
-void sim_shop_conf(rfm_client_conf *conf)
+void sim_shop_conf(const sim_world *sim, rfm_client_conf *conf)
 {
     rfm_client_conf_defaults(conf);
-    conf->rfm.r = conf->rfm.f = conf->rfm.m = RFM_AXIS_FIXED;
+    if (!sim->options.population)
+        conf->rfm.r = conf->rfm.f = conf->rfm.m = RFM_AXIS_FIXED;
+    conf->rfm.population_min = 5;
     /* Clients that buy and lapse within hours. */
     conf->model = (rfm_model){.r = 1, .alpha = .2, .a = .9, .b = 1.6, .unit_days = 1, .evidence_cap = 5};
     conf->churn_horizon_days = .25;
@@ -59,10 +61,10 @@ static rfm_rule *add_rule(rfm_rules *rules, const char *name, rfm_cause_kind kin
     return rule;
 }
 
-rfm_rules *sim_shop_rules(sim_world *sim, rfm_clock clock)
+rfm_rules *sim_shop_rules(sim_world *sim, unsigned variant)
 {
     /* By the wall clock there are only the seconds of the run itself. */
-    int64_t hour_ms = clock == RFM_CLOCK_RECORD ? RFM_HOUR_MS : 1000;
+    int64_t hour_ms = sim->options.clock == RFM_CLOCK_RECORD ? RFM_HOUR_MS : 1000;
     rfm_rules *rules = sim_take(sim, sizeof *rules);
     rules->rule = sim_take(sim, 16 * sizeof *rules->rule);
     rules->topic_count = 2;
@@ -105,6 +107,12 @@ rfm_rules *sim_shop_rules(sim_world *sim, rfm_clock clock)
     rule->on.idle_ms = 7 * hour_ms;
     rule = add_rule(rules, "moved", RFM_CAUSE_LEAVE_SEGMENT);
     rule->on.segment = 1;
+    if (sim->options.clock == RFM_CLOCK_WALL && variant % 3 > 0) {
+        snprintf(rules->version, sizeof rules->version, "%u", variant % 3);
+        rules->count--;
+        if (variant % 3 == 2)
+            rules->rule[2] = rules->rule[rules->count - 1], rules->count--;
+    }
     qsort(rules->rule, rules->count, sizeof *rules->rule, by_priority);
     return rules;
 }
@@ -271,7 +279,7 @@ void sim_shop_init(sim_world *sim)
             append_ms = SIM_START_MS;
         if (sim_one_in(sim, 4)) /* some of one instant */
             append_ms = append_ms / 60000 * 60000;
-        int64_t time_ms = append_ms - (sim_one_in(sim, 5) ? (int64_t)sim_below(sim, LAST_HOURS * RFM_HOUR_MS) : 0);
+        int64_t time_ms = append_ms - (sim_one_in(sim, 5) ? (int64_t)sim_below(sim, sim_one_in(sim, 2) ? LATE_MS : 3 * RFM_HOUR_MS) : 0);
         if (shop->count > 0 && append_ms < shop->record[shop->count - 1].append_ms)
             append_ms = shop->record[shop->count - 1].append_ms;
         happen(sim, customers, event, time_ms, append_ms);

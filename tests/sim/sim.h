@@ -32,6 +32,7 @@ typedef struct sim_options {
     bool calm, reload;
     int64_t busy_us, span_ms; /* how long records come; how much of the shop's time they cover */
     size_t cache_bytes_max, dirty_bytes_max, step_events_max, part_bytes_max, page_entries_max;
+    bool population; /* scores by population, edges told now and then; wall clock only */
     bool crowded; /* the clients share a few minutes of the day */
     int64_t wal_idle_ms, transaction_ms;
     uint32_t crash_in, stall_in; /* one in so many effects; 0: never */
@@ -171,6 +172,7 @@ typedef struct sim_node {
     uint32_t number, life;
     bool alive, stopping;
     int64_t paused_until_us, wake_us;
+    int64_t skew_ms; /* of its clock */
     rfm_worker *worker;
     char id[16];
     /* group */
@@ -225,8 +227,8 @@ typedef struct sim_shop {
     char (*thanks)[33]; /* the ids of thank_you's triggers */
 } sim_shop;
 void sim_shop_init(sim_world *sim);
-void sim_shop_conf(rfm_client_conf *conf);
-rfm_rules *sim_shop_rules(sim_world *sim, rfm_clock clock);
+void sim_shop_conf(const sim_world *sim, rfm_client_conf *conf);
+rfm_rules *sim_shop_rules(sim_world *sim, unsigned variant); /* by the wall clock variants differ */
 
 /* -- faults */
 

@@ -121,9 +121,9 @@ sim_world *sim_new(uint64_t seed, const sim_options *options, bool trace)
     sim_broker_init(made);
     sim_store_init(made);
     for (size_t i = 0; i < SIM_NODES; i++) {
-        made->node[i].rules = sim_shop_rules(made, options->clock);
+        made->node[i].rules = sim_shop_rules(made, 0);
         made->node[i].conf = sim_take(made, sizeof *made->node[i].conf);
-        sim_shop_conf(made->node[i].conf);
+        sim_shop_conf(made, made->node[i].conf);
     }
     sim_faults_init(made);
     return made;
