@@ -385,12 +385,17 @@ bool rfm_worker_takes(const rfm_worker *worker) {
     return !(loading && worker->publishing == NULL && worker->making->records > 0);
 }
 
+static int64_t set_wall_clock(const rfm_worker *worker, rfm__task *task) {
+    if (worker->now_ms > task->clock_ms) task->clock_ms = worker->now_ms;
+    return task->clock_ms;
+}
+
 static void see_record(rfm_worker *worker, rfm__task *task, const rfm_record *record) {
     int64_t *seen_ms = &task->seen_ms[record->input];
     if (record->append_ms > *seen_ms) *seen_ms = record->append_ms;
     task->end_ms[record->input] = INT64_MIN;
-    int64_t clock_ms = worker->conf.clock == RFM_CLOCK_WALL ? worker->now_ms : record->append_ms;
-    if (clock_ms > task->clock_ms) task->clock_ms = clock_ms;
+    if (worker->conf.clock == RFM_CLOCK_WALL) set_wall_clock(worker, task);
+    else if (record->append_ms > task->clock_ms) task->clock_ms = record->append_ms;
     if (task->ring_minute == INT64_MIN) task->ring_minute = rfm_div_floor(task->clock_ms, RFM_MINUTE_MS);
     task->next[record->input] = record->offset + 1;
 }
@@ -563,7 +568,10 @@ static void used_loaded(rfm_worker *worker) {
         rfm_decoder_reset(worker->decoder);
         decode_record(worker, &waiting->record, &event, &fault);
         RFM_ASSERT(fault.reason == RFM_REASON_NONE);
-        rfm__apply_record(worker, worker->tasks[waiting->record.task], &waiting->record, &event, waiting->entry, waiting->clock_ms);
+        rfm__task *task = worker->tasks[waiting->record.task];
+        int64_t clock_ms = waiting->clock_ms;
+        if (worker->conf.clock == RFM_CLOCK_WALL) clock_ms = set_wall_clock(worker, task); /* which has gone on, with the timers */
+        rfm__apply_record(worker, task, &waiting->record, &event, waiting->entry, clock_ms);
     }
     step->waiting.count = 0;
     worker->cache.stuck = false; /* what was being loaded may go */
