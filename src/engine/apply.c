@@ -17,7 +17,8 @@ typedef struct at_work {
     size_t messages_before;
 } at_work;
 
-static bool begin(at_work *work) {
+static bool begin(at_work *work)
+{
     rfm_worker *worker = work->worker;
     rfm__entry *entry = rfm__cache_at(&worker->cache, work->index);
     work->id = rfm__entry_key(entry);
@@ -26,142 +27,182 @@ static bool begin(at_work *work) {
     if (work->is_new) {
         rfm_client_init(&worker->client);
     } else if (rfm_client_decode(rfm__entry_packed(entry), &worker->client) != RFM_OK) {
-        rfm__halt(worker, "the state of client '%.*s' (task %u) cannot be read: it is damaged or was written by a newer version; "
-                  "restore Redis from a backup", (int)work->id.len, (const char *)work->id.at, work->task->number);
+        rfm__halt(
+            worker,
+            "the state of client '%.*s' (task %u) cannot be read: it is damaged or was written by a newer version; "
+            "restore Redis from a backup",
+            (int)work->id.len, (const char *)work->id.at, work->task->number);
         return false;
     }
     work->listed_before_ms = worker->client.listed_ms;
     work->met_ms = entry->touched_ms;
-    if (worker->client.met_ms != 0 && worker->client.met_ms > work->met_ms) work->met_ms = worker->client.met_ms;
+    if (worker->client.met_ms != 0 && worker->client.met_ms > work->met_ms)
+        work->met_ms = worker->client.met_ms;
     work->standing_before = rfm_client_standing(&worker->client);
     return true;
 }
 
-static void emit(at_work *work, const rfm_decision *decision, const rfm_moment *moment) {
+static void emit(at_work *work, const rfm_decision *decision, const rfm_moment *moment)
+{
     rfm_worker *worker = work->worker;
     rfm_arena *arena = &worker->making->arena;
     rfm_buffer_clear(&worker->value);
     rfm_buffer_clear(&worker->headers);
-    rfm_trigger_encode(worker->conf.rules, worker->conf.client, decision, &worker->client, moment, &worker->value, &worker->headers);
+    rfm_trigger_encode(worker->conf.rules, worker->conf.client, decision, &worker->client, moment, &worker->value,
+                       &worker->headers);
     rfm_bytes trace;
     if (moment->event != NULL && rfm_headers_find(work->record->headers, "traceparent", &trace) &&
         trace.len <= RFM__TRACEPARENT_MAX)
         rfm_headers_add(&worker->headers, "traceparent", trace);
     RFM_ASSERT(!worker->value.bad && !worker->headers.bad);
     bool sent = decision->suppression == RFM_SENT;
-    rfm__push(&worker->making->messages, (rfm_message){
-        .topic = sent ? (uint8_t)(RFM_TOPIC_TRIGGERS + decision->rule->topic) : RFM_TOPIC_AUDIT, .partition = -1, .change = -1,
-        .key = rfm_arena_copy(arena, work->id), .value = rfm_arena_copy(arena, rfm_buffer_view(&worker->value)),
-        .headers = rfm_arena_copy(arena, rfm_buffer_view(&worker->headers))});
+    rfm__push(&worker->making->messages,
+              (rfm_message){.topic = sent ? (uint8_t)(RFM_TOPIC_TRIGGERS + decision->rule->topic) : RFM_TOPIC_AUDIT,
+                            .partition = -1,
+                            .change = -1,
+                            .key = rfm_arena_copy(arena, work->id),
+                            .value = rfm_arena_copy(arena, rfm_buffer_view(&worker->value)),
+                            .headers = rfm_arena_copy(arena, rfm_buffer_view(&worker->headers))});
     worker->stats.decided_by_rule[decision->rule - worker->conf.rules->rule][decision->suppression]++;
     *(sent ? &worker->stats.triggers : &worker->stats.suppressions) += 1;
 }
 
-static void decide(at_work *work, const rfm_moment *moment) {
+static void decide(at_work *work, const rfm_moment *moment)
+{
     rfm_worker *worker = work->worker;
     rfm_decisions *decisions = &worker->decisions;
     decisions->count = 0;
-    rfm_decide(worker->conf.rules, work->task->binding, worker->conf.client, work->task->names, &worker->client, moment, decisions);
-    for (size_t i = 0; i < decisions->count; i++) emit(work, &decisions->items[i], moment);
+    rfm_decide(worker->conf.rules, work->task->binding, worker->conf.client, work->task->names, &worker->client, moment,
+               decisions);
+    for (size_t i = 0; i < decisions->count; i++)
+        emit(work, &decisions->items[i], moment);
     worker->stats.causes_too_old += decisions->too_old;
     worker->client.listed_ms = decisions->look_ms == INT64_MAX ? 0 : decisions->look_ms;
 }
 
-static int64_t later(int64_t a_ms, int64_t b_ms) { return a_ms > b_ms ? a_ms : b_ms; }
+static int64_t later(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms > b_ms ? a_ms : b_ms;
+}
 
-static rfm_moment moment_of(const at_work *work, int64_t moment_ms, int64_t now_ms) {
+static rfm_moment moment_of(const at_work *work, int64_t moment_ms, int64_t now_ms)
+{
     const rfm__entry *entry = rfm__cache_at(&work->worker->cache, work->index);
-    return (rfm_moment){.client_id = work->id, .moment_ms = moment_ms, .now_ms = now_ms,
-        .review_ms = rfm__next_review_ms(entry->hash, later(moment_ms, work->met_ms)),
-        .edges = work->worker->edges_known ? &work->worker->edges : NULL};
+    return (rfm_moment){.client_id = work->id,
+                        .moment_ms = moment_ms,
+                        .now_ms = now_ms,
+                        .review_ms = rfm__next_review_ms(entry->hash, later(moment_ms, work->met_ms)),
+                        .edges = work->worker->edges_known ? &work->worker->edges : NULL};
 }
 
 /* The client's moments up to `until_ms`, due ones and daily looks, in their order; of one instant they are one look. */
-static void meet_moments(at_work *work, int64_t until_ms) {
+static void meet_moments(at_work *work, int64_t until_ms)
+{
     rfm_worker *worker = work->worker;
     rfm__entry *entry = rfm__cache_at(&worker->cache, work->index);
-    if (work->is_new) return;
+    if (work->is_new)
+        return;
     for (;;) {
         int64_t done_ms = work->task->ring_minute * RFM_MINUTE_MS;
         int64_t review_ms = rfm__next_review_ms(entry->hash, later(work->met_ms, done_ms));
         int64_t listed_ms = worker->client.listed_ms ? worker->client.listed_ms : INT64_MAX;
         int64_t moment_ms = listed_ms < review_ms ? listed_ms : review_ms;
-        if (moment_ms > until_ms) return;
+        if (moment_ms > until_ms)
+            return;
         int64_t now_ms = moment_ms;
-        if (worker->conf.clock == RFM_CLOCK_WALL) now_ms = later(moment_ms, later(worker->now_ms, work->task->clock_ms));
+        if (worker->conf.clock == RFM_CLOCK_WALL)
+            now_ms = later(moment_ms, later(worker->now_ms, work->task->clock_ms));
         rfm_moment moment = moment_of(work, moment_ms, now_ms);
         moment.is_review = moment_ms == review_ms;
         decide(work, &moment);
         work->met_ms = later(work->met_ms, moment_ms);
         worker->stats.looks++;
-        if (moment_ms == listed_ms) worker->stats.timers_fired++;
+        if (moment_ms == listed_ms)
+            worker->stats.timers_fired++;
     }
 }
 
-static void mark_changed(at_work *work) {
+static void mark_changed(at_work *work)
+{
     rfm__step *step = work->worker->making;
     rfm__entry *entry = rfm__cache_at(&work->worker->cache, work->index);
     entry->changed_step = step->step.number;
-    if (!entry->in_step) rfm__push(&step->changed, work->index);
+    if (!entry->in_step)
+        rfm__push(&step->changed, work->index);
     entry->in_step = true;
 }
 
-static void add_to_minute_list(at_work *work) {
+static void add_to_minute_list(at_work *work)
+{
     char key[24], minute[8];
     size_t len = 0;
     memcpy(key, "ring:", 5);
     uint64_t number = rfm__cache_at(&work->worker->cache, work->index)->hash % 1440;
-    do minute[len++] = (char)('0' + number % 10);
+    do
+        minute[len++] = (char)('0' + number % 10);
     while ((number /= 10) > 0);
-    for (size_t i = 0; i < len; i++) key[5 + i] = minute[len - 1 - i];
-    rfm_redo_put(&work->task->redo, &(rfm_redo_item){.op = RFM_REDO_LIST_ADD, .key = rfm_bytes_of(key, 5 + len), .value = work->id});
+    for (size_t i = 0; i < len; i++)
+        key[5 + i] = minute[len - 1 - i];
+    rfm_redo_put(&work->task->redo,
+                 &(rfm_redo_item){.op = RFM_REDO_LIST_ADD, .key = rfm_bytes_of(key, 5 + len), .value = work->id});
 }
 
 /* A client may be met ahead of its minute list, by an event. Its state says so until the list has come that far, since an
  * entry that was evicted has forgotten it. */
-static int64_t met_ahead_ms(const at_work *work) {
+static int64_t met_ahead_ms(const at_work *work)
+{
     return work->met_ms > (work->task->ring_minute + 1) * RFM_MINUTE_MS ? work->met_ms : 0;
 }
 
 /* Puts the state back if it changed, with everything that follows from it: its place in lists and counters. */
-static void finish(at_work *work) {
+static void finish(at_work *work)
+{
     rfm_worker *worker = work->worker;
     rfm_client *client = &worker->client;
     rfm__entry *entry = rfm__cache_at(&worker->cache, work->index);
     entry->touched_ms = work->met_ms;
     rfm_bytes packed = rfm_bytes_of(worker->packed, rfm_client_encode(client, worker->packed));
     bool same = !work->is_new && rfm_bytes_equal(packed, rfm__entry_packed(entry));
-    if (same && worker->making->messages.count == work->messages_before) return;
+    if (same && worker->making->messages.count == work->messages_before)
+        return;
     rfm__join_step(worker, work->task);
-    if (same) return;
+    if (same)
+        return;
     if (client->met_ms != met_ahead_ms(work)) {
         client->met_ms = met_ahead_ms(work);
         packed.len = rfm_client_encode(client, worker->packed);
     }
     rfm_standing standing = rfm_client_standing(client);
     rfm__counters_move(&work->task->counters, &work->standing_before, &standing);
-    if (work->is_new) add_to_minute_list(work);
+    if (work->is_new)
+        add_to_minute_list(work);
     rfm__list_client(worker, work->task, work->id, work->listed_before_ms, client->listed_ms);
     rfm__cache_put(&worker->cache, work->index, packed);
     mark_changed(work);
 }
 
-void rfm__look(rfm_worker *worker, rfm__task *task, uint32_t index, int64_t until_ms) {
+void rfm__look(rfm_worker *worker, rfm__task *task, uint32_t index, int64_t until_ms)
+{
     at_work work = {.worker = worker, .task = task, .index = index};
-    if (!begin(&work)) return;
+    if (!begin(&work))
+        return;
     meet_moments(&work, until_ms);
     finish(&work);
 }
 
-static void lost_refund(at_work *work, const rfm_applied *applied) {
+static void lost_refund(at_work *work, const rfm_applied *applied)
+{
     rfm_fault fault = {.reason = RFM_REASON_UNKNOWN_ORDER};
     memcpy(fault.detail, "order_id", sizeof "order_id");
-    rfm_record record = {.task = work->task->number, .input = (uint8_t)(applied->lost_source >> 56),
-        .offset = (int64_t)(applied->lost_source & ((UINT64_C(1) << 56) - 1)), .key = work->id};
+    rfm_record record = {.task = work->task->number,
+                         .input = (uint8_t)(applied->lost_source >> 56),
+                         .offset = (int64_t)(applied->lost_source & ((UINT64_C(1) << 56) - 1)),
+                         .key = work->id};
     rfm__dead_letter(work->worker, work->task, &record, &fault);
 }
 
-static void accepted(at_work *work, const rfm_event *event, const rfm_applied *applied, int64_t clock_ms) {
+static void accepted(at_work *work, const rfm_event *event, const rfm_applied *applied, int64_t clock_ms)
+{
     rfm_moment moment = moment_of(work, clock_ms, clock_ms);
     moment.event = event;
     moment.bought = applied->bought;
@@ -170,59 +211,74 @@ static void accepted(at_work *work, const rfm_event *event, const rfm_applied *a
     work->worker->stats.events_by_type[work->record->input][event->type]++;
 }
 
-void rfm__apply_record(rfm_worker *worker, rfm__task *task, const rfm_record *record, const rfm_event *event, uint32_t index, int64_t clock_ms) {
+void rfm__apply_record(rfm_worker *worker, rfm__task *task, const rfm_record *record, const rfm_event *event,
+                       uint32_t index, int64_t clock_ms)
+{
     at_work work = {.worker = worker, .task = task, .index = index, .record = record};
-    if (!begin(&work)) return;
+    if (!begin(&work))
+        return;
     int64_t bound_ms = rfm__timer_bound_ms(worker, task);
     meet_moments(&work, bound_ms < record->append_ms ? bound_ms : record->append_ms - 1);
     const rfm_edges *edges = worker->edges_known ? &worker->edges : NULL;
-    if (!work.is_new) rfm_decide_renew(worker->conf.rules, task->binding, worker->conf.client, &worker->client, edges, clock_ms);
+    if (!work.is_new)
+        rfm_decide_renew(worker->conf.rules, task->binding, worker->conf.client, &worker->client, edges, clock_ms);
     rfm_applied applied = {0};
     uint64_t source = (uint64_t)record->input << 56 | (uint64_t)record->offset;
     switch (rfm_client_apply(&worker->client, event, source, worker->conf.client, task->names, &applied)) {
     case RFM_APPLIED: accepted(&work, event, &applied, clock_ms); break;
-    case RFM_REPEAT:
-        worker->stats.repeats++;
-        break;
+    case RFM_REPEAT: worker->stats.repeats++; break;
     case RFM_REFUSED: rfm__dead_letter(worker, task, record, &(rfm_fault){.reason = applied.reason}); break;
     }
     bool untouched = work.is_new && worker->client.listed_ms == 0 && worker->client.seen_count == 0;
-    if (applied.lost_refund) lost_refund(&work, &applied);
-    if (!untouched) finish(&work);
+    if (applied.lost_refund)
+        lost_refund(&work, &applied);
+    if (!untouched)
+        finish(&work);
 }
 
 /* A dead letter must fit where its original did, with our headers besides: what is larger than a broker takes by default is cut,
  * and says so. A key takes from the value's room. */
-static void cut_dead_letter(rfm_buffer *headers, rfm_bytes *key, rfm_bytes *value) {
+static void cut_dead_letter(rfm_buffer *headers, rfm_bytes *key, rfm_bytes *value)
+{
     char len[24];
     size_t room = RFM__DEAD_LETTER_BYTES_MAX;
-    if (key->len + value->len <= room) return;
+    if (key->len + value->len <= room)
+        return;
     snprintf(len, sizeof len, "%zu", value->len);
     rfm_headers_add(headers, "rfmd.cut_from_bytes", rfm_text(len));
-    if (key->len > room) key->len = room;
-    if (value->len > room - key->len) value->len = room - key->len;
+    if (key->len > room)
+        key->len = room;
+    if (value->len > room - key->len)
+        value->len = room - key->len;
 }
 
-void rfm__dead_letter(rfm_worker *worker, rfm__task *task, const rfm_record *record, const rfm_fault *fault) {
+void rfm__dead_letter(rfm_worker *worker, rfm__task *task, const rfm_record *record, const rfm_fault *fault)
+{
     rfm_arena *arena = &worker->making->arena;
     rfm_bytes key = record->key, value = record->value, original = record->headers;
     rfm__join_step(worker, task);
     rfm_buffer_clear(&worker->headers);
-    if (original.len > RFM__DEAD_LETTER_HEADERS_MAX) original = RFM_BYTES_NONE;
-    rfm_dead_letter_headers(&worker->headers, original, fault->reason, fault->detail, worker->conf.input_topic[record->input],
-                            record->task, record->offset);
+    if (original.len > RFM__DEAD_LETTER_HEADERS_MAX)
+        original = RFM_BYTES_NONE;
+    rfm_dead_letter_headers(&worker->headers, original, fault->reason, fault->detail,
+                            worker->conf.input_topic[record->input], record->task, record->offset);
     cut_dead_letter(&worker->headers, &key, &value);
     RFM_ASSERT(!worker->headers.bad);
-    rfm__push(&worker->making->messages, (rfm_message){.topic = RFM_TOPIC_DEAD_LETTERS, .partition = -1, .change = -1,
-        .key = key.at ? rfm_arena_copy(arena, key) : RFM_BYTES_NONE,
-        .value = value.at ? rfm_arena_copy(arena, value) : RFM_BYTES_NONE,
-        .headers = rfm_arena_copy(arena, rfm_buffer_view(&worker->headers))});
+    rfm__push(&worker->making->messages,
+              (rfm_message){.topic = RFM_TOPIC_DEAD_LETTERS,
+                            .partition = -1,
+                            .change = -1,
+                            .key = key.at ? rfm_arena_copy(arena, key) : RFM_BYTES_NONE,
+                            .value = value.at ? rfm_arena_copy(arena, value) : RFM_BYTES_NONE,
+                            .headers = rfm_arena_copy(arena, rfm_buffer_view(&worker->headers))});
     worker->stats.dead_letters++;
     worker->stats.dead_by_reason[fault->reason]++;
 }
 
-void rfm__join_step(rfm_worker *worker, rfm__task *task) {
-    if (task->in_step) return;
+void rfm__join_step(rfm_worker *worker, rfm__task *task)
+{
+    if (task->in_step)
+        return;
     task->in_step = true;
     task->last_step = worker->making->step.number;
     rfm_redo_begin(&task->redo, worker->conf.input_count);

@@ -6,34 +6,42 @@
 /* What an entry costs beside its block: itself and its share of the table at its usual fill. */
 enum { ENTRY_BYTES = sizeof(rfm__entry) + 32, ORDINARY_BYTES = ENTRY_BYTES + 256 };
 
-int rfm__cache_init(rfm__cache *cache, size_t bytes_max, const rfm__cache_owner *owners) {
+int rfm__cache_init(rfm__cache *cache, size_t bytes_max, const rfm__cache_owner *owners)
+{
     *cache = (rfm__cache){.bytes_max = bytes_max, .owners = owners};
     cache->pool = rfm_pool_new(SIZE_MAX); /* the limit is kept here, over blocks and entries together */
-    if (cache->pool == NULL || rfm_table_init(&cache->table, 1024) != RFM_OK) return RFM_E_NO_MEMORY;
+    if (cache->pool == NULL || rfm_table_init(&cache->table, 1024) != RFM_OK)
+        return RFM_E_NO_MEMORY;
     return RFM_OK;
 }
 
-void rfm__cache_release(rfm__cache *cache) {
+void rfm__cache_release(rfm__cache *cache)
+{
     rfm_table_release(&cache->table);
     rfm_pool_free(cache->pool);
     free(cache->entries);
     free(cache->unused);
 }
 
-size_t rfm__cache_bytes(const rfm__cache *cache) {
+size_t rfm__cache_bytes(const rfm__cache *cache)
+{
     return rfm_pool_used_bytes(cache->pool) + (cache->count - cache->unused_count) * (size_t)ENTRY_BYTES;
 }
 
-static bool is_current(const rfm__cache *cache, const rfm__entry *entry) {
+static bool is_current(const rfm__cache *cache, const rfm__entry *entry)
+{
     return entry->epoch == cache->owners[entry->task].epoch;
 }
 
-static bool may_go(const rfm__cache *cache, const rfm__entry *entry) {
-    if (!is_current(cache, entry)) return true;
+static bool may_go(const rfm__cache *cache, const rfm__entry *entry)
+{
+    if (!is_current(cache, entry))
+        return true;
     return !entry->loading && !entry->in_step && entry->changed_step <= cache->owners[entry->task].stored_step;
 }
 
-static void evict(rfm__cache *cache, uint32_t index) {
+static void evict(rfm__cache *cache, uint32_t index)
+{
     rfm__entry *entry = &cache->entries[index];
     bool removed = rfm_table_remove(&cache->table, entry->hash, index);
     RFM_ASSERT(removed);
@@ -43,12 +51,16 @@ static void evict(rfm__cache *cache, uint32_t index) {
 }
 
 /* Second chance: one turn of the hand takes the mark away, the next the entry. False: two whole turns found nothing. */
-static bool evict_one(rfm__cache *cache) {
-    if (cache->stuck) return false;
+static bool evict_one(rfm__cache *cache)
+{
+    if (cache->stuck)
+        return false;
     for (size_t seen = 0; seen < 2 * cache->count; seen++) {
-        if (cache->hand >= cache->count) cache->hand = 0;
+        if (cache->hand >= cache->count)
+            cache->hand = 0;
         rfm__entry *entry = &cache->entries[cache->hand++];
-        if (!entry->live || !may_go(cache, entry)) continue;
+        if (!entry->live || !may_go(cache, entry))
+            continue;
         if (entry->recent && is_current(cache, entry)) {
             entry->recent = false;
             continue;
@@ -61,17 +73,21 @@ static bool evict_one(rfm__cache *cache) {
     return false;
 }
 
-bool rfm__cache_has_room(rfm__cache *cache) {
+bool rfm__cache_has_room(rfm__cache *cache)
+{
     while (rfm__cache_bytes(cache) + ORDINARY_BYTES > cache->bytes_max)
-        if (!evict_one(cache)) return false;
+        if (!evict_one(cache))
+            return false;
     return true;
 }
 
-uint32_t rfm__cache_find(rfm__cache *cache, uint32_t task, rfm_bytes key, uint64_t hash) {
+uint32_t rfm__cache_find(rfm__cache *cache, uint32_t task, rfm_bytes key, uint64_t hash)
+{
     size_t cursor = RFM_TABLE_START;
     for (uint32_t i; (i = rfm_table_find(&cache->table, hash, &cursor)) != RFM_TABLE_NONE;) {
         rfm__entry *entry = &cache->entries[i];
-        if (entry->task != task || !rfm_bytes_equal(rfm__entry_key(entry), key)) continue;
+        if (entry->task != task || !rfm_bytes_equal(rfm__entry_key(entry), key))
+            continue;
         if (is_current(cache, entry)) {
             entry->recent = true;
             return i;
@@ -82,14 +98,17 @@ uint32_t rfm__cache_find(rfm__cache *cache, uint32_t task, rfm_bytes key, uint64
     return RFM_TABLE_NONE;
 }
 
-static uint32_t unused_index(rfm__cache *cache) {
-    if (cache->unused_count > 0) return cache->unused[--cache->unused_count];
+static uint32_t unused_index(rfm__cache *cache)
+{
+    if (cache->unused_count > 0)
+        return cache->unused[--cache->unused_count];
     if (cache->count == cache->size) {
         size_t size = cache->size ? cache->size * 2 : 1024;
         rfm__entry *entries = aligned_alloc(64, size * sizeof *entries);
         uint32_t *unused = realloc(cache->unused, size * sizeof *unused);
         RFM_ASSERT(entries != NULL && unused != NULL);
-        if (cache->count > 0) memcpy(entries, cache->entries, cache->count * sizeof *entries);
+        if (cache->count > 0)
+            memcpy(entries, cache->entries, cache->count * sizeof *entries);
         free(cache->entries);
         cache->entries = entries;
         cache->unused = unused;
@@ -98,19 +117,28 @@ static uint32_t unused_index(rfm__cache *cache) {
     return (uint32_t)cache->count++;
 }
 
-uint32_t rfm__cache_add(rfm__cache *cache, uint32_t task, rfm_bytes key, uint64_t hash, bool pressing) {
-    if (!rfm__cache_has_room(cache) && !pressing) return RFM_TABLE_NONE;
+uint32_t rfm__cache_add(rfm__cache *cache, uint32_t task, rfm_bytes key, uint64_t hash, bool pressing)
+{
+    if (!rfm__cache_has_room(cache) && !pressing)
+        return RFM_TABLE_NONE;
     uint8_t *block = rfm_pool_take(cache->pool, key.len);
     RFM_ASSERT(block != NULL);
     memcpy(block, key.at, key.len);
     uint32_t index = unused_index(cache);
-    cache->entries[index] = (rfm__entry){.hash = hash, .block = block, .epoch = cache->owners[task].epoch,
-        .touched_ms = INT64_MIN, .task = (uint16_t)task, .key_len = (uint8_t)key.len, .live = true, .loading = true};
+    cache->entries[index] = (rfm__entry){.hash = hash,
+                                         .block = block,
+                                         .epoch = cache->owners[task].epoch,
+                                         .touched_ms = INT64_MIN,
+                                         .task = (uint16_t)task,
+                                         .key_len = (uint8_t)key.len,
+                                         .live = true,
+                                         .loading = true};
     RFM_ASSERT(rfm_table_add(&cache->table, hash, index) == RFM_OK);
     return index;
 }
 
-void rfm__cache_put(rfm__cache *cache, uint32_t index, rfm_bytes packed) {
+void rfm__cache_put(rfm__cache *cache, uint32_t index, rfm_bytes packed)
+{
     rfm__entry *entry = &cache->entries[index];
     size_t old_len = (size_t)entry->key_len + entry->packed_len, len = entry->key_len + packed.len;
     if (rfm_pool_class_bytes(old_len) != rfm_pool_class_bytes(len)) {
@@ -120,6 +148,7 @@ void rfm__cache_put(rfm__cache *cache, uint32_t index, rfm_bytes packed) {
         rfm_pool_give(cache->pool, entry->block, old_len);
         entry->block = block;
     }
-    if (packed.len > 0) memcpy(entry->block + entry->key_len, packed.at, packed.len);
+    if (packed.len > 0)
+        memcpy(entry->block + entry->key_len, packed.at, packed.len);
     entry->packed_len = (uint16_t)packed.len;
 }

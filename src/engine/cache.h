@@ -22,7 +22,10 @@ typedef struct rfm__entry {
 } rfm__entry;
 _Static_assert(sizeof(rfm__entry) <= 64, "an entry is one cache line");
 
-typedef struct rfm__cache_owner { uint32_t epoch; uint64_t stored_step; } rfm__cache_owner; /* one a task */
+typedef struct rfm__cache_owner {
+    uint32_t epoch;
+    uint64_t stored_step;
+} rfm__cache_owner; /* one a task */
 
 typedef struct rfm__cache {
     rfm_table table;
@@ -46,9 +49,16 @@ void rfm__cache_put(rfm__cache *cache, uint32_t index, rfm_bytes packed); /* may
 /* Whether there is room for another entry of ordinary size, evicting if need be. */
 bool rfm__cache_has_room(rfm__cache *cache);
 
-static inline rfm__entry *rfm__cache_at(rfm__cache *cache, uint32_t index) { return &cache->entries[index]; }
-static inline rfm_bytes rfm__entry_key(const rfm__entry *entry) { return rfm_bytes_of(entry->block, entry->key_len); }
-static inline rfm_bytes rfm__entry_packed(const rfm__entry *entry) {
+static inline rfm__entry *rfm__cache_at(rfm__cache *cache, uint32_t index)
+{
+    return &cache->entries[index];
+}
+static inline rfm_bytes rfm__entry_key(const rfm__entry *entry)
+{
+    return rfm_bytes_of(entry->block, entry->key_len);
+}
+static inline rfm_bytes rfm__entry_packed(const rfm__entry *entry)
+{
     return rfm_bytes_of(entry->block + entry->key_len, entry->packed_len);
 }
 

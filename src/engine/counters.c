@@ -7,7 +7,8 @@ enum { DAYS = 65536, DAY_ZERO = 7305 /* 1990-01-01; before it no event is taken 
 static const size_t field_count[RFM__COUNTER_KINDS] = {DAYS, RFM_BUCKETS, RFM_ORDER_COUNTS};
 const char *const rfm__counter_key[RFM__COUNTER_KINDS] = {"n:day", "n:bucket", "n:orders"};
 
-void rfm__counters_init(rfm__counters *counters) {
+void rfm__counters_init(rfm__counters *counters)
+{
     *counters = (rfm__counters){.stamp = 1, .population = rfm_population_new()};
     RFM_ASSERT(counters->population != NULL);
     for (size_t kind = 0; kind < RFM__COUNTER_KINDS; kind++) {
@@ -16,23 +17,28 @@ void rfm__counters_init(rfm__counters *counters) {
     }
 }
 
-void rfm__counters_release(rfm__counters *counters) {
+void rfm__counters_release(rfm__counters *counters)
+{
     rfm_population_free(counters->population);
     free(counters->touched);
-    for (size_t kind = 0; kind < RFM__COUNTER_KINDS; kind++) free(counters->stamps[kind]);
+    for (size_t kind = 0; kind < RFM__COUNTER_KINDS; kind++)
+        free(counters->stamps[kind]);
     *counters = (rfm__counters){0};
 }
 
-void rfm__counters_clear(rfm__counters *counters) {
+void rfm__counters_clear(rfm__counters *counters)
+{
     rfm_population_clear(counters->population);
     counters->count = 0;
     counters->stamp++;
 }
 
-static void touch(rfm__counters *counters, rfm__counter_kind kind, int32_t field) {
+static void touch(rfm__counters *counters, rfm__counter_kind kind, int32_t field)
+{
     size_t at = (size_t)(kind == RFM__COUNTER_DAY ? field - DAY_ZERO : field);
     if (at < field_count[kind]) {
-        if (counters->stamps[kind][at] == counters->stamp) return;
+        if (counters->stamps[kind][at] == counters->stamp)
+            return;
         counters->stamps[kind][at] = counters->stamp;
     }
     if (counters->count == counters->size) {
@@ -43,8 +49,10 @@ static void touch(rfm__counters *counters, rfm__counter_kind kind, int32_t field
     counters->touched[counters->count++] = (rfm__touched){(uint8_t)kind, field};
 }
 
-static void add(rfm__counters *counters, const rfm_standing *standing, int64_t clients) {
-    if (!standing->counted) return;
+static void add(rfm__counters *counters, const rfm_standing *standing, int64_t clients)
+{
+    if (!standing->counted)
+        return;
     rfm_population_add_day(counters->population, standing->day, clients);
     rfm_population_add_bucket(counters->population, standing->bucket, clients);
     rfm_population_add_orders(counters->population, standing->orders, clients);
@@ -53,7 +61,8 @@ static void add(rfm__counters *counters, const rfm_standing *standing, int64_t c
     touch(counters, RFM__COUNTER_ORDERS, standing->orders);
 }
 
-void rfm__counters_move(rfm__counters *counters, const rfm_standing *before, const rfm_standing *after) {
+void rfm__counters_move(rfm__counters *counters, const rfm_standing *before, const rfm_standing *after)
+{
     if (before->counted == after->counted && before->day == after->day && before->bucket == after->bucket &&
         before->orders == after->orders)
         return;
@@ -61,7 +70,8 @@ void rfm__counters_move(rfm__counters *counters, const rfm_standing *before, con
     add(counters, after, 1);
 }
 
-static int64_t value_of(const rfm_population *population, const rfm__touched *touched) {
+static int64_t value_of(const rfm_population *population, const rfm__touched *touched)
+{
     switch (touched->kind) {
     case RFM__COUNTER_DAY: return rfm_population_day_count(population, touched->field);
     case RFM__COUNTER_BUCKET: return rfm_population_bucket_count(population, (uint16_t)touched->field);
@@ -69,40 +79,52 @@ static int64_t value_of(const rfm_population *population, const rfm__touched *to
     }
 }
 
-void rfm__counters_write(rfm__counters *counters, rfm_redo *redo) {
+void rfm__counters_write(rfm__counters *counters, rfm_redo *redo)
+{
     char field[24], text[24];
     for (size_t i = 0; i < counters->count; i++) {
         int64_t value = value_of(counters->population, &counters->touched[i]);
         snprintf(field, sizeof field, "%d", counters->touched[i].field);
         snprintf(text, sizeof text, "%lld", (long long)value);
         rfm_redo_put(redo, &(rfm_redo_item){.op = value == 0 ? RFM_REDO_HASH_DELETE : RFM_REDO_HASH_SET,
-            .key = rfm_text(rfm__counter_key[counters->touched[i].kind]), .field = rfm_text(field), .value = rfm_text(text)});
+                                            .key = rfm_text(rfm__counter_key[counters->touched[i].kind]),
+                                            .field = rfm_text(field),
+                                            .value = rfm_text(text)});
     }
     counters->count = 0;
     counters->stamp++;
 }
 
-int rfm__parse_number(rfm_bytes text, int64_t *number) {
+int rfm__parse_number(rfm_bytes text, int64_t *number)
+{
     char copy[24], *end;
-    if (text.len == 0 || text.len >= sizeof copy) return RFM_E_CORRUPT;
+    if (text.len == 0 || text.len >= sizeof copy)
+        return RFM_E_CORRUPT;
     memcpy(copy, text.at, text.len);
     copy[text.len] = 0;
     long long value = strtoll(copy, &end, 10);
-    if (*end != 0) return RFM_E_CORRUPT;
+    if (*end != 0)
+        return RFM_E_CORRUPT;
     *number = value;
     return RFM_OK;
 }
 
-int rfm__counters_restore(rfm__counters *counters, rfm__counter_kind kind, const rfm_bytes *values, size_t count) {
+int rfm__counters_restore(rfm__counters *counters, rfm__counter_kind kind, const rfm_bytes *values, size_t count)
+{
     for (size_t i = 0; i + 1 < count; i += 2) {
         int64_t field, value;
         if (rfm__parse_number(values[i], &field) != RFM_OK || rfm__parse_number(values[i + 1], &value) != RFM_OK)
             return RFM_E_CORRUPT;
-        if (field < INT32_MIN || field > INT32_MAX || value < 0) return RFM_E_CORRUPT;
-        if (kind != RFM__COUNTER_DAY && (field < 0 || (size_t)field >= field_count[kind])) return RFM_E_CORRUPT;
-        if (kind == RFM__COUNTER_DAY) rfm_population_add_day(counters->population, (int32_t)field, value);
-        if (kind == RFM__COUNTER_BUCKET) rfm_population_add_bucket(counters->population, (uint16_t)field, value);
-        if (kind == RFM__COUNTER_ORDERS) rfm_population_add_orders(counters->population, (uint16_t)field, value);
+        if (field < INT32_MIN || field > INT32_MAX || value < 0)
+            return RFM_E_CORRUPT;
+        if (kind != RFM__COUNTER_DAY && (field < 0 || (size_t)field >= field_count[kind]))
+            return RFM_E_CORRUPT;
+        if (kind == RFM__COUNTER_DAY)
+            rfm_population_add_day(counters->population, (int32_t)field, value);
+        if (kind == RFM__COUNTER_BUCKET)
+            rfm_population_add_bucket(counters->population, (uint16_t)field, value);
+        if (kind == RFM__COUNTER_ORDERS)
+            rfm_population_add_orders(counters->population, (uint16_t)field, value);
     }
     return RFM_OK;
 }

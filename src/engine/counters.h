@@ -6,13 +6,21 @@
 #include <rfm/client/population.h>
 #include <rfm/engine/redo.h>
 
-typedef enum rfm__counter_kind { RFM__COUNTER_DAY, RFM__COUNTER_BUCKET, RFM__COUNTER_ORDERS, RFM__COUNTER_KINDS } rfm__counter_kind;
-typedef struct rfm__touched { uint8_t kind; int32_t field; } rfm__touched;
+typedef enum rfm__counter_kind {
+    RFM__COUNTER_DAY,
+    RFM__COUNTER_BUCKET,
+    RFM__COUNTER_ORDERS,
+    RFM__COUNTER_KINDS
+} rfm__counter_kind;
+typedef struct rfm__touched {
+    uint8_t kind;
+    int32_t field;
+} rfm__touched;
 typedef struct rfm__counters {
     rfm_population *population;
     rfm__touched *touched; /* by the step in the making */
     size_t count, size;
-    uint32_t stamp;        /* of that step; what carries it is in `touched` already */
+    uint32_t stamp; /* of that step; what carries it is in `touched` already */
     uint32_t *stamps[RFM__COUNTER_KINDS];
 } rfm__counters;
 

@@ -4,24 +4,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-void rfm__due_release(rfm__due *due) {
+void rfm__due_release(rfm__due *due)
+{
     free(due->buckets);
     *due = (rfm__due){0};
 }
 
-static size_t place_of(const rfm__due *due, int64_t second) {
+static size_t place_of(const rfm__due *due, int64_t second)
+{
     size_t low = 0, high = due->count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (due->buckets[middle].second < second) low = middle + 1;
-        else high = middle;
+        if (due->buckets[middle].second < second)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }
 
-rfm__bucket *rfm__due_bucket(rfm__due *due, int64_t second) {
+rfm__bucket *rfm__due_bucket(rfm__due *due, int64_t second)
+{
     size_t at = place_of(due, second);
-    if (at < due->count && due->buckets[at].second == second) return &due->buckets[at];
+    if (at < due->count && due->buckets[at].second == second)
+        return &due->buckets[at];
     if (due->count == due->size) {
         due->size = due->size ? due->size * 2 : 64;
         due->buckets = realloc(due->buckets, due->size * sizeof *due->buckets);
@@ -33,14 +39,17 @@ rfm__bucket *rfm__due_bucket(rfm__due *due, int64_t second) {
     return &due->buckets[at];
 }
 
-rfm__bucket *rfm__due_find(const rfm__due *due, int64_t second) {
+rfm__bucket *rfm__due_find(const rfm__due *due, int64_t second)
+{
     size_t at = place_of(due, second);
     return at < due->count && due->buckets[at].second == second ? &due->buckets[at] : NULL;
 }
 
-void rfm__due_remove(rfm__due *due, int64_t second) {
+void rfm__due_remove(rfm__due *due, int64_t second)
+{
     size_t at = place_of(due, second);
-    if (at == due->count || due->buckets[at].second != second) return;
+    if (at == due->count || due->buckets[at].second != second)
+        return;
     due->count--;
     memmove(due->buckets + at, due->buckets + at + 1, (due->count - at) * sizeof *due->buckets);
 }

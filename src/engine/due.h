@@ -17,14 +17,23 @@ typedef struct rfm__due {
     size_t count, size;
 } rfm__due;
 
-static inline int64_t rfm__due_second(int64_t moment_ms) { return (moment_ms + 999) / 1000; }
+static inline int64_t rfm__due_second(int64_t moment_ms)
+{
+    return (moment_ms + 999) / 1000;
+}
 void rfm__due_release(rfm__due *due);
-static inline void rfm__due_clear(rfm__due *due) { due->count = 0; }
+static inline void rfm__due_clear(rfm__due *due)
+{
+    due->count = 0;
+}
 /* The bucket of a second, made if absent; the pointer lasts until the next call. */
 rfm__bucket *rfm__due_bucket(rfm__due *due, int64_t second);
 /* NULL: absent. */
 rfm__bucket *rfm__due_find(const rfm__due *due, int64_t second);
 void rfm__due_remove(rfm__due *due, int64_t second);
-static inline rfm__bucket *rfm__due_first(const rfm__due *due) { return due->count > 0 ? &due->buckets[0] : NULL; }
+static inline rfm__bucket *rfm__due_first(const rfm__due *due)
+{
+    return due->count > 0 ? &due->buckets[0] : NULL;
+}
 
 #endif

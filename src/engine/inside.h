@@ -33,25 +33,29 @@
 #endif
 
 enum {
-    RFM__PAGE_ENTRIES = 1000,     /* of timer lists, read at a time; clients loaded at a time */
-    RFM__PAGE_LISTS = 256,        /* so many lists at most */
-    RFM__DEAD_LETTER_BYTES_MAX = 900 * 1024, /* of key and value */
+    RFM__PAGE_ENTRIES = 1000,                 /* of timer lists, read at a time; clients loaded at a time */
+    RFM__PAGE_LISTS = 256,                    /* so many lists at most */
+    RFM__DEAD_LETTER_BYTES_MAX = 900 * 1024,  /* of key and value */
     RFM__DEAD_LETTER_HEADERS_MAX = 64 * 1024, /* of the original's headers: beyond, they are left out */
-    RFM__TRACEPARENT_MAX = 256,   /* W3C: 55 bytes */
-    RFM__STEP_BYTES_MAX = 32 << 20, /* of messages and waiting records: large ones make smaller steps */
-    RFM__WINDOW = 32,             /* records decoded and prefetched ahead */
-    RFM__RETRY_MS = 1000,         /* a take-over that is blocked, a store that was refused */
-    RFM__CHECK_MS = 1000,         /* an idle task compares Redis `wal` */
-    RFM__SKEW_MS = 60000,         /* an earlier owner's clock may have been ahead by so much; beyond, it was wrong */
+    RFM__TRACEPARENT_MAX = 256,               /* W3C: 55 bytes */
+    RFM__STEP_BYTES_MAX = 32 << 20,           /* of messages and waiting records: large ones make smaller steps */
+    RFM__WINDOW = 32,                         /* records decoded and prefetched ahead */
+    RFM__RETRY_MS = 1000,                     /* a take-over that is blocked, a store that was refused */
+    RFM__CHECK_MS = 1000,                     /* an idle task compares Redis `wal` */
+    RFM__SKEW_MS = 60000, /* an earlier owner's clock may have been ahead by so much; beyond, it was wrong */
 };
 
 /* Growing arrays of the worker, kept over their clearing. */
-#define RFM__VECTOR(type) struct { type *items; size_t count, size; }
-#define rfm__push(vector, ...)                                                                                         \
-    do {                                                                                                               \
-        if ((vector)->count == (vector)->size)                                                                         \
-            (vector)->items = rfm__grow((vector)->items, &(vector)->size, sizeof *(vector)->items);                    \
-        (vector)->items[(vector)->count++] = __VA_ARGS__;                                                              \
+#define RFM__VECTOR(type)   \
+    struct {                \
+        type *items;        \
+        size_t count, size; \
+    }
+#define rfm__push(vector, ...)                                                                      \
+    do {                                                                                            \
+        if ((vector)->count == (vector)->size)                                                      \
+            (vector)->items = rfm__grow((vector)->items, &(vector)->size, sizeof *(vector)->items); \
+        (vector)->items[(vector)->count++] = __VA_ARGS__;                                           \
     } while (0)
 void *rfm__grow(void *items, size_t *size, size_t item_bytes);
 
@@ -71,24 +75,28 @@ typedef struct rfm__load {
     RFM__VECTOR(uint32_t) entries; /* FOR_CLIENTS: cache indexes, as keys */
 } rfm__load;
 
-typedef struct rfm__waiting { rfm_record record; uint32_t entry; int64_t clock_ms; } rfm__waiting; /* bytes lie in the step's arena */
+typedef struct rfm__waiting {
+    rfm_record record;
+    uint32_t entry;
+    int64_t clock_ms;
+} rfm__waiting; /* bytes lie in the step's arena */
 
 typedef struct rfm__step {
     rfm_step step;
     rfm_arena arena;
     RFM__VECTOR(rfm_message) messages;
-    RFM__VECTOR(uint32_t) changed;      /* cache indexes of the clients that it changed */
-    RFM__VECTOR(rfm__waiting) waiting;  /* records whose clients are being loaded, in order of arrival */
+    RFM__VECTOR(uint32_t) changed;     /* cache indexes of the clients that it changed */
+    RFM__VECTOR(rfm__waiting) waiting; /* records whose clients are being loaded, in order of arrival */
     RFM__VECTOR(rfm_change) changes;
     size_t records, redo_bytes, stores_left;
     int64_t closed_ms;
 } rfm__step;
 
 typedef enum rfm__phase {
-    RFM__IDLE,      /* not ours */
-    RFM__HELD,      /* ours, waits for the producer to be renewed */
-    RFM__POSITION,  /* (1) reading the committed offsets */
-    RFM__TAIL,      /* blocked: reading which transactions are open */
+    RFM__IDLE,     /* not ours */
+    RFM__HELD,     /* ours, waits for the producer to be renewed */
+    RFM__POSITION, /* (1) reading the committed offsets */
+    RFM__TAIL,     /* blocked: reading which transactions are open */
     RFM__EVICTING,
     RFM__RESTING,   /* until retry_ms, then begin again */
     RFM__OPENING,   /* (2) reading Redis `wal` */
@@ -98,7 +106,12 @@ typedef enum rfm__phase {
     RFM__RUNNING,
 } rfm__phase;
 
-typedef enum rfm__page_state { RFM__PAGE_NONE, RFM__PAGE_BARRIER, RFM__PAGE_LISTING, RFM__PAGE_LOADING } rfm__page_state;
+typedef enum rfm__page_state {
+    RFM__PAGE_NONE,
+    RFM__PAGE_BARRIER,
+    RFM__PAGE_LISTING,
+    RFM__PAGE_LOADING
+} rfm__page_state;
 typedef struct rfm__list {
     bool ring;         /* a minute list, else a due bucket */
     int64_t moment_ms; /* the minute, the end of the bucket's second */
@@ -116,35 +129,39 @@ typedef struct rfm__page {
     rfm_arena arena;
     RFM__VECTOR(rfm__list) lists; /* by their moments */
     RFM__VECTOR(rfm__listed) ids;
-    size_t lists_left;     /* not answered */
+    size_t lists_left; /* not answered */
 } rfm__page;
 
-typedef struct rfm__pending_store { rfm__step *step; size_t change; } rfm__pending_store;
+typedef struct rfm__pending_store {
+    rfm__step *step;
+    size_t change;
+} rfm__pending_store;
 
 typedef struct rfm__task {
     uint32_t number, term, assignment;
     rfm__phase phase;
-    bool revoking;      /* to be released when nothing of it is in flight */
-    bool linked;        /* Redis can be asked */
-    bool consuming;     /* told from where; records and ends that come before were meant for an earlier term */
-    bool in_step;       /* has a part in the step in the making */
-    bool tables_kept;   /* cache and tables are those of `position` (a rebalance may give the task back) */
+    bool revoking;    /* to be released when nothing of it is in flight */
+    bool linked;      /* Redis can be asked */
+    bool consuming;   /* told from where; records and ends that come before were meant for an earlier term */
+    bool in_step;     /* has a part in the step in the making */
+    bool tables_kept; /* cache and tables are those of `position` (a rebalance may give the task back) */
     bool store_under_way, store_refused; /* refused: the last one was, as by a Redis that is full */
-    rfm_position position;          /* of the last published step */
-    int64_t next[RFM_INPUTS_MAX];   /* of the step in the making */
-    uint64_t last_step;             /* the last step it has a part in */
+    rfm_position position;               /* of the last published step */
+    int64_t next[RFM_INPUTS_MAX];        /* of the step in the making */
+    uint64_t last_step;                  /* the last step it has a part in */
     int64_t stored_wal;
     char wal_value[RFM_WAL_VALUE_MAX]; /* of the store under way */
     int64_t published_ms, checked_ms, retry_ms;
     /* Clock and timers. The clock does not go back, whoever owns the task: to one whose clock is behind what has been decided
      * would lie in the future, and be decided again. */
-    int64_t clock_ms, seen_ms[RFM_INPUTS_MAX], end_ms[RFM_INPUTS_MAX]; /* end_ms: at its end as of then; INT64_MIN: not */
-    int64_t closed_ms;              /* record clock: no more records of this instant or before it */
+    int64_t clock_ms, seen_ms[RFM_INPUTS_MAX],
+        end_ms[RFM_INPUTS_MAX]; /* end_ms: at its end as of then; INT64_MIN: not */
+    int64_t closed_ms;          /* record clock: no more records of this instant or before it */
     int64_t catch_up_end[RFM_INPUTS_MAX];
     bool catching_up;
-    int64_t ring_minute;            /* minutes up to this one are done; INT64_MIN: not known yet */
+    int64_t ring_minute; /* minutes up to this one are done; INT64_MIN: not known yet */
     int64_t ring_minute_written;
-    int64_t ring_from;              /* entries of the next minute's list already seen */
+    int64_t ring_from;                 /* entries of the next minute's list already seen */
     uint64_t ring_lists, ring_entries; /* read so far, for how many there may be */
     rfm__due due;
     rfm__page page;
@@ -157,17 +174,17 @@ typedef struct rfm__task {
     RFM__VECTOR(int64_t) buckets_touched; /* seconds whose counts this step writes */
     RFM__VECTOR(rfm__pending_store) stores;
     /* take-over */
-    rfm_position committed;         /* its wal is M */
-    bool target_known;              /* false: no committed offsets, M is to be found in the WAL */
+    rfm_position committed; /* its wal is M */
+    bool target_known;      /* false: no committed offsets, M is to be found in the WAL */
     int64_t wal_begin;
     int64_t log_begin[RFM_INPUTS_MAX], log_end[RFM_INPUTS_MAX];
-    rfm_position replayed;          /* what the records read so far lead to */
+    rfm_position replayed; /* what the records read so far lead to */
     int64_t replay_from;
     rfm_arena replay_arena;
     RFM__VECTOR(rfm_bytes) replay_parts; /* whole records, to be stored in one EXEC */
-    size_t replay_whole;            /* so many of the parts make whole records */
+    size_t replay_whole;                 /* so many of the parts make whole records */
     bool replay_last, reread;
-    int64_t misfit_wal;             /* reread: what was committed when it did not fit */
+    int64_t misfit_wal; /* reread: what was committed when it did not fit */
     size_t evictions_left, tables_left;
 } rfm__task;
 
@@ -175,19 +192,19 @@ struct rfm_worker {
     rfm_worker_conf conf;
     rfm_worker_stats stats;
     rfm__cache cache;
-    rfm__cache_owner *owners;   /* by task number */
-    rfm__task **tasks;          /* by task number; NULL: never ours */
+    rfm__cache_owner *owners; /* by task number */
+    rfm__task **tasks;        /* by task number; NULL: never ours */
     RFM__VECTOR(rfm__task *) owned;
     rfm__step *making, *publishing;
     RFM__VECTOR(rfm__step *) storing, spare; /* storing: in order of their numbers */
     uint64_t step_number, load_number;
-    RFM__VECTOR(rfm__load *) loads;          /* not answered */
+    RFM__VECTOR(rfm__load *) loads; /* not answered */
     RFM__VECTOR(rfm__load *) spare_loads;
-    RFM__VECTOR(uint32_t) loaded;            /* entries whose values have come, not yet used */
-    RFM__VECTOR(rfm_effect) effects;         /* decided, not handed out; from effects_at on */
+    RFM__VECTOR(uint32_t) loaded;    /* entries whose values have come, not yet used */
+    RFM__VECTOR(rfm_effect) effects; /* decided, not handed out; from effects_at on */
     size_t effects_at, client_loads_left, dirty_bytes;
     rfm_decoder *decoder;
-    rfm_client client;          /* the one at work, decoded */
+    rfm_client client; /* the one at work, decoded */
     rfm_decisions decisions;
     rfm_edges edges;
     bool edges_known, resetting, renew, renewing, halted;
@@ -199,7 +216,8 @@ struct rfm_worker {
     rfm_buffer value, headers;
 };
 
-static inline rfm__task *rfm__task_at(const rfm_worker *worker, uint32_t number) {
+static inline rfm__task *rfm__task_at(const rfm_worker *worker, uint32_t number)
+{
     return number < worker->conf.partition_count ? worker->tasks[number] : NULL;
 }
 
@@ -210,12 +228,13 @@ rfm__load *rfm__load_new(rfm_worker *worker, rfm__task *task, rfm__load_purpose 
 void rfm__load_key(rfm__load *load, const char *prefix, rfm_bytes name);
 void rfm__load_send(rfm_worker *worker, rfm__load *load); /* now, or when the task is linked again */
 void rfm__loads_forget(rfm_worker *worker, const rfm__task *task);
-void rfm__effects_purge(rfm_worker *worker); /* after terms have grown */
+void rfm__effects_purge(rfm_worker *worker);     /* after terms have grown */
 void rfm__reset(rfm_worker *worker, bool renew); /* invariant (4) */
 
 /* apply.c */
 /* One record of a task whose client is at hand. */
-void rfm__apply_record(rfm_worker *worker, rfm__task *task, const rfm_record *record, const rfm_event *event, uint32_t entry, int64_t clock_ms);
+void rfm__apply_record(rfm_worker *worker, rfm__task *task, const rfm_record *record, const rfm_event *event,
+                       uint32_t entry, int64_t clock_ms);
 void rfm__dead_letter(rfm_worker *worker, rfm__task *task, const rfm_record *record, const rfm_fault *fault);
 /* All moments of a client up to until_ms, in their order. */
 void rfm__look(rfm_worker *worker, rfm__task *task, uint32_t entry, int64_t until_ms);
@@ -249,7 +268,8 @@ void rfm__stores_forget(rfm_worker *worker, rfm__task *task);
 void rfm__takeover_begin(rfm_worker *worker, rfm__task *task);
 void rfm__takeover_tell(rfm_worker *worker, rfm__task *task, const rfm_input *input);
 void rfm__takeover_wake(rfm_worker *worker, rfm__task *task);
-void rfm__table_loaded(rfm_worker *worker, rfm__task *task, const rfm__load *load, const rfm_bytes *values, size_t count);
+void rfm__table_loaded(rfm_worker *worker, rfm__task *task, const rfm__load *load, const rfm_bytes *values,
+                       size_t count);
 void rfm__forget_tables(rfm_worker *worker, rfm__task *task);
 void rfm__bind_rules(rfm_worker *worker, rfm__task *task);
 

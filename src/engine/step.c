@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-rfm__step *rfm__step_new(rfm_worker *worker) {
+rfm__step *rfm__step_new(rfm_worker *worker)
+{
     rfm__step *step;
     if (worker->spare.count > 0) {
         step = worker->spare.items[--worker->spare.count];
@@ -16,15 +17,18 @@ rfm__step *rfm__step_new(rfm_worker *worker) {
     return step;
 }
 
-void rfm__step_recycle(rfm_worker *worker, rfm__step *step) {
+void rfm__step_recycle(rfm_worker *worker, rfm__step *step)
+{
     rfm_arena_reset(&step->arena);
     step->messages.count = step->changed.count = step->waiting.count = step->changes.count = 0;
     step->records = step->redo_bytes = step->stores_left = 0;
     rfm__push(&worker->spare, step);
 }
 
-void rfm__step_free(rfm__step *step) {
-    if (step == NULL) return;
+void rfm__step_free(rfm__step *step)
+{
+    if (step == NULL)
+        return;
     rfm_arena_release(&step->arena);
     free(step->messages.items);
     free(step->changed.items);
@@ -34,50 +38,64 @@ void rfm__step_free(rfm__step *step) {
 }
 
 /* Forgets what a step in the making has changed; the tasks' epochs must have been raised. */
-void rfm__step_drop_changes(rfm_worker *worker, rfm__step *step) {
-    for (size_t i = 0; i < worker->owned.count; i++) worker->owned.items[i]->in_step = false;
+void rfm__step_drop_changes(rfm_worker *worker, rfm__step *step)
+{
+    for (size_t i = 0; i < worker->owned.count; i++)
+        worker->owned.items[i]->in_step = false;
     rfm__step_recycle(worker, step);
 }
 
-bool rfm__step_is_empty(const rfm_worker *worker) {
-    if (worker->making->records > 0 || worker->making->messages.count > 0 || worker->making->waiting.count > 0) return false;
+bool rfm__step_is_empty(const rfm_worker *worker)
+{
+    if (worker->making->records > 0 || worker->making->messages.count > 0 || worker->making->waiting.count > 0)
+        return false;
     for (size_t i = 0; i < worker->owned.count; i++)
-        if (worker->owned.items[i]->in_step) return false;
+        if (worker->owned.items[i]->in_step)
+            return false;
     return true;
 }
 
-static void put_hash(rfm__task *task, const char *key, int64_t field, int64_t value) {
+static void put_hash(rfm__task *task, const char *key, int64_t field, int64_t value)
+{
     char field_text[24], value_text[24];
     snprintf(field_text, sizeof field_text, "%lld", (long long)field);
     snprintf(value_text, sizeof value_text, "%lld", (long long)value);
-    rfm_redo_put(&task->redo, &(rfm_redo_item){.op = value == 0 ? RFM_REDO_HASH_DELETE : RFM_REDO_HASH_SET, .key = rfm_text(key),
-                                               .field = rfm_text(field_text), .value = rfm_text(value_text)});
+    rfm_redo_put(&task->redo, &(rfm_redo_item){.op = value == 0 ? RFM_REDO_HASH_DELETE : RFM_REDO_HASH_SET,
+                                               .key = rfm_text(key),
+                                               .field = rfm_text(field_text),
+                                               .value = rfm_text(value_text)});
 }
 
-static void write_clients(rfm_worker *worker, rfm__step *step) {
+static void write_clients(rfm_worker *worker, rfm__step *step)
+{
     uint8_t key[2 + RFM_CLIENT_ID_MAX] = "c:";
     for (size_t i = 0; i < step->changed.count; i++) {
         rfm__entry *entry = rfm__cache_at(&worker->cache, step->changed.items[i]);
         rfm_bytes id = rfm__entry_key(entry);
         memcpy(key + 2, id.at, id.len);
-        rfm_redo_put(&worker->tasks[entry->task]->redo, &(rfm_redo_item){.op = RFM_REDO_SET, .key = rfm_bytes_of(key, 2 + id.len),
+        rfm_redo_put(&worker->tasks[entry->task]->redo, &(rfm_redo_item){.op = RFM_REDO_SET,
+                                                                         .key = rfm_bytes_of(key, 2 + id.len),
                                                                          .value = rfm__entry_packed(entry)});
         entry->in_step = false;
     }
 }
 
-static void write_names(rfm__task *task) {
+static void write_names(rfm__task *task)
+{
     char field[8];
     size_t count = rfm_names_count(task->names);
     for (size_t number = task->names_written + 1; number <= count; number++) {
         snprintf(field, sizeof field, "%zu", number);
-        rfm_redo_put(&task->redo, &(rfm_redo_item){.op = RFM_REDO_HASH_SET, .key = rfm_text("names"), .field = rfm_text(field),
+        rfm_redo_put(&task->redo, &(rfm_redo_item){.op = RFM_REDO_HASH_SET,
+                                                   .key = rfm_text("names"),
+                                                   .field = rfm_text(field),
                                                    .value = rfm_names_text(task->names, (uint16_t)number)});
     }
     task->names_written = count;
 }
 
-static void write_buckets(rfm__task *task) {
+static void write_buckets(rfm__task *task)
+{
     for (size_t i = 0; i < task->buckets_touched.count; i++) {
         int64_t second = task->buckets_touched.items[i];
         const rfm__bucket *bucket = rfm__due_find(&task->due, second);
@@ -86,37 +104,45 @@ static void write_buckets(rfm__task *task) {
     task->buckets_touched.count = 0;
 }
 
-static void write_task(rfm_worker *worker, rfm__task *task) {
+static void write_task(rfm_worker *worker, rfm__task *task)
+{
     write_names(task);
     rfm__counters_write(&task->counters, &task->redo);
     write_buckets(task);
     if (task->ring_minute != task->ring_minute_written && task->ring_minute != INT64_MIN)
         put_hash(task, "n:task", 0, task->ring_minute);
     task->ring_minute_written = task->ring_minute;
-    if (worker->conf.clock == RFM_CLOCK_WALL && worker->now_ms > task->clock_ms) task->clock_ms = worker->now_ms;
-    if (task->clock_ms != INT64_MIN) put_hash(task, "n:task", 1, task->clock_ms);
+    if (worker->conf.clock == RFM_CLOCK_WALL && worker->now_ms > task->clock_ms)
+        task->clock_ms = worker->now_ms;
+    if (task->clock_ms != INT64_MIN)
+        put_hash(task, "n:task", 1, task->clock_ms);
 }
 
 /* The task's part: what it publishes and stores, and where it stands afterwards. */
-static void close_task(rfm_worker *worker, rfm__step *step, rfm__task *task) {
+static void close_task(rfm_worker *worker, rfm__step *step, rfm__task *task)
+{
     rfm_change change = {.task = task->number, .term = task->term, .from = task->position, .to = task->position};
     memcpy(change.to.next, task->next, sizeof change.to.next);
     write_task(worker, task);
     size_t bytes = rfm_redo_bytes(&task->redo);
     change.redo_count = rfm_redo_end(&task->redo, task->position.wal, task->next, &step->arena, &change.redo);
     for (size_t i = 0; i < change.redo_count; i++)
-        rfm__push(&step->messages, (rfm_message){.topic = RFM_TOPIC_WAL, .partition = (int32_t)task->number,
-            .change = (int32_t)step->changes.count, .value = change.redo[i]});
+        rfm__push(&step->messages, (rfm_message){.topic = RFM_TOPIC_WAL,
+                                                 .partition = (int32_t)task->number,
+                                                 .change = (int32_t)step->changes.count,
+                                                 .value = change.redo[i]});
     rfm__push(&step->changes, change);
     step->redo_bytes += bytes;
     task->in_step = false;
 }
 
-static void close_step(rfm_worker *worker) {
+static void close_step(rfm_worker *worker)
+{
     rfm__step *step = worker->making;
     write_clients(worker, step);
     for (size_t i = 0; i < worker->owned.count; i++)
-        if (worker->owned.items[i]->in_step) close_task(worker, step, worker->owned.items[i]);
+        if (worker->owned.items[i]->in_step)
+            close_task(worker, step, worker->owned.items[i]);
     RFM_ASSERT(step->changes.count > 0);
     step->step.assignment = worker->owned.items[0]->assignment;
     step->step.messages = step->messages.items;
@@ -132,22 +158,28 @@ static void close_step(rfm_worker *worker) {
     rfm__effect(worker, &(rfm_effect){.kind = RFM_OUT_PUBLISH, .step = &step->step});
 }
 
-static bool is_stale(const rfm_worker *worker, const rfm__task *task) {
-    return task->phase == RFM__RUNNING && !task->revoking && worker->now_ms - task->published_ms >= worker->conf.wal_idle_ms;
+static bool is_stale(const rfm_worker *worker, const rfm__task *task)
+{
+    return task->phase == RFM__RUNNING && !task->revoking &&
+           worker->now_ms - task->published_ms >= worker->conf.wal_idle_ms;
 }
 
 /* What was decided is counted by a rule's place: after a change, by its name's new place. */
-static void move_decided(rfm_worker_stats *stats, const rfm_rules *old, const rfm_rules *rules) {
+static void move_decided(rfm_worker_stats *stats, const rfm_rules *old, const rfm_rules *rules)
+{
     uint64_t moved[RFM_RULES_MAX][RFM_SUPPRESSION_COUNT] = {{0}};
     for (size_t i = 0; i < rules->count; i++)
         for (size_t k = 0; k < old->count; k++)
-            if (strcmp(rules->rule[i].name, old->rule[k].name) == 0) memcpy(moved[i], stats->decided_by_rule[k], sizeof moved[i]);
+            if (strcmp(rules->rule[i].name, old->rule[k].name) == 0)
+                memcpy(moved[i], stats->decided_by_rule[k], sizeof moved[i]);
     memcpy(stats->decided_by_rule, moved, sizeof moved);
 }
 
 /* Rules change only between two steps. */
-static void take_new_rules(rfm_worker *worker) {
-    if (worker->new_rules == NULL) return;
+static void take_new_rules(rfm_worker *worker)
+{
+    if (worker->new_rules == NULL)
+        return;
     move_decided(&worker->stats, worker->conf.rules, worker->new_rules);
     worker->conf.rules = worker->new_rules;
     worker->conf.client = worker->new_client;
@@ -156,23 +188,32 @@ static void take_new_rules(rfm_worker *worker) {
     worker->decoder = rfm_decoder_new(&worker->conf.client->money);
     RFM_ASSERT(worker->decoder != NULL);
     for (size_t i = 0; i < worker->owned.count; i++)
-        if (worker->owned.items[i]->phase == RFM__RUNNING) rfm__bind_rules(worker, worker->owned.items[i]);
+        if (worker->owned.items[i]->phase == RFM__RUNNING)
+            rfm__bind_rules(worker, worker->owned.items[i]);
 }
 
-void rfm__step_try_close(rfm_worker *worker) {
-    if (worker->publishing != NULL || worker->resetting || worker->halted) return;
-    if (worker->client_loads_left > 0 || worker->making->waiting.count > 0) return;
+void rfm__step_try_close(rfm_worker *worker)
+{
+    if (worker->publishing != NULL || worker->resetting || worker->halted)
+        return;
+    if (worker->client_loads_left > 0 || worker->making->waiting.count > 0)
+        return;
     for (size_t i = 0; i < worker->owned.count; i++)
-        if (is_stale(worker, worker->owned.items[i])) rfm__join_step(worker, worker->owned.items[i]);
-    if (!rfm__step_is_empty(worker)) close_step(worker);
-    if (rfm__step_is_empty(worker)) take_new_rules(worker);
+        if (is_stale(worker, worker->owned.items[i]))
+            rfm__join_step(worker, worker->owned.items[i]);
+    if (!rfm__step_is_empty(worker))
+        close_step(worker);
+    if (rfm__step_is_empty(worker))
+        take_new_rules(worker);
 }
 
-static void keep_for_storing(rfm_worker *worker, rfm__step *step) {
+static void keep_for_storing(rfm_worker *worker, rfm__step *step)
+{
     for (size_t i = 0; i < step->changes.count; i++) {
         rfm_change *change = &step->changes.items[i];
         rfm__task *task = rfm__task_at(worker, change->task);
-        if (task == NULL || task->term != change->term || task->phase != RFM__RUNNING) continue;
+        if (task == NULL || task->term != change->term || task->phase != RFM__RUNNING)
+            continue;
         RFM_ASSERT(change->to.wal > change->from.wal);
         task->position = change->to;
         task->published_ms = worker->now_ms;
@@ -187,7 +228,8 @@ static void keep_for_storing(rfm_worker *worker, rfm__step *step) {
     }
 }
 
-void rfm__step_published(rfm_worker *worker, const rfm_input *input) {
+void rfm__step_published(rfm_worker *worker, const rfm_input *input)
+{
     rfm__step *step = worker->publishing;
     RFM_ASSERT(step != NULL && input->step == &step->step);
     worker->publishing = NULL;
@@ -197,35 +239,48 @@ void rfm__step_published(rfm_worker *worker, const rfm_input *input) {
     }
     worker->dirty_bytes -= step->redo_bytes;
     rfm__step_recycle(worker, step);
-    if (input->answer != RFM_DONE) worker->stats.aborts++;
+    if (input->answer != RFM_DONE)
+        worker->stats.aborts++;
     rfm__reset(worker, input->answer != RFM_DONE);
 }
 
-void rfm__stores_advance(rfm_worker *worker, rfm__task *task) {
-    if (task->phase != RFM__RUNNING || !task->linked || task->store_under_way || task->stores.count == 0) return;
-    if (worker->now_ms < task->retry_ms) return;
+void rfm__stores_advance(rfm_worker *worker, rfm__task *task)
+{
+    if (task->phase != RFM__RUNNING || !task->linked || task->store_under_way || task->stores.count == 0)
+        return;
+    if (worker->now_ms < task->retry_ms)
+        return;
     const rfm__pending_store *store = &task->stores.items[0];
     const rfm_change *change = &store->step->changes.items[store->change];
     size_t len = rfm_wal_value_format(&change->to, worker->conf.input_count, task->wal_value);
     task->store_under_way = true;
-    rfm__effect(worker, &(rfm_effect){.kind = RFM_OUT_STORE, .task = task->number, .term = task->term,
-        .store = {.redo = change->redo, .redo_count = change->redo_count, .wal_value = rfm_bytes_of(task->wal_value, len),
-                  .fenced = !RFM__FAULT_STORE_RULE}});
+    rfm__effect(worker, &(rfm_effect){.kind = RFM_OUT_STORE,
+                                      .task = task->number,
+                                      .term = task->term,
+                                      .store = {.redo = change->redo,
+                                                .redo_count = change->redo_count,
+                                                .wal_value = rfm_bytes_of(task->wal_value, len),
+                                                .fenced = !RFM__FAULT_STORE_RULE}});
 }
 
-static void release_store(rfm_worker *worker, rfm__step *step) {
-    if (--step->stores_left > 0) return;
+static void release_store(rfm_worker *worker, rfm__step *step)
+{
+    if (--step->stores_left > 0)
+        return;
     worker->dirty_bytes -= step->redo_bytes;
     worker->stats.step_ms[worker->stats.steps_stored++ % RFM_STEP_TIMES] = (uint64_t)(worker->now_ms - step->closed_ms);
     for (size_t i = 0; i < worker->storing.count; i++) {
-        if (worker->storing.items[i] != step) continue;
-        memmove(worker->storing.items + i, worker->storing.items + i + 1, (--worker->storing.count - i) * sizeof *worker->storing.items);
+        if (worker->storing.items[i] != step)
+            continue;
+        memmove(worker->storing.items + i, worker->storing.items + i + 1,
+                (--worker->storing.count - i) * sizeof *worker->storing.items);
         break;
     }
     rfm__step_recycle(worker, step);
 }
 
-void rfm__store_done(rfm_worker *worker, rfm__task *task) {
+void rfm__store_done(rfm_worker *worker, rfm__task *task)
+{
     rfm__pending_store store = task->stores.items[0];
     memmove(task->stores.items, task->stores.items + 1, --task->stores.count * sizeof *task->stores.items);
     task->stored_wal = store.step->changes.items[store.change].to.wal;
@@ -239,18 +294,25 @@ void rfm__store_done(rfm_worker *worker, rfm__task *task) {
 
 /* The one rule: mine, and it is done; my predecessor's, and it is still to be done; anything else: take the task over again.
  * The value is the one read afterwards, on which the next store stands: Redis may have been rolled back right after it was done. */
-void rfm__stored(rfm_worker *worker, rfm__task *task, const rfm_input *input) {
-    if (!task->store_under_way) return;
+void rfm__stored(rfm_worker *worker, rfm__task *task, const rfm_input *input)
+{
+    if (!task->store_under_way)
+        return;
     task->store_under_way = false;
     const rfm__pending_store *store = &task->stores.items[0];
     const rfm_change *change = &store->step->changes.items[store->change];
     int64_t wal = rfm_wal_value_parse(input->wal_value);
-    if (wal == change->to.wal) rfm__store_done(worker, task);
-    else if (input->answer != RFM_DONE && wal == change->from.wal) task->store_refused = true, task->retry_ms = worker->now_ms + RFM__RETRY_MS / 10;
-    else worker->stats.rollbacks++, rfm__reset(worker, false);
+    if (wal == change->to.wal)
+        rfm__store_done(worker, task);
+    else if (input->answer != RFM_DONE && wal == change->from.wal)
+        task->store_refused = true, task->retry_ms = worker->now_ms + RFM__RETRY_MS / 10;
+    else
+        worker->stats.rollbacks++, rfm__reset(worker, false);
 }
 
-void rfm__stores_forget(rfm_worker *worker, rfm__task *task) {
-    while (task->stores.count > 0) release_store(worker, task->stores.items[--task->stores.count].step);
+void rfm__stores_forget(rfm_worker *worker, rfm__task *task)
+{
+    while (task->stores.count > 0)
+        release_store(worker, task->stores.items[--task->stores.count].step);
     task->store_under_way = false;
 }

@@ -10,12 +10,14 @@
 static const char *const table_key[] = {"names", "n:day", "n:bucket", "n:orders", "n:due", "n:task"};
 enum { TABLE_NAMES, TABLE_DAY, TABLE_BUCKET, TABLE_ORDERS, TABLE_DUE, TABLE_TASK, TABLE_COUNT };
 
-static void ask(rfm_worker *worker, rfm__task *task, rfm__phase phase, rfm_effect_kind kind) {
+static void ask(rfm_worker *worker, rfm__task *task, rfm__phase phase, rfm_effect_kind kind)
+{
     task->phase = phase;
     rfm__effect(worker, &(rfm_effect){.kind = kind, .task = task->number, .term = task->term});
 }
 
-static void begin_again(rfm_worker *worker, rfm__task *task) {
+static void begin_again(rfm_worker *worker, rfm__task *task)
+{
     task->term++;
     task->linked = false;
     task->store_under_way = false;
@@ -26,49 +28,62 @@ static void begin_again(rfm_worker *worker, rfm__task *task) {
     ask(worker, task, RFM__POSITION, RFM_OUT_READ_POSITION);
 }
 
-void rfm__takeover_begin(rfm_worker *worker, rfm__task *task) {
+void rfm__takeover_begin(rfm_worker *worker, rfm__task *task)
+{
     task->reread = false;
     worker->stats.takeovers++;
     begin_again(worker, task);
 }
 
-static void rest(rfm_worker *worker, rfm__task *task) {
+static void rest(rfm_worker *worker, rfm__task *task)
+{
     task->phase = RFM__RESTING;
     task->retry_ms = worker->now_ms + RFM__RETRY_MS;
 }
 
-void rfm__takeover_wake(rfm_worker *worker, rfm__task *task) {
-    if (task->phase == RFM__RESTING && worker->now_ms >= task->retry_ms) begin_again(worker, task);
+void rfm__takeover_wake(rfm_worker *worker, rfm__task *task)
+{
+    if (task->phase == RFM__RESTING && worker->now_ms >= task->retry_ms)
+        begin_again(worker, task);
 }
 
 /* False: the position cannot be gone on from (and the worker has halted). */
-static bool position_holds(rfm_worker *worker, rfm__task *task, const rfm_input *input) {
+static bool position_holds(rfm_worker *worker, rfm__task *task, const rfm_input *input)
+{
     const rfm_position *at = &input->position.committed;
     for (size_t i = 0; i < worker->conf.input_count; i++) {
-        if (at->next[i] == RFM_OFFSET_NONE) continue;
+        if (at->next[i] == RFM_OFFSET_NONE)
+            continue;
         if (at->wal == RFM_OFFSET_NONE) {
-            rfm__halt(worker, "%s [%u]: the group's committed offset %lld does not name a WAL offset: another program has committed it; "
-                      "use a group of rfmd's own, or delete these offsets together with the WAL topic and the Redis prefix",
-                      worker->conf.input_topic[i], task->number, (long long)at->next[i]);
+            rfm__halt(
+                worker,
+                "%s [%u]: the group's committed offset %lld does not name a WAL offset: another program has committed it; "
+                "use a group of rfmd's own, or delete these offsets together with the WAL topic and the Redis prefix",
+                worker->conf.input_topic[i], task->number, (long long)at->next[i]);
             return false;
         }
         if (at->next[i] < input->position.begin[i]) {
-            rfm__halt(worker, "%s [%u]: expired: the next record to read is at offset %lld, but the log begins at %lld: records were deleted "
-                      "before they were read; raise the topic's retention, then accept the loss by moving the group's offset",
-                      worker->conf.input_topic[i], task->number, (long long)at->next[i], (long long)input->position.begin[i]);
+            rfm__halt(
+                worker,
+                "%s [%u]: expired: the next record to read is at offset %lld, but the log begins at %lld: records were deleted "
+                "before they were read; raise the topic's retention, then accept the loss by moving the group's offset",
+                worker->conf.input_topic[i], task->number, (long long)at->next[i], (long long)input->position.begin[i]);
             return false;
         }
         if (at->next[i] > input->position.end[i]) {
-            rfm__halt(worker, "%s [%u]: the committed offset %lld lies beyond the log's end %lld: the topic was made anew or lost records; "
-                      "a new topic needs a new group, WAL topic and Redis prefix",
-                      worker->conf.input_topic[i], task->number, (long long)at->next[i], (long long)input->position.end[i]);
+            rfm__halt(
+                worker,
+                "%s [%u]: the committed offset %lld lies beyond the log's end %lld: the topic was made anew or lost records; "
+                "a new topic needs a new group, WAL topic and Redis prefix",
+                worker->conf.input_topic[i], task->number, (long long)at->next[i], (long long)input->position.end[i]);
             return false;
         }
     }
     return true;
 }
 
-static void got_position(rfm_worker *worker, rfm__task *task, const rfm_input *input) {
+static void got_position(rfm_worker *worker, rfm__task *task, const rfm_input *input)
+{
     if (input->answer == RFM_BLOCKED) {
         ask(worker, task, RFM__TAIL, RFM_OUT_READ_TAIL);
         return;
@@ -81,7 +96,8 @@ static void got_position(rfm_worker *worker, rfm__task *task, const rfm_input *i
         rest(worker, task);
         return;
     }
-    if (!position_holds(worker, task, input)) return;
+    if (!position_holds(worker, task, input))
+        return;
     memcpy(task->log_begin, input->position.begin, sizeof task->log_begin);
     memcpy(task->log_end, input->position.end, sizeof task->log_end);
     task->committed = input->position.committed;
@@ -89,7 +105,8 @@ static void got_position(rfm_worker *worker, rfm__task *task, const rfm_input *i
     ask(worker, task, RFM__OPENING, RFM_OUT_OPEN);
 }
 
-static void got_tail(rfm_worker *worker, rfm__task *task, const rfm_input *input) {
+static void got_tail(rfm_worker *worker, rfm__task *task, const rfm_input *input)
+{
     task->evictions_left = input->answer == RFM_DONE ? input->tail.count : 0;
     if (task->evictions_left == 0) {
         rest(worker, task);
@@ -97,35 +114,46 @@ static void got_tail(rfm_worker *worker, rfm__task *task, const rfm_input *input
     }
     task->phase = RFM__EVICTING;
     for (size_t i = 0; i < input->tail.count; i++)
-        rfm__effect(worker, &(rfm_effect){.kind = RFM_OUT_EVICT, .task = task->number, .term = task->term,
-            .transactional_id = rfm_arena_copy(&task->replay_arena, input->tail.ids[i])});
+        rfm__effect(worker, &(rfm_effect){.kind = RFM_OUT_EVICT,
+                                          .task = task->number,
+                                          .term = task->term,
+                                          .transactional_id = rfm_arena_copy(&task->replay_arena, input->tail.ids[i])});
 }
 
-static void got_evicted(rfm_worker *worker, rfm__task *task) {
-    if (task->evictions_left > 0 && --task->evictions_left == 0) begin_again(worker, task);
+static void got_evicted(rfm_worker *worker, rfm__task *task)
+{
+    if (task->evictions_left > 0 && --task->evictions_left == 0)
+        begin_again(worker, task);
 }
 
 /* What is read of the WAL leads on from what Redis holds. */
-static void set_replayed(rfm__task *task, rfm_bytes wal_value, int64_t wal) {
+static void set_replayed(rfm__task *task, rfm_bytes wal_value, int64_t wal)
+{
     task->replayed.wal = wal;
     size_t at = 0;
     for (size_t i = 0; i < RFM_INPUTS_MAX; i++) {
-        while (at < wal_value.len && wal_value.at[at] != ' ') at++;
+        while (at < wal_value.len && wal_value.at[at] != ' ')
+            at++;
         int64_t next = RFM_OFFSET_NONE;
-        if (at < wal_value.len) next = rfm_wal_value_parse(rfm_bytes_of(wal_value.at + at + 1, wal_value.len - at - 1));
+        if (at < wal_value.len)
+            next = rfm_wal_value_parse(rfm_bytes_of(wal_value.at + at + 1, wal_value.len - at - 1));
         task->replayed.next[i] = next >= 0 ? next : RFM_OFFSET_NONE;
         at++;
     }
 }
 
-static void read_wal(rfm_worker *worker, rfm__task *task) {
+static void read_wal(rfm_worker *worker, rfm__task *task)
+{
     int64_t until = task->target_known ? task->committed.wal : INT64_MAX;
     task->phase = RFM__REPLAYING;
-    rfm__effect(worker, &(rfm_effect){.kind = RFM_OUT_READ_WAL, .task = task->number, .term = task->term,
+    rfm__effect(worker, &(rfm_effect){.kind = RFM_OUT_READ_WAL,
+                                      .task = task->number,
+                                      .term = task->term,
                                       .read_wal = {.from = task->replay_from, .until = until}});
 }
 
-static void load_tables(rfm_worker *worker, rfm__task *task) {
+static void load_tables(rfm_worker *worker, rfm__task *task)
+{
     rfm__forget_tables(worker, task);
     task->phase = RFM__TABLES;
     task->tables_left = TABLE_COUNT;
@@ -137,9 +165,11 @@ static void load_tables(rfm_worker *worker, rfm__task *task) {
     }
 }
 
-static void run(rfm_worker *worker, rfm__task *task) {
+static void run(rfm_worker *worker, rfm__task *task)
+{
     bool wall = worker->conf.clock == RFM_CLOCK_WALL;
-    if (wall && task->clock_ms > worker->now_ms + RFM__SKEW_MS) task->clock_ms = INT64_MIN;
+    if (wall && task->clock_ms > worker->now_ms + RFM__SKEW_MS)
+        task->clock_ms = INT64_MIN;
     rfm__bind_rules(worker, task); /* also where the tables were kept: the rules may be others by now */
     task->phase = RFM__RUNNING;
     task->consuming = task->tables_kept = false;
@@ -147,49 +177,67 @@ static void run(rfm_worker *worker, rfm__task *task) {
     task->store_refused = false;
     /* An explicit start, which is committed with the first step even if there are no records: offsets are what fences it. */
     for (size_t i = 0; i < worker->conf.input_count; i++)
-        if (task->position.next[i] == RFM_OFFSET_NONE) task->position.next[i] = task->log_begin[i];
+        if (task->position.next[i] == RFM_OFFSET_NONE)
+            task->position.next[i] = task->log_begin[i];
     memcpy(task->next, task->position.next, sizeof task->next);
     memcpy(task->catch_up_end, task->log_end, sizeof task->catch_up_end);
-    for (size_t i = 0; i < RFM_INPUTS_MAX; i++) task->seen_ms[i] = task->end_ms[i] = INT64_MIN;
+    for (size_t i = 0; i < RFM_INPUTS_MAX; i++)
+        task->seen_ms[i] = task->end_ms[i] = INT64_MIN;
     task->published_ms = task->checked_ms = worker->now_ms;
     task->retry_ms = 0;
-    rfm__effect(worker, &(rfm_effect){.kind = RFM_OUT_CONSUME_FROM, .task = task->number, .term = task->term, .from = task->position});
+    rfm__effect(
+        worker,
+        &(rfm_effect){.kind = RFM_OUT_CONSUME_FROM, .task = task->number, .term = task->term, .from = task->position});
 }
 
 /* Redis holds what the position names. */
-static void replay_done(rfm_worker *worker, rfm__task *task) {
+static void replay_done(rfm_worker *worker, rfm__task *task)
+{
     const rfm_position *at = task->target_known ? &task->committed : &task->replayed;
     bool kept = task->tables_kept && task->position.wal == at->wal;
     rfm_arena_reset(&task->replay_arena);
     task->position = *at;
     task->stored_wal = at->wal;
-    if (kept) run(worker, task);
-    else load_tables(worker, task);
+    if (kept)
+        run(worker, task);
+    else
+        load_tables(worker, task);
 }
 
 /* What does not fit is read again: an owner may have moved on between two readings, and does so again and again where it is we who
  * have lost the task and have not heard of it yet. Only if it stands still is something wrong. */
-static bool may_reread(rfm_worker *worker, rfm__task *task) {
-    if (task->reread && task->committed.wal == task->misfit_wal) return false;
+static bool may_reread(rfm_worker *worker, rfm__task *task)
+{
+    if (task->reread && task->committed.wal == task->misfit_wal)
+        return false;
     task->reread = true;
     task->misfit_wal = task->committed.wal;
     begin_again(worker, task);
     return true;
 }
 
-static void store_replayed(rfm_worker *worker, rfm__task *task) {
+static void store_replayed(rfm_worker *worker, rfm__task *task)
+{
     char *text = rfm_arena_take(&task->replay_arena, RFM_WAL_VALUE_MAX);
     size_t len = rfm_wal_value_format(&task->replayed, worker->conf.input_count, text);
     task->phase = RFM__RESTORING;
-    rfm__effect(worker, &(rfm_effect){.kind = RFM_OUT_STORE, .task = task->number, .term = task->term,
-        .store = {.redo = task->replay_parts.items, .redo_count = task->replay_whole, .wal_value = rfm_bytes_of(text, len),
-                  .fenced = !RFM__FAULT_STORE_RULE}});
+    rfm__effect(worker, &(rfm_effect){.kind = RFM_OUT_STORE,
+                                      .task = task->number,
+                                      .term = task->term,
+                                      .store = {.redo = task->replay_parts.items,
+                                                .redo_count = task->replay_whole,
+                                                .wal_value = rfm_bytes_of(text, len),
+                                                .fenced = !RFM__FAULT_STORE_RULE}});
 }
 
-static void got_opened(rfm_worker *worker, rfm__task *task, const rfm_input *input) {
+static void got_opened(rfm_worker *worker, rfm__task *task, const rfm_input *input)
+{
     int64_t wal = rfm_wal_value_parse(input->wal_value), target = task->committed.wal;
     if (wal == INT64_MIN) {
-        rfm__halt(worker, "task %u: the Redis key 'wal' does not hold a WAL offset: something else has written under rfmd's prefix", task->number);
+        rfm__halt(
+            worker,
+            "task %u: the Redis key 'wal' does not hold a WAL offset: something else has written under rfmd's prefix",
+            task->number);
         return;
     }
     task->linked = true;
@@ -199,43 +247,60 @@ static void got_opened(rfm_worker *worker, rfm__task *task, const rfm_input *inp
     task->replay_from = wal + 1;
     if (task->target_known && wal > target) {
         if (!may_reread(worker, task))
-            rfm__halt(worker, "task %u: Redis is at WAL offset %lld, beyond the last committed one, %lld: Kafka has lost records or is another "
-                      "cluster; restore Kafka, or start with a new group, WAL topic and Redis prefix", task->number, (long long)wal, (long long)target);
+            rfm__halt(
+                worker,
+                "task %u: Redis is at WAL offset %lld, beyond the last committed one, %lld: Kafka has lost records or is another "
+                "cluster; restore Kafka, or start with a new group, WAL topic and Redis prefix",
+                task->number, (long long)wal, (long long)target);
         return;
     }
-    if (task->target_known && wal == target) replay_done(worker, task);
-    else if (task->target_known && RFM__FAULT_TAKEOVER_REPLAY) task->replayed = task->committed, task->replay_last = true, store_replayed(worker, task);
-    else read_wal(worker, task);
+    if (task->target_known && wal == target)
+        replay_done(worker, task);
+    else if (task->target_known && RFM__FAULT_TAKEOVER_REPLAY)
+        task->replayed = task->committed, task->replay_last = true, store_replayed(worker, task);
+    else
+        read_wal(worker, task);
 }
 
-static void cannot_replay(rfm_worker *worker, rfm__task *task, int64_t found_before, int64_t begin) {
-    if (may_reread(worker, task)) return;
+static void cannot_replay(rfm_worker *worker, rfm__task *task, int64_t found_before, int64_t begin)
+{
+    if (may_reread(worker, task))
+        return;
     char found[128] = "no record follows";
-    if (found_before != INT64_MIN) snprintf(found, sizeof found, "the next record found follows offset %lld", (long long)found_before);
-    rfm__halt(worker, "task %u: Redis is at WAL offset %lld and cannot be brought to %lld: %s (the WAL topic begins at %lld): the WAL is too old "
-              "or was truncated; restore a newer backup of Redis", task->number, (long long)task->stored_wal,
-              task->target_known ? (long long)task->committed.wal : -1LL, found, (long long)begin);
+    if (found_before != INT64_MIN)
+        snprintf(found, sizeof found, "the next record found follows offset %lld", (long long)found_before);
+    rfm__halt(
+        worker,
+        "task %u: Redis is at WAL offset %lld and cannot be brought to %lld: %s (the WAL topic begins at %lld): the WAL is too old "
+        "or was truncated; restore a newer backup of Redis",
+        task->number, (long long)task->stored_wal, task->target_known ? (long long)task->committed.wal : -1LL, found,
+        (long long)begin);
 }
 
 /* Takes one WAL message. False: it does not lead on (and something else has begun). */
-static bool take_part(rfm_worker *worker, rfm__task *task, rfm_bytes part, int64_t offset, int64_t begin) {
+static bool take_part(rfm_worker *worker, rfm__task *task, rfm_bytes part, int64_t offset, int64_t begin)
+{
     rfm_redo_header header;
     rfm_bytes rest;
-    if (offset < task->replay_from || (task->target_known && offset > task->committed.wal)) return true;
+    if (offset < task->replay_from || (task->target_known && offset > task->committed.wal))
+        return true;
     int code = rfm_redo_open(part, &header, &rest);
     if (code != RFM_OK) {
         rfm__halt(worker, "WAL [%u] offset %lld: %s", task->number, (long long)offset,
-                  code == RFM_E_VERSION ? "written by a newer version of rfmd; run that version" : "not a redo record: something else wrote to the WAL topic");
+                  code == RFM_E_VERSION ? "written by a newer version of rfmd; run that version"
+                                        : "not a redo record: something else wrote to the WAL topic");
         return false;
     }
-    bool follows = header.part == task->replay_parts.count - task->replay_whole + 1 && header.before == task->replayed.wal;
+    bool follows = header.part == task->replay_parts.count - task->replay_whole + 1 &&
+                   header.before == task->replayed.wal;
     if (!follows) {
         cannot_replay(worker, task, header.before, begin);
         return false;
     }
     rfm__push(&task->replay_parts, rfm_arena_copy(&task->replay_arena, part));
     task->replay_from = offset + 1;
-    if (header.part < header.parts) return true;
+    if (header.part < header.parts)
+        return true;
     task->replay_whole = task->replay_parts.count;
     task->replayed.wal = offset;
     memcpy(task->replayed.next, header.next, sizeof header.next);
@@ -243,94 +308,129 @@ static bool take_part(rfm_worker *worker, rfm__task *task, rfm_bytes part, int64
 }
 
 /* Nothing is left to store of what was read. */
-static void read_on(rfm_worker *worker, rfm__task *task, int64_t begin) {
+static void read_on(rfm_worker *worker, rfm__task *task, int64_t begin)
+{
     if (!task->replay_last) {
         read_wal(worker, task);
         return;
     }
     bool gone = !task->target_known && task->replayed.wal + 1 < begin;
-    if (task->target_known && task->replayed.wal < task->committed.wal) cannot_replay(worker, task, INT64_MIN, begin);
-    else if (gone) rfm__halt(worker, "task %u: the group has no committed offsets, Redis is %s, and the WAL topic begins at %lld: records before it "
-        "are gone; restore Redis from a backup, or start with a new group, WAL topic and Redis prefix", task->number,
-        task->replayed.wal == RFM_OFFSET_NONE ? "empty" : "older than that", (long long)begin);
-    else replay_done(worker, task);
+    if (task->target_known && task->replayed.wal < task->committed.wal)
+        cannot_replay(worker, task, INT64_MIN, begin);
+    else if (gone)
+        rfm__halt(
+            worker,
+            "task %u: the group has no committed offsets, Redis is %s, and the WAL topic begins at %lld: records before it "
+            "are gone; restore Redis from a backup, or start with a new group, WAL topic and Redis prefix",
+            task->number, task->replayed.wal == RFM_OFFSET_NONE ? "empty" : "older than that", (long long)begin);
+    else
+        replay_done(worker, task);
 }
 
-static void got_wal(rfm_worker *worker, rfm__task *task, const rfm_input *input) {
+static void got_wal(rfm_worker *worker, rfm__task *task, const rfm_input *input)
+{
     if (input->answer == RFM_BLOCKED) {
         ask(worker, task, RFM__TAIL, RFM_OUT_READ_TAIL);
         return;
     }
     if (input->answer == RFM_REFUSED_FOR_GOOD) {
-        if (!may_reread(worker, task)) rfm__halt(worker, "%s", input->reason ? input->reason : "the WAL cannot be read");
+        if (!may_reread(worker, task))
+            rfm__halt(worker, "%s", input->reason ? input->reason : "the WAL cannot be read");
         return;
     }
     task->replay_last = input->wal.last;
     task->wal_begin = input->wal.begin;
     for (size_t i = 0; i < input->wal.count; i++)
-        if (!take_part(worker, task, input->wal.records[i], input->wal.offsets[i], input->wal.begin)) return;
-    if (task->replay_whole > 0) store_replayed(worker, task);
-    else read_on(worker, task, input->wal.begin);
+        if (!take_part(worker, task, input->wal.records[i], input->wal.offsets[i], input->wal.begin))
+            return;
+    if (task->replay_whole > 0)
+        store_replayed(worker, task);
+    else
+        read_on(worker, task, input->wal.begin);
 }
 
-static void got_restored(rfm_worker *worker, rfm__task *task, const rfm_input *input) {
+static void got_restored(rfm_worker *worker, rfm__task *task, const rfm_input *input)
+{
     int64_t wal = rfm_wal_value_parse(input->wal_value);
-    if (wal != task->replayed.wal) { /* DONE or not: it is the value read afterwards, which the watch stands on, that counts */
-        if (wal == task->stored_wal) rest(worker, task);
-        else begin_again(worker, task);
+    if (wal !=
+        task->replayed.wal) { /* DONE or not: it is the value read afterwards, which the watch stands on, that counts */
+        if (wal == task->stored_wal)
+            rest(worker, task);
+        else
+            begin_again(worker, task);
         return;
     }
     task->stored_wal = task->replayed.wal;
     size_t partial = task->replay_parts.count - task->replay_whole;
-    memmove(task->replay_parts.items, task->replay_parts.items + task->replay_whole, partial * sizeof *task->replay_parts.items);
+    memmove(task->replay_parts.items, task->replay_parts.items + task->replay_whole,
+            partial * sizeof *task->replay_parts.items);
     task->replay_parts.count = partial;
     task->replay_whole = 0;
-    if (partial == 0) rfm_arena_reset(&task->replay_arena);
+    if (partial == 0)
+        rfm_arena_reset(&task->replay_arena);
     read_on(worker, task, task->wal_begin);
 }
 
-void rfm__takeover_tell(rfm_worker *worker, rfm__task *task, const rfm_input *input) {
+void rfm__takeover_tell(rfm_worker *worker, rfm__task *task, const rfm_input *input)
+{
     rfm__phase phase = task->phase;
-    if (input->kind == RFM_IN_POSITION && phase == RFM__POSITION) got_position(worker, task, input);
-    else if (input->kind == RFM_IN_TAIL && phase == RFM__TAIL) got_tail(worker, task, input);
-    else if (input->kind == RFM_IN_EVICTED && phase == RFM__EVICTING) got_evicted(worker, task);
-    else if (input->kind == RFM_IN_OPENED && phase == RFM__OPENING) got_opened(worker, task, input);
-    else if (input->kind == RFM_IN_WAL && phase == RFM__REPLAYING) got_wal(worker, task, input);
-    else if (input->kind == RFM_IN_STORED && phase == RFM__RESTORING) got_restored(worker, task, input);
-    else if (input->kind == RFM_IN_CLOSED && phase >= RFM__REPLAYING) begin_again(worker, task);
+    if (input->kind == RFM_IN_POSITION && phase == RFM__POSITION)
+        got_position(worker, task, input);
+    else if (input->kind == RFM_IN_TAIL && phase == RFM__TAIL)
+        got_tail(worker, task, input);
+    else if (input->kind == RFM_IN_EVICTED && phase == RFM__EVICTING)
+        got_evicted(worker, task);
+    else if (input->kind == RFM_IN_OPENED && phase == RFM__OPENING)
+        got_opened(worker, task, input);
+    else if (input->kind == RFM_IN_WAL && phase == RFM__REPLAYING)
+        got_wal(worker, task, input);
+    else if (input->kind == RFM_IN_STORED && phase == RFM__RESTORING)
+        got_restored(worker, task, input);
+    else if (input->kind == RFM_IN_CLOSED && phase >= RFM__REPLAYING)
+        begin_again(worker, task);
 }
 
-static int restore_names(rfm__task *task, const rfm_bytes *values, size_t count) {
+static int restore_names(rfm__task *task, const rfm_bytes *values, size_t count)
+{
     for (size_t i = 0; i + 1 < count; i += 2) {
         int64_t number;
-        if (rfm__parse_number(values[i], &number) != RFM_OK || number < 1 || number > RFM_NAMES_MAX) return RFM_E_CORRUPT;
-        if (rfm_names_restore(task->names, (uint16_t)number, values[i + 1]) != RFM_OK) return RFM_E_CORRUPT;
+        if (rfm__parse_number(values[i], &number) != RFM_OK || number < 1 || number > RFM_NAMES_MAX)
+            return RFM_E_CORRUPT;
+        if (rfm_names_restore(task->names, (uint16_t)number, values[i + 1]) != RFM_OK)
+            return RFM_E_CORRUPT;
     }
     task->names_written = rfm_names_count(task->names);
     return RFM_OK;
 }
 
-static int restore_due(rfm__task *task, const rfm_bytes *values, size_t count) {
+static int restore_due(rfm__task *task, const rfm_bytes *values, size_t count)
+{
     for (size_t i = 0; i + 1 < count; i += 2) {
         int64_t second, entries;
-        if (rfm__parse_number(values[i], &second) != RFM_OK || rfm__parse_number(values[i + 1], &entries) != RFM_OK || entries <= 0)
+        if (rfm__parse_number(values[i], &second) != RFM_OK || rfm__parse_number(values[i + 1], &entries) != RFM_OK ||
+            entries <= 0)
             return RFM_E_CORRUPT;
         rfm__due_bucket(&task->due, second)->entries = (uint64_t)entries;
     }
     return RFM_OK;
 }
 
-static int restore_task(rfm__task *task, const rfm_bytes *values, size_t count) {
+static int restore_task(rfm__task *task, const rfm_bytes *values, size_t count)
+{
     for (size_t i = 0; i + 1 < count; i += 2) {
         int64_t field, value;
-        if (rfm__parse_number(values[i], &field) != RFM_OK || rfm__parse_number(values[i + 1], &value) != RFM_OK) return RFM_E_CORRUPT;
-        if (field == 0) task->ring_minute = task->ring_minute_written = value;
-        if (field == 1) task->clock_ms = value;
+        if (rfm__parse_number(values[i], &field) != RFM_OK || rfm__parse_number(values[i + 1], &value) != RFM_OK)
+            return RFM_E_CORRUPT;
+        if (field == 0)
+            task->ring_minute = task->ring_minute_written = value;
+        if (field == 1)
+            task->clock_ms = value;
     }
     return RFM_OK;
 }
 
-static int restore_table(rfm__task *task, uint8_t table, const rfm_bytes *values, size_t count) {
+static int restore_table(rfm__task *task, uint8_t table, const rfm_bytes *values, size_t count)
+{
     switch (table) {
     case TABLE_NAMES: return restore_names(task, values, count);
     case TABLE_DUE: return restore_due(task, values, count);
@@ -339,16 +439,22 @@ static int restore_table(rfm__task *task, uint8_t table, const rfm_bytes *values
     }
 }
 
-void rfm__table_loaded(rfm_worker *worker, rfm__task *task, const rfm__load *load, const rfm_bytes *values, size_t count) {
-    if (task->phase != RFM__TABLES) return;
+void rfm__table_loaded(rfm_worker *worker, rfm__task *task, const rfm__load *load, const rfm_bytes *values,
+                       size_t count)
+{
+    if (task->phase != RFM__TABLES)
+        return;
     if (restore_table(task, load->table, values, count) != RFM_OK) {
-        rfm__halt(worker, "task %u: the Redis key '%s' cannot be read: it is damaged; restore Redis from a backup", task->number, table_key[load->table]);
+        rfm__halt(worker, "task %u: the Redis key '%s' cannot be read: it is damaged; restore Redis from a backup",
+                  task->number, table_key[load->table]);
         return;
     }
-    if (--task->tables_left == 0) run(worker, task);
+    if (--task->tables_left == 0)
+        run(worker, task);
 }
 
-void rfm__forget_tables(rfm_worker *worker, rfm__task *task) {
+void rfm__forget_tables(rfm_worker *worker, rfm__task *task)
+{
     worker->owners[task->number].epoch++;
     worker->owners[task->number].stored_step = worker->step_number - 1; /* the step in the making may be its first */
     worker->cache.stuck = false;
@@ -365,7 +471,8 @@ void rfm__forget_tables(rfm_worker *worker, rfm__task *task) {
     task->tables_kept = false;
 }
 
-void rfm__bind_rules(rfm_worker *worker, rfm__task *task) {
+void rfm__bind_rules(rfm_worker *worker, rfm__task *task)
+{
     rfm_binding_free(task->binding);
     task->binding = rfm_binding_new(worker->conf.rules, worker->conf.client, task->names);
     RFM_ASSERT(task->binding != NULL);

@@ -3,41 +3,51 @@
 #include <rfm/base/hash.h>
 #include <stdio.h>
 
-int64_t rfm__next_review_ms(uint64_t hash, int64_t after_ms) {
+int64_t rfm__next_review_ms(uint64_t hash, int64_t after_ms)
+{
     int64_t minute_ms = (int64_t)(hash % 1440) * RFM_MINUTE_MS;
     int64_t day_ms = rfm_div_floor(after_ms, RFM_DAY_MS) * RFM_DAY_MS;
     return day_ms + minute_ms > after_ms ? day_ms + minute_ms : day_ms + RFM_DAY_MS + minute_ms;
 }
 
-int64_t rfm__timer_bound_ms(const rfm_worker *worker, const rfm__task *task) {
+int64_t rfm__timer_bound_ms(const rfm_worker *worker, const rfm__task *task)
+{
     bool wall = worker->conf.clock == RFM_CLOCK_WALL;
     /* By the record clock the instant itself is not over while records of it may come: what is due in it waits for the next. */
     bool over = wall || task->clock_ms == INT64_MIN || task->closed_ms >= task->clock_ms;
     int64_t bound_ms = wall ? worker->now_ms : task->clock_ms - !over;
-    if (wall && task->catching_up) return INT64_MIN;
+    if (wall && task->catching_up)
+        return INT64_MIN;
     for (size_t i = 0; i < worker->conf.input_count; i++) {
         int64_t read_ms = task->seen_ms[i] == INT64_MIN ? INT64_MIN : task->seen_ms[i] - 1;
-        if (task->end_ms[i] != INT64_MIN) read_ms = wall ? task->end_ms[i] : INT64_MAX;
-        if (read_ms < bound_ms) bound_ms = read_ms;
+        if (task->end_ms[i] != INT64_MIN)
+            read_ms = wall ? task->end_ms[i] : INT64_MAX;
+        if (read_ms < bound_ms)
+            bound_ms = read_ms;
     }
     return bound_ms;
 }
 
-static rfm__bucket *touch_bucket(rfm_worker *worker, rfm__task *task, int64_t second) {
+static rfm__bucket *touch_bucket(rfm_worker *worker, rfm__task *task, int64_t second)
+{
     rfm__bucket *bucket = rfm__due_bucket(&task->due, second);
     uint64_t number = worker->making->step.number;
-    if (bucket->changed_step != number) rfm__push(&task->buckets_touched, second);
+    if (bucket->changed_step != number)
+        rfm__push(&task->buckets_touched, second);
     bucket->changed_step = number;
     return bucket;
 }
 
-void rfm__list_client(rfm_worker *worker, rfm__task *task, rfm_bytes client_id, int64_t old_ms, int64_t new_ms) {
+void rfm__list_client(rfm_worker *worker, rfm__task *task, rfm_bytes client_id, int64_t old_ms, int64_t new_ms)
+{
     char key[32];
-    if (new_ms == 0 || (old_ms != 0 && rfm__due_second(old_ms) == rfm__due_second(new_ms))) return;
+    if (new_ms == 0 || (old_ms != 0 && rfm__due_second(old_ms) == rfm__due_second(new_ms)))
+        return;
     int64_t second = rfm__due_second(new_ms);
     touch_bucket(worker, task, second)->entries++;
     size_t len = (size_t)snprintf(key, sizeof key, "due:%lld", (long long)second);
-    rfm_redo_put(&task->redo, &(rfm_redo_item){.op = RFM_REDO_LIST_ADD, .key = rfm_bytes_of(key, len), .value = client_id});
+    rfm_redo_put(&task->redo,
+                 &(rfm_redo_item){.op = RFM_REDO_LIST_ADD, .key = rfm_bytes_of(key, len), .value = client_id});
 }
 
 /* The next list to read after `after`: the next minute's or the next bucket's, whichever is earlier. */
@@ -46,24 +56,32 @@ typedef struct place {
     size_t bucket; /* index into due */
 } place;
 
-static rfm__list list_at(const rfm__task *task, const place *at) {
+static rfm__list list_at(const rfm__task *task, const place *at)
+{
     const rfm__bucket *bucket = at->bucket < task->due.count ? &task->due.buckets[at->bucket] : NULL;
     int64_t minute_ms = (at->minute + 1) * RFM_MINUTE_MS;
-    if (bucket == NULL || minute_ms < bucket->second * 1000) return (rfm__list){.ring = true, .moment_ms = minute_ms};
+    if (bucket == NULL || minute_ms < bucket->second * 1000)
+        return (rfm__list){.ring = true, .moment_ms = minute_ms};
     return (rfm__list){.moment_ms = bucket->second * 1000, .counted = bucket->entries};
 }
 
-static int64_t next_moment_ms(const rfm__task *task) { return list_at(task, &(place){.minute = task->ring_minute}).moment_ms; }
+static int64_t next_moment_ms(const rfm__task *task)
+{
+    return list_at(task, &(place){.minute = task->ring_minute}).moment_ms;
+}
 
 /* A minute list has about as many entries as those read before. */
-static uint64_t expected_entries(const rfm__task *task, const rfm__list *list) {
-    if (!list->ring) return list->counted;
+static uint64_t expected_entries(const rfm__task *task, const rfm__list *list)
+{
+    if (!list->ring)
+        return list->counted;
     return task->ring_lists == 0 ? 16 : task->ring_entries / task->ring_lists + 1;
 }
 
 /* A page is as many lists as are due, one after the other, and together expected to fit: one in steady running, many when an
  * outage or a jump of the clock is made up for. */
-static bool start_page(const rfm_worker *worker, rfm__task *task) {
+static bool start_page(const rfm_worker *worker, rfm__task *task)
+{
     rfm__page *page = &task->page;
     place at = {.minute = task->ring_minute};
     int64_t bound_ms = rfm__timer_bound_ms(worker, task);
@@ -73,21 +91,28 @@ static bool start_page(const rfm_worker *worker, rfm__task *task) {
     while (page->lists.count < RFM__PAGE_LISTS) {
         rfm__list list = list_at(task, &at);
         uint64_t expected = expected_entries(task, &list);
-        if (list.moment_ms > bound_ms || (page->lists.count > 0 && entries + expected > worker->conf.page_entries_max)) break;
+        if (list.moment_ms > bound_ms || (page->lists.count > 0 && entries + expected > worker->conf.page_entries_max))
+            break;
         /* A minute list must show whoever came before its minute; a bucket whatever was put into it or trimmed. */
         uint64_t barrier_step = list.ring ? task->last_step : task->due.buckets[at.bucket].changed_step;
-        if (barrier_step > page->barrier_step) page->barrier_step = barrier_step;
-        if (list.ring && at.minute == task->ring_minute) list.from = task->ring_from;
+        if (barrier_step > page->barrier_step)
+            page->barrier_step = barrier_step;
+        if (list.ring && at.minute == task->ring_minute)
+            list.from = task->ring_from;
         entries += expected;
-        if (list.ring) at.minute++;
-        else at.bucket++;
+        if (list.ring)
+            at.minute++;
+        else
+            at.bucket++;
         rfm__push(&page->lists, list);
     }
-    if (page->lists.count > 0) page->state = RFM__PAGE_BARRIER;
+    if (page->lists.count > 0)
+        page->state = RFM__PAGE_BARRIER;
     return page->lists.count > 0;
 }
 
-static void read_lists(rfm_worker *worker, rfm__task *task) {
+static void read_lists(rfm_worker *worker, rfm__task *task)
+{
     char key[32];
     rfm__page *page = &task->page;
     page->ids.count = 0;
@@ -96,9 +121,12 @@ static void read_lists(rfm_worker *worker, rfm__task *task) {
     page->state = RFM__PAGE_LISTING;
     for (size_t i = 0; i < page->lists.count; i++) {
         rfm__list *list = &page->lists.items[i];
-        if (list->ring) snprintf(key, sizeof key, "ring:%d", (int)((list->moment_ms / RFM_MINUTE_MS) % 1440));
-        else snprintf(key, sizeof key, "due:%lld", (long long)(list->moment_ms / 1000));
-        if (!list->ring) list->counted = rfm__due_bucket(&task->due, list->moment_ms / 1000)->entries;
+        if (list->ring)
+            snprintf(key, sizeof key, "ring:%d", (int)((list->moment_ms / RFM_MINUTE_MS) % 1440));
+        else
+            snprintf(key, sizeof key, "due:%lld", (long long)(list->moment_ms / 1000));
+        if (!list->ring)
+            list->counted = rfm__due_bucket(&task->due, list->moment_ms / 1000)->entries;
         rfm__load *load = rfm__load_new(worker, task, RFM__FOR_PAGE, RFM_LOAD_LIST);
         rfm__load_key(load, key, RFM_BYTES_NONE);
         load->list = (uint32_t)i;
@@ -109,34 +137,41 @@ static void read_lists(rfm_worker *worker, rfm__task *task) {
 }
 
 /* The page's clients that are not in the cache are loaded with the step's others. */
-static void load_page_clients(rfm_worker *worker, rfm__task *task) {
+static void load_page_clients(rfm_worker *worker, rfm__task *task)
+{
     rfm__page *page = &task->page;
     rfm__load *load = NULL;
     for (size_t i = 0; i < page->ids.count; i++) {
         rfm_bytes id = page->ids.items[i].id;
         uint64_t hash = rfm_hash64(id);
-        if (rfm__cache_find(&worker->cache, task->number, id, hash) != RFM_TABLE_NONE) continue;
-        if (load == NULL) load = rfm__load_new(worker, task, RFM__FOR_CLIENTS, RFM_LOAD_KEYS);
+        if (rfm__cache_find(&worker->cache, task->number, id, hash) != RFM_TABLE_NONE)
+            continue;
+        if (load == NULL)
+            load = rfm__load_new(worker, task, RFM__FOR_CLIENTS, RFM_LOAD_KEYS);
         rfm__push(&load->entries, rfm__cache_add(&worker->cache, task->number, id, hash, true));
         rfm__load_key(load, "c:", id);
     }
     page->state = RFM__PAGE_LOADING;
-    if (load == NULL) return;
+    if (load == NULL)
+        return;
     worker->client_loads_left++;
     rfm__load_send(worker, load);
 }
 
-void rfm__page_loaded(rfm_worker *worker, rfm__task *task, uint32_t list, const rfm_bytes *values, size_t count) {
+void rfm__page_loaded(rfm_worker *worker, rfm__task *task, uint32_t list, const rfm_bytes *values, size_t count)
+{
     rfm__page *page = &task->page;
     RFM_ASSERT(page->state == RFM__PAGE_LISTING && list < page->lists.count);
     page->lists.items[list].read = count; /* what the list gave, also what is skipped */
     for (size_t i = 0; i < count; i++)
         if (values[i].len > 0 && values[i].len <= RFM_CLIENT_ID_MAX)
             rfm__push(&page->ids, (rfm__listed){rfm_arena_copy(&page->arena, values[i]), list});
-    if (--page->lists_left == 0) load_page_clients(worker, task);
+    if (--page->lists_left == 0)
+        load_page_clients(worker, task);
 }
 
-static void trim_bucket(rfm_worker *worker, rfm__task *task, const rfm__list *list) {
+static void trim_bucket(rfm_worker *worker, rfm__task *task, const rfm__list *list)
+{
     char key[32], number[24];
     rfm__join_step(worker, task);
     rfm__bucket *bucket = touch_bucket(worker, task, list->moment_ms / 1000);
@@ -144,23 +179,28 @@ static void trim_bucket(rfm_worker *worker, rfm__task *task, const rfm__list *li
     uint64_t added = bucket->entries - list->counted;
     bool ended = list->read < worker->conf.page_entries_max || list->counted <= list->read;
     bucket->entries = added + (ended ? 0 : list->counted - list->read);
-    if (bucket->entries == 0) rfm__due_remove(&task->due, list->moment_ms / 1000); /* its count is written as gone */
-    if (list->read == 0) return;
+    if (bucket->entries == 0)
+        rfm__due_remove(&task->due, list->moment_ms / 1000); /* its count is written as gone */
+    if (list->read == 0)
+        return;
     size_t key_len = (size_t)snprintf(key, sizeof key, "due:%lld", (long long)(list->moment_ms / 1000));
     size_t number_len = (size_t)snprintf(number, sizeof number, "%zu", list->read);
-    rfm_redo_put(&task->redo, &(rfm_redo_item){.op = RFM_REDO_LIST_TRIM, .key = rfm_bytes_of(key, key_len),
+    rfm_redo_put(&task->redo, &(rfm_redo_item){.op = RFM_REDO_LIST_TRIM,
+                                               .key = rfm_bytes_of(key, key_len),
                                                .value = rfm_bytes_of(number, number_len)});
 }
 
 /* Looks at the page's clients that are at hand and keeps the others, which were evicted meanwhile: a cache that cannot hold a
  * whole page gets on all the same. */
-static void look_at_hand(rfm_worker *worker, rfm__task *task) {
+static void look_at_hand(rfm_worker *worker, rfm__task *task)
+{
     rfm__page *page = &task->page;
     size_t kept = 0;
     for (size_t i = 0; i < page->ids.count && !worker->halted; i++) {
         rfm__listed listed = page->ids.items[i];
         uint32_t index = rfm__cache_find(&worker->cache, task->number, listed.id, rfm_hash64(listed.id));
-        if (index == RFM_TABLE_NONE) page->ids.items[kept++] = listed;
+        if (index == RFM_TABLE_NONE)
+            page->ids.items[kept++] = listed;
         else if (rfm__cache_at(&worker->cache, index)->packed_len > 0)
             rfm__look(worker, task, index, page->lists.items[listed.list].moment_ms);
     }
@@ -168,7 +208,8 @@ static void look_at_hand(rfm_worker *worker, rfm__task *task) {
 }
 
 /* A minute list that goes on keeps the clock of minutes where it is; what came after it in the page is looked at again. */
-static void finish_lists(rfm_worker *worker, rfm__task *task) {
+static void finish_lists(rfm_worker *worker, rfm__task *task)
+{
     rfm__page *page = &task->page;
     bool goes_on = false;
     for (size_t i = 0; i < page->lists.count; i++) {
@@ -179,66 +220,85 @@ static void finish_lists(rfm_worker *worker, rfm__task *task) {
         }
         task->ring_lists++;
         task->ring_entries += list->read;
-        if (goes_on) continue;
+        if (goes_on)
+            continue;
         goes_on = list->read == worker->conf.page_entries_max;
         task->ring_from = goes_on ? list->from + (int64_t)list->read : 0;
-        if (!goes_on) task->ring_minute = list->moment_ms / RFM_MINUTE_MS;
+        if (!goes_on)
+            task->ring_minute = list->moment_ms / RFM_MINUTE_MS;
     }
     page->state = RFM__PAGE_NONE;
 }
 
-static void finish_page(rfm_worker *worker, rfm__task *task) {
+static void finish_page(rfm_worker *worker, rfm__task *task)
+{
     look_at_hand(worker, task);
-    if (task->page.ids.count > 0) load_page_clients(worker, task);
-    else finish_lists(worker, task);
+    if (task->page.ids.count > 0)
+        load_page_clients(worker, task);
+    else
+        finish_lists(worker, task);
 }
 
 /* A bucket may have been added to while the page waited: what is counted and what the list shows must be the same. */
-static bool are_stored(const rfm_worker *worker, rfm__task *task) {
+static bool are_stored(const rfm_worker *worker, rfm__task *task)
+{
     const rfm__page *page = &task->page;
     uint64_t stored_step = worker->owners[task->number].stored_step;
     for (size_t i = 0; i < page->lists.count; i++) {
         const rfm__list *list = &page->lists.items[i];
-        if (!list->ring && rfm__due_bucket(&task->due, list->moment_ms / 1000)->changed_step > stored_step) return false;
+        if (!list->ring && rfm__due_bucket(&task->due, list->moment_ms / 1000)->changed_step > stored_step)
+            return false;
     }
     return stored_step >= page->barrier_step;
 }
 
 /* Goes on with the lists as far as the bound and what has been stored allow. Returns false if nothing moved. */
-static bool advance_once(rfm_worker *worker, rfm__task *task) {
+static bool advance_once(rfm_worker *worker, rfm__task *task)
+{
     switch (task->page.state) {
     case RFM__PAGE_NONE: return start_page(worker, task);
     case RFM__PAGE_BARRIER:
-        if (!are_stored(worker, task)) return false;
+        if (!are_stored(worker, task))
+            return false;
         read_lists(worker, task);
         return true;
     case RFM__PAGE_LISTING: return false;
     case RFM__PAGE_LOADING:
-        if (worker->client_loads_left > 0 || worker->loaded.count > 0) return false;
+        if (worker->client_loads_left > 0 || worker->loaded.count > 0)
+            return false;
         finish_page(worker, task);
         return true;
     default: return false;
     }
 }
 
-void rfm__timers_advance(rfm_worker *worker, rfm__task *task) {
-    if (task->phase != RFM__RUNNING || task->revoking || task->ring_minute == INT64_MIN) return;
-    if (worker->dirty_bytes >= worker->conf.dirty_bytes_max) return;
-    while (!worker->halted && advance_once(worker, task)) continue;
+void rfm__timers_advance(rfm_worker *worker, rfm__task *task)
+{
+    if (task->phase != RFM__RUNNING || task->revoking || task->ring_minute == INT64_MIN)
+        return;
+    if (worker->dirty_bytes >= worker->conf.dirty_bytes_max)
+        return;
+    while (!worker->halted && advance_once(worker, task))
+        continue;
 }
 
-int64_t rfm__timers_wake_ms(const rfm_worker *worker, const rfm__task *task) {
+int64_t rfm__timers_wake_ms(const rfm_worker *worker, const rfm__task *task)
+{
     if (worker->conf.clock != RFM_CLOCK_WALL || task->phase != RFM__RUNNING || task->page.state != RFM__PAGE_NONE ||
         task->ring_minute == INT64_MIN)
         return INT64_MAX;
     return next_moment_ms(task);
 }
 
-uint64_t rfm__timers_due(const rfm_worker *worker, const rfm__task *task, int64_t *late_ms) {
-    if (task->phase != RFM__RUNNING || task->ring_minute == INT64_MIN) return 0;
+uint64_t rfm__timers_due(const rfm_worker *worker, const rfm__task *task, int64_t *late_ms)
+{
+    if (task->phase != RFM__RUNNING || task->ring_minute == INT64_MIN)
+        return 0;
     int64_t bound_ms = rfm__timer_bound_ms(worker, task), moment_ms = next_moment_ms(task);
     uint64_t entries = task->page.state != RFM__PAGE_NONE || moment_ms <= bound_ms ? 1 : 0;
-    for (size_t i = 0; i < task->due.count && task->due.buckets[i].second * 1000 <= bound_ms; i++) entries += task->due.buckets[i].entries;
-    if (moment_ms <= bound_ms && bound_ms - moment_ms > *late_ms) *late_ms = bound_ms - moment_ms;
+    for (size_t i = 0; i < task->due.count && task->due.buckets[i].second * 1000 <= bound_ms; i++)
+        entries += task->due.buckets[i].entries;
+    if (moment_ms <= bound_ms && bound_ms - moment_ms > *late_ms)
+        *late_ms = bound_ms - moment_ms;
     return entries;
 }

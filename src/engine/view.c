@@ -23,36 +23,48 @@ struct rfm_view {
     rfm_bytes wal;
 };
 
-static void *must(void *memory) {
+static void *must(void *memory)
+{
     RFM_ASSERT(memory != NULL);
     return memory;
 }
 
-static rfm_bytes copy_of(rfm_bytes bytes) {
+static rfm_bytes copy_of(rfm_bytes bytes)
+{
     uint8_t *at = must(malloc(bytes.len + 1));
-    if (bytes.len > 0) memcpy(at, bytes.at, bytes.len);
+    if (bytes.len > 0)
+        memcpy(at, bytes.at, bytes.len);
     return rfm_bytes_of(at, bytes.len);
 }
 
-static void drop(rfm_bytes bytes) { free((void *)(uintptr_t)bytes.at); }
+static void drop(rfm_bytes bytes)
+{
+    free((void *)(uintptr_t)bytes.at);
+}
 
-rfm_view *rfm_view_new(void) {
+rfm_view *rfm_view_new(void)
+{
     rfm_view *view = must(calloc(1, sizeof *view));
     RFM_ASSERT(rfm_table_init(&view->table, 64) == RFM_OK);
     return view;
 }
 
-static void clear_cell(struct cell *cell) {
-    for (size_t i = cell->first; i < cell->count; i++) drop(cell->items[i]);
+static void clear_cell(struct cell *cell)
+{
+    for (size_t i = cell->first; i < cell->count; i++)
+        drop(cell->items[i]);
     free(cell->items);
     drop(cell->key);
     *cell = (struct cell){0};
 }
 
-void rfm_view_free(rfm_view *view) {
-    if (view == NULL) return;
+void rfm_view_free(rfm_view *view)
+{
+    if (view == NULL)
+        return;
     for (size_t i = 0; i < view->count; i++)
-        if (view->cells[i].live) clear_cell(&view->cells[i]);
+        if (view->cells[i].live)
+            clear_cell(&view->cells[i]);
     rfm_table_release(&view->table);
     free(view->cells);
     free(view->unused);
@@ -60,16 +72,20 @@ void rfm_view_free(rfm_view *view) {
     free(view);
 }
 
-static struct cell *find(const rfm_view *view, rfm_bytes key) {
+static struct cell *find(const rfm_view *view, rfm_bytes key)
+{
     size_t cursor = RFM_TABLE_START;
     uint64_t hash = rfm_hash64(key);
     for (uint32_t i; (i = rfm_table_find(&view->table, hash, &cursor)) != RFM_TABLE_NONE;)
-        if (rfm_bytes_equal(view->cells[i].key, key)) return &view->cells[i];
+        if (rfm_bytes_equal(view->cells[i].key, key))
+            return &view->cells[i];
     return NULL;
 }
 
-static uint32_t unused_cell(rfm_view *view) {
-    if (view->unused_count > 0) return view->unused[--view->unused_count];
+static uint32_t unused_cell(rfm_view *view)
+{
+    if (view->unused_count > 0)
+        return view->unused[--view->unused_count];
     if (view->count == view->size) {
         view->size = view->size ? view->size * 2 : 64;
         view->cells = must(realloc(view->cells, view->size * sizeof *view->cells));
@@ -77,16 +93,19 @@ static uint32_t unused_cell(rfm_view *view) {
     return (uint32_t)view->count++;
 }
 
-static struct cell *find_or_add(rfm_view *view, rfm_bytes key, enum kind kind) {
+static struct cell *find_or_add(rfm_view *view, rfm_bytes key, enum kind kind)
+{
     struct cell *found = find(view, key);
-    if (found != NULL) return found;
+    if (found != NULL)
+        return found;
     uint32_t index = unused_cell(view);
     view->cells[index] = (struct cell){.key = copy_of(key), .kind = kind, .live = true};
     RFM_ASSERT(rfm_table_add(&view->table, rfm_hash64(key), index) == RFM_OK);
     return &view->cells[index];
 }
 
-static void remove_cell(rfm_view *view, struct cell *cell) {
+static void remove_cell(rfm_view *view, struct cell *cell)
+{
     uint32_t index = (uint32_t)(cell - view->cells);
     rfm_table_remove(&view->table, rfm_hash64(cell->key), index);
     clear_cell(cell);
@@ -97,7 +116,8 @@ static void remove_cell(rfm_view *view, struct cell *cell) {
     view->unused[view->unused_count++] = index;
 }
 
-static void add_item(struct cell *cell, rfm_bytes value) {
+static void add_item(struct cell *cell, rfm_bytes value)
+{
     if (cell->count == cell->size) {
         cell->size = cell->size ? cell->size * 2 : 2;
         cell->items = must(realloc(cell->items, cell->size * sizeof *cell->items));
@@ -105,7 +125,8 @@ static void add_item(struct cell *cell, rfm_bytes value) {
     cell->items[cell->count++] = copy_of(value);
 }
 
-static void set_string(struct cell *cell, rfm_bytes value) {
+static void set_string(struct cell *cell, rfm_bytes value)
+{
     if (cell->count == 0) {
         add_item(cell, value);
         return;
@@ -115,20 +136,25 @@ static void set_string(struct cell *cell, rfm_bytes value) {
 }
 
 /* A hash's fields are kept sorted: the place of a field, or where it would stand. */
-static size_t hash_place(const struct cell *cell, rfm_bytes field, bool *found) {
+static size_t hash_place(const struct cell *cell, rfm_bytes field, bool *found)
+{
     size_t low = 0, high = cell->count / 2;
     *found = false;
     while (low < high) {
         size_t middle = (low + high) / 2;
         int order = rfm_bytes_compare(cell->items[2 * middle], field);
-        if (order == 0) *found = true;
-        if (order < 0) low = middle + 1;
-        else high = middle;
+        if (order == 0)
+            *found = true;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return 2 * low;
 }
 
-static void hash_set(struct cell *cell, rfm_bytes field, rfm_bytes value) {
+static void hash_set(struct cell *cell, rfm_bytes field, rfm_bytes value)
+{
     bool found;
     size_t at = hash_place(cell, field, &found);
     if (found) {
@@ -143,30 +169,39 @@ static void hash_set(struct cell *cell, rfm_bytes field, rfm_bytes value) {
     memcpy(cell->items + at, pair, sizeof pair);
 }
 
-static void hash_delete(rfm_view *view, struct cell *cell, rfm_bytes field) {
+static void hash_delete(rfm_view *view, struct cell *cell, rfm_bytes field)
+{
     bool found = false;
     size_t at = cell == NULL ? 0 : hash_place(cell, field, &found);
-    if (!found) return;
+    if (!found)
+        return;
     drop(cell->items[at]);
     drop(cell->items[at + 1]);
     cell->count -= 2;
     memmove(cell->items + at, cell->items + at + 2, (cell->count - at) * sizeof *cell->items);
-    if (cell->count == 0) remove_cell(view, cell);
+    if (cell->count == 0)
+        remove_cell(view, cell);
 }
 
-static void list_trim(rfm_view *view, struct cell *cell, rfm_bytes value) {
+static void list_trim(rfm_view *view, struct cell *cell, rfm_bytes value)
+{
     int64_t n = rfm_wal_value_parse(value);
-    if (cell == NULL || n <= 0) return;
-    while (n-- > 0 && cell->first < cell->count) drop(cell->items[cell->first++]);
-    if (cell->first == cell->count) remove_cell(view, cell);
+    if (cell == NULL || n <= 0)
+        return;
+    while (n-- > 0 && cell->first < cell->count)
+        drop(cell->items[cell->first++]);
+    if (cell->first == cell->count)
+        remove_cell(view, cell);
 }
 
-static void apply(rfm_view *view, const rfm_redo_item *item) {
+static void apply(rfm_view *view, const rfm_redo_item *item)
+{
     switch (item->op) {
     case RFM_REDO_SET: set_string(find_or_add(view, item->key, STRING), item->value); break;
     case RFM_REDO_DELETE: {
         struct cell *cell = find(view, item->key);
-        if (cell != NULL) remove_cell(view, cell);
+        if (cell != NULL)
+            remove_cell(view, cell);
         break;
     }
     case RFM_REDO_HASH_SET: hash_set(find_or_add(view, item->key, HASH), item->field, item->value); break;
@@ -176,53 +211,69 @@ static void apply(rfm_view *view, const rfm_redo_item *item) {
     }
 }
 
-int rfm_view_apply(rfm_view *view, rfm_bytes part) {
+int rfm_view_apply(rfm_view *view, rfm_bytes part)
+{
     rfm_redo_header header;
     rfm_bytes rest;
     rfm_redo_item item;
     int code = rfm_redo_open(part, &header, &rest);
-    if (code != RFM_OK) return code;
-    while (rfm_redo_next(&rest, &item)) apply(view, &item);
+    if (code != RFM_OK)
+        return code;
+    while (rfm_redo_next(&rest, &item))
+        apply(view, &item);
     return rest.len == 0 ? RFM_OK : RFM_E_CORRUPT;
 }
 
-void rfm_view_set_wal(rfm_view *view, rfm_bytes value) {
+void rfm_view_set_wal(rfm_view *view, rfm_bytes value)
+{
     rfm_bytes old = view->wal;
     view->wal = copy_of(value);
     drop(old);
 }
 
-rfm_bytes rfm_view_wal(const rfm_view *view) { return view->wal; }
+rfm_bytes rfm_view_wal(const rfm_view *view)
+{
+    return view->wal;
+}
 
-rfm_bytes rfm_view_get(const rfm_view *view, rfm_bytes key) {
+rfm_bytes rfm_view_get(const rfm_view *view, rfm_bytes key)
+{
     const struct cell *cell = find(view, key);
     return cell == NULL || cell->count == 0 ? RFM_BYTES_NONE : cell->items[0];
 }
 
-rfm_view *rfm_view_copy(const rfm_view *view) {
+rfm_view *rfm_view_copy(const rfm_view *view)
+{
     rfm_view *copy = rfm_view_new();
     for (size_t i = 0; i < view->count; i++) {
-        if (!view->cells[i].live) continue;
+        if (!view->cells[i].live)
+            continue;
         struct cell *to = find_or_add(copy, view->cells[i].key, view->cells[i].kind);
-        for (size_t k = view->cells[i].first; k < view->cells[i].count; k++) add_item(to, view->cells[i].items[k]);
+        for (size_t k = view->cells[i].first; k < view->cells[i].count; k++)
+            add_item(to, view->cells[i].items[k]);
     }
-    if (view->wal.at != NULL) copy->wal = copy_of(view->wal);
+    if (view->wal.at != NULL)
+        copy->wal = copy_of(view->wal);
     return copy;
 }
 
-static size_t load_keys(const rfm_view *view, const rfm_effect *load, rfm_bytes *values) {
-    for (size_t i = 0; i < load->load.count; i++) values[i] = rfm_view_get(view, load->load.keys[i]);
+static size_t load_keys(const rfm_view *view, const rfm_effect *load, rfm_bytes *values)
+{
+    for (size_t i = 0; i < load->load.count; i++)
+        values[i] = rfm_view_get(view, load->load.keys[i]);
     return load->load.count;
 }
 
-size_t rfm_view_load(const rfm_view *view, const rfm_effect *load, rfm_arena *arena, const rfm_bytes **values) {
+size_t rfm_view_load(const rfm_view *view, const rfm_effect *load, rfm_arena *arena, const rfm_bytes **values)
+{
     if (load->load.what == RFM_LOAD_KEYS) {
         rfm_bytes *out = rfm_arena_take(arena, (load->load.count + 1) * sizeof *out);
         *values = out;
         return load_keys(view, load, out);
     }
     const struct cell *cell = find(view, load->load.keys[0]);
-    if (cell == NULL) return *values = NULL, 0;
+    if (cell == NULL)
+        return *values = NULL, 0;
     bool list = load->load.what == RFM_LOAD_LIST;
     size_t from = cell->first + (list ? (size_t)load->load.from : 0);
     size_t left = from < cell->count ? cell->count - from : 0;
@@ -230,10 +281,12 @@ size_t rfm_view_load(const rfm_view *view, const rfm_effect *load, rfm_arena *ar
     return list && left > (size_t)load->load.length ? (size_t)load->load.length : left;
 }
 
-bool rfm_view_next(const rfm_view *view, size_t *cursor, rfm_bytes *key, rfm_bytes *value) {
+bool rfm_view_next(const rfm_view *view, size_t *cursor, rfm_bytes *key, rfm_bytes *value)
+{
     while (*cursor < view->count) {
         const struct cell *cell = &view->cells[(*cursor)++];
-        if (!cell->live || cell->kind != STRING) continue;
+        if (!cell->live || cell->kind != STRING)
+            continue;
         *key = cell->key;
         *value = cell->items[cell->first];
         return true;
@@ -241,16 +294,20 @@ bool rfm_view_next(const rfm_view *view, size_t *cursor, rfm_bytes *key, rfm_byt
     return false;
 }
 
-static void dump_cell(const struct cell *cell, rfm_redo *redo) {
+static void dump_cell(const struct cell *cell, rfm_redo *redo)
+{
     static const rfm_redo_op ops[] = {[STRING] = RFM_REDO_SET, [LIST] = RFM_REDO_LIST_ADD, [HASH] = RFM_REDO_HASH_SET};
     for (size_t i = cell->first; i < cell->count; i += cell->kind == HASH ? 2 : 1) {
         rfm_redo_item item = {.op = ops[cell->kind], .key = cell->key, .value = cell->items[i]};
-        if (cell->kind == HASH) item.field = cell->items[i], item.value = cell->items[i + 1];
+        if (cell->kind == HASH)
+            item.field = cell->items[i], item.value = cell->items[i + 1];
         rfm_redo_put(redo, &item);
     }
 }
 
-void rfm_view_dump(const rfm_view *view, rfm_redo *redo) {
+void rfm_view_dump(const rfm_view *view, rfm_redo *redo)
+{
     for (size_t i = 0; i < view->count; i++)
-        if (view->cells[i].live) dump_cell(&view->cells[i], redo);
+        if (view->cells[i].live)
+            dump_cell(&view->cells[i], redo);
 }

@@ -33,7 +33,8 @@ typedef enum side_look {
     SIDES_TAKEN, /* what holds is noted */
 } side_look;
 
-static void note_look(rfm_turn *turn, size_t rule, bool holds, bool begins_by_time, side_look look, rfm_rule_set *causes)
+static void note_look(rfm_turn *turn, size_t rule, bool holds, bool begins_by_time, side_look look,
+                      rfm_rule_set *causes)
 {
     switch (look) {
     case SIDES_BY_EVENT: note_side(turn, rule, holds, causes); break;

@@ -279,7 +279,9 @@ void sim_shop_init(sim_world *sim)
             append_ms = SIM_START_MS;
         if (sim_one_in(sim, 4)) /* some of one instant */
             append_ms = append_ms / 60000 * 60000;
-        int64_t time_ms = append_ms - (sim_one_in(sim, 5) ? (int64_t)sim_below(sim, sim_one_in(sim, 2) ? LATE_MS : 3 * RFM_HOUR_MS) : 0);
+        int64_t time_ms = append_ms - (sim_one_in(sim, 5)
+                                           ? (int64_t)sim_below(sim, sim_one_in(sim, 2) ? LATE_MS : 3 * RFM_HOUR_MS)
+                                           : 0);
         if (shop->count > 0 && append_ms < shop->record[shop->count - 1].append_ms)
             append_ms = shop->record[shop->count - 1].append_ms;
         happen(sim, customers, event, time_ms, append_ms);

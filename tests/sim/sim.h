@@ -33,7 +33,7 @@ typedef struct sim_options {
     int64_t busy_us, span_ms; /* how long records come; how much of the shop's time they cover */
     size_t cache_bytes_max, dirty_bytes_max, step_events_max, part_bytes_max, page_entries_max;
     bool population; /* scores by population, edges told now and then; wall clock only */
-    bool crowded; /* the clients share a few minutes of the day */
+    bool crowded;    /* the clients share a few minutes of the day */
     int64_t wal_idle_ms, transaction_ms;
     uint32_t crash_in, stall_in; /* one in so many effects; 0: never */
     int64_t fault_us;            /* from one thing that goes wrong to the next, in the mean */
@@ -232,10 +232,11 @@ rfm_rules *sim_shop_rules(sim_world *sim, unsigned variant); /* by the wall cloc
 
 /* -- faults */
 
-#define SIM_FAULTS(X)                                                                                           \
-    X(CRASH, crash)                                                                                             \
-    X(PAUSE, pause) X(BREAK, break) X(ROLL_BACK, roll_back) X(DOWN, down) X(FULL, full) X(REBALANCE, rebalance) \
-        X(STOP, stop) X(LOSE, lose) X(UNKNOWN, unknown) X(RELOAD, reload)
+#define SIM_FAULTS(X)                                                                                         \
+    X(CRASH, crash)                                                                                           \
+    X(PAUSE, pause)                                                                                           \
+    X(BREAK, break) X(ROLL_BACK, roll_back) X(DOWN, down) X(FULL, full) X(REBALANCE, rebalance) X(STOP, stop) \
+        X(LOSE, lose) X(UNKNOWN, unknown) X(RELOAD, reload)
 typedef enum sim_fault {
 #define X(NAME, name) SIM_FAULT_##NAME,
     SIM_FAULTS(X)
