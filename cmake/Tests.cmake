@@ -5,10 +5,16 @@ set(RFM_TEST_ENVIRONMENT
     "UBSAN_OPTIONS=print_stacktrace=1"
     "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
 
+# Sanitized programs are many times slower.
+set(RFM_TEST_TIMEOUT_S 120)
+if(RFM_SANITIZE)
+    set(RFM_TEST_TIMEOUT_S 300)
+endif()
+
 # Tests run in the root of the sources.
 function(rfm_add_test name)
     add_test(NAME ${name} COMMAND ${ARGN} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
-    set_tests_properties(${name} PROPERTIES TIMEOUT 120 ENVIRONMENT "${RFM_TEST_ENVIRONMENT}")
+    set_tests_properties(${name} PROPERTIES TIMEOUT ${RFM_TEST_TIMEOUT_S} ENVIRONMENT "${RFM_TEST_ENVIRONMENT}")
 endfunction()
 
 if(RFM_TESTS)
@@ -77,7 +83,7 @@ if(RFM_TESTS)
     # The pages of docs/: those that tables make are current, examples work and say what the program says.
     find_program(RFM_PYTHON NAMES python3)
     rfm_add_test(docs_current "${PROJECT_SOURCE_DIR}/docs/generate.sh" --check $<TARGET_FILE:rfmd>)
-    if(RFM_PYTHON)
+    if(RFM_PYTHON AND NOT RFM_SANITIZE) # commands with a time limit of their own
         rfm_add_test(docs_examples "${RFM_PYTHON}" "${PROJECT_SOURCE_DIR}/tests/docs/examples.py" $<TARGET_FILE:rfmd>)
     endif()
 endif()
