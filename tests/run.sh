@@ -123,7 +123,7 @@ build() {
     local preset=$1
     shift
     quietly "configure-$preset" 60 cmake --preset "$preset" &&
-        quietly "build-$preset" 400 cmake --build --preset "$preset" ${1:+--target "$@"}
+        quietly "build-$preset" 900 cmake --build --preset "$preset" ${1:+--target "$@"}
 }
 
 suite_ctest() {
@@ -133,7 +133,7 @@ suite_ctest() {
         return
     fi
     rm -f "$results/$preset.xml"
-    quietly "$preset" 240 ctest --test-dir "build/$preset" -j "$jobs" --output-on-failure \
+    quietly "$preset" 600 ctest --test-dir "build/$preset" -j "$jobs" --output-on-failure \
         --output-junit "$results/$preset.xml"
     result=$?
     count_junit "$preset" $result
@@ -245,9 +245,9 @@ fi
 for suite in $suites; do
     case $suite in
         release | asan | tsan | clang-release | clang-asan) suite_ctest "$suite" ;;
-        e2e) suite_pytest e2e release 600 "not slow" ;;
-        e2e-asan) suite_pytest e2e-asan asan 180 sanitizer ;;
-        e2e-tsan) suite_pytest e2e-tsan tsan 180 sanitizer ;;
+        e2e) suite_pytest e2e release 1800 "not slow" ;;
+        e2e-asan) suite_pytest e2e-asan asan 600 sanitizer ;;
+        e2e-tsan) suite_pytest e2e-tsan tsan 600 sanitizer ;;
         e2e-slow) suite_pytest e2e-slow release 7200 slow ;;
         *) "suite_$suite" ;;
     esac
