@@ -26,7 +26,7 @@ _Static_assert(sizeof(thrd_t) == sizeof(pthread_t), "a thread is the same in bot
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
-    return "race:rwlock_destroy\n";
+    return "race:rwlock_destroy\nrace:rd_segment_destroy\n";
 }
 
 typedef struct beginning {
