@@ -24,6 +24,7 @@ static bool begin(at_work *work)
     work->id = rfm__entry_key(entry);
     work->is_new = entry->packed_len == 0;
     work->messages_before = worker->making->messages.count;
+    rfm_pool_prefetch(worker->cache.pool, entry->block); /* a state that grows moves */
     if (work->is_new) {
         rfm_client_init(&worker->client);
     } else if (rfm_client_decode(rfm__entry_packed(entry), &worker->client) != RFM_OK) {

@@ -16,7 +16,9 @@ void rfm_pool_free(rfm_pool *pool);
 void *rfm_pool_take(rfm_pool *pool,
                     size_t len); /* NULL: len > RFM_POOL_BLOCK_MAX, the limit is reached, or no memory */
 void rfm_pool_give(rfm_pool *pool, void *block, size_t len); /* `len` as taken (or any of its class); NULL is fine */
-size_t rfm_pool_used_bytes(const rfm_pool *pool);            /* in blocks that are out, rounded to their class */
+/* Brings near what giving the block back will need. */
+void rfm_pool_prefetch(const rfm_pool *pool, const void *block);
+size_t rfm_pool_used_bytes(const rfm_pool *pool); /* in blocks that are out, rounded to their class */
 static inline size_t rfm_pool_class_bytes(size_t len)
 {
     return (len + RFM_POOL_CLASS_BYTES - 1) / RFM_POOL_CLASS_BYTES * RFM_POOL_CLASS_BYTES;
