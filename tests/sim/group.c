@@ -1,7 +1,7 @@
 #include "sim.h"
 
-/* Eager rebalances, as with the range assignor: all give up everything and join again, then everything is given out anew. Who
- * has not joined again in time is no member any more and will be told so when next heard of. */
+/* Eager rebalances, as with the range assignor: all give up everything and join again, then everything is given out
+ * anew. Who has not joined again in time is no member any more and will be told so when next heard of. */
 enum { SESSION_US = 2500000, REBALANCE_US = 4000000 };
 enum { MEMBERS = SIM_NODES * 2 };
 

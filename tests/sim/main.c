@@ -11,8 +11,8 @@ enum { SEEDS_CI = 200 };
 static const char usage[] =
     "Usage: sim [--seeds N] [--first S] [--seed S] [--calm] [--stop] [--trace] [--verbose]\n"
     "\n"
-    "The engine in a simulated world of crashes, lost replies, rebalances, sleeping processes and Redis rolled back; each\n"
-    "seed another one. Exit code 0 if nothing was lost, repeated or wrong.\n"
+    "The engine in a simulated world of crashes, lost replies, rebalances, sleeping processes and Redis rolled\n"
+    "back; each seed another one. Exit code 0 if nothing was lost, repeated or wrong.\n"
     "\n"
     "  --seeds N   as many seeds (default 200)\n"
     "  --first S   the first of them (default 1)\n"
@@ -100,8 +100,8 @@ static bool run_seed(uint64_t seed, bool calm, bool trace, bool verbose)
     bool good = !sim->failed && !(reference && reference->failed);
     if (verbose)
         printf(
-            "seed %llu: %zu nodes, %zu inputs, %s clock, %zu events, %.1f s, %llu turns, %zu triggers, %llu take-overs, %llu aborts, %llu rollbacks, "
-            "%llu evictions\n",
+            "seed %llu: %zu nodes, %zu inputs, %s clock, %zu events, %.1f s, %llu turns, %zu triggers, %llu take-overs, "
+            "%llu aborts, %llu rollbacks, %llu evictions\n",
             (unsigned long long)seed, options.nodes, options.inputs,
             options.clock == RFM_CLOCK_RECORD ? "record" : "wall", options.events, (double)sim->now_us / 1e6,
             (unsigned long long)sim->turns, sim->checks.triggers.count, (unsigned long long)sim->stats.takeovers,

@@ -185,7 +185,8 @@ static size_t other(sim_world *sim, char *text, size_t size, size_t event, size_
         static const char *const status[] = {"delivered", "opened", "bounced"};
         return (size_t)snprintf(
             text, size,
-            "{\"type\":\"message\",\"id\":\"e%zu\",\"client_id\":\"%s\",\"time\":%lld,\"channel\":\"%s\",\"status\":\"%s\"}",
+            "{\"type\":\"message\",\"id\":\"e%zu\",\"client_id\":\"%s\",\"time\":%lld,\"channel\":\"%s\","
+            "\"status\":\"%s\"}",
             event, client_id, (long long)time_ms, channel[sim_below(sim, 4)], status[sim_below(sim, 3)]);
     }
     sim->shop.facts[client].visits++;
@@ -228,7 +229,8 @@ static void happen(sim_world *sim, struct customer *customers, size_t event, int
         add_record(sim, client_id, text, append_ms, true);
 }
 
-/* By the record clock time must go on for what waits to fall due: one more record a partition, of clients of their own. */
+/* By the record clock time must go on for what waits to fall due: one more record a partition, of clients of their
+ * own. */
 static void add_markers(sim_world *sim, int64_t append_ms)
 {
     char text[256], client_id[16];

@@ -1,6 +1,6 @@
-/* A world for the engine in one thread and in simulated time: a Kafka and a Redis in memory, a few worker processes, and what
- * goes wrong between them. Everything that happens is an event at a moment; one seed decides all of it, so that a seed that
- * fails can be run again.
+/* A world for the engine in one thread and in simulated time: a Kafka and a Redis in memory, a few worker processes, and
+ * what goes wrong between them. Everything that happens is an event at a moment; one seed decides all of it, so that a
+ * seed that fails can be run again.
  *
  *     shop.c    what happens in the shop: records for the inputs, the rules, and the facts that must come out
  *     broker.c  logs, transactions, committed offsets (Kafka's rules, as far as exactly-once rests on them)
@@ -10,8 +10,8 @@
  *     faults.c  when what is broken
  *     check.c   what must hold, all along and at the end
  *
- * What is sent arrives later, unless it is lost; the same channel keeps its order. A process that dies leaves behind what it
- * has sent. */
+ * What is sent arrives later, unless it is lost; the same channel keeps its order. A process that dies leaves behind
+ * what it has sent. */
 #ifndef RFM_TESTS_SIM_H
 #define RFM_TESTS_SIM_H
 
@@ -232,11 +232,20 @@ rfm_rules *sim_shop_rules(sim_world *sim, unsigned variant); /* by the wall cloc
 
 /* -- faults */
 
-#define SIM_FAULTS(X)                                                                                         \
-    X(CRASH, crash)                                                                                           \
-    X(PAUSE, pause)                                                                                           \
-    X(BREAK, break) X(ROLL_BACK, roll_back) X(DOWN, down) X(FULL, full) X(REBALANCE, rebalance) X(STOP, stop) \
-        X(LOSE, lose) X(UNKNOWN, unknown) X(RELOAD, reload)
+// clang-format off
+#define SIM_FAULTS(X) \
+    X(CRASH, crash) \
+    X(PAUSE, pause) \
+    X(BREAK, break) \
+    X(ROLL_BACK, roll_back) \
+    X(DOWN, down) \
+    X(FULL, full) \
+    X(REBALANCE, rebalance) \
+    X(STOP, stop) \
+    X(LOSE, lose) \
+    X(UNKNOWN, unknown) \
+    X(RELOAD, reload)
+// clang-format on
 typedef enum sim_fault {
 #define X(NAME, name) SIM_FAULT_##NAME,
     SIM_FAULTS(X)

@@ -26,11 +26,10 @@ typedef struct rfm_moment {
 
 typedef enum rfm_suppression {
     RFM_SENT,
-#define RFM_SUPPRESSIONS(X)                                                                   \
-    X(ONCE, once)                                                                             \
-    X(COOLDOWN, cooldown)                                                                     \
-    X(PENDING, pending) X(SLOTS_FULL, slots_full) X(CANCELLED, cancelled) X(CONSENT, consent) \
-        X(NO_CHANNEL, no_channel)
+#define RFM_SUPPRESSIONS(X) \
+    X(ONCE, once)           \
+    X(COOLDOWN, cooldown)   \
+    X(PENDING, pending) X(SLOTS_FULL, slots_full) X(CANCELLED, cancelled) X(CONSENT, consent) X(NO_CHANNEL, no_channel)
 #define X(NAME, name) RFM_SUPPRESSED_##NAME,
     RFM_SUPPRESSIONS(X)
 #undef X

@@ -1,5 +1,5 @@
-/* Taking a task over, where there is nothing to be done but to say what is wrong; and the steps that a simulated world takes too
- * rarely. */
+/* Taking a task over, where there is nothing to be done but to say what is wrong; and the steps that a simulated world
+ * takes too rarely. */
 #include <rfm/engine/redo.h>
 #include <rfm/engine/worker.h>
 
