@@ -100,8 +100,8 @@ static bool run_seed(uint64_t seed, bool calm, bool trace, bool verbose)
     bool good = !sim->failed && !(reference && reference->failed);
     if (verbose)
         printf(
-            "seed %llu: %zu nodes, %zu inputs, %s clock, %zu events, %.1f s, %llu turns, %zu triggers, %llu take-overs, "
-            "%llu aborts, %llu rollbacks, %llu evictions\n",
+            "seed %llu: %zu nodes, %zu inputs, %s clock, %zu events, %.1f s, %llu turns, %zu triggers, %llu take-overs"
+            ", %llu aborts, %llu rollbacks, %llu evictions\n",
             (unsigned long long)seed, options.nodes, options.inputs,
             options.clock == RFM_CLOCK_RECORD ? "record" : "wall", options.events, (double)sim->now_us / 1e6,
             (unsigned long long)sim->turns, sim->checks.triggers.count, (unsigned long long)sim->stats.takeovers,
