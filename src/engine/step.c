@@ -66,10 +66,24 @@ static void put_hash(rfm__task *task, const char *key, int64_t field, int64_t va
                                                .value = rfm_text(value_text)});
 }
 
+/* A step's clients are more than a processor's cache holds: they come near while those before them are written. */
+static void prefetch_changed(rfm_worker *worker, const rfm__step *step, size_t i)
+{
+    enum { ENTRIES_AHEAD = 24, STATES_AHEAD = 12 };
+    if (i + ENTRIES_AHEAD < step->changed.count)
+        __builtin_prefetch(rfm__cache_at(&worker->cache, step->changed.items[i + ENTRIES_AHEAD]));
+    if (i + STATES_AHEAD >= step->changed.count)
+        return;
+    const rfm__entry *entry = rfm__cache_at(&worker->cache, step->changed.items[i + STATES_AHEAD]);
+    for (size_t at = 0; at < (size_t)entry->key_len + entry->packed_len; at += 64)
+        __builtin_prefetch(entry->block + at);
+}
+
 static void write_clients(rfm_worker *worker, rfm__step *step)
 {
     uint8_t key[2 + RFM_CLIENT_ID_MAX] = "c:";
     for (size_t i = 0; i < step->changed.count; i++) {
+        prefetch_changed(worker, step, i);
         rfm__entry *entry = rfm__cache_at(&worker->cache, step->changed.items[i]);
         rfm_bytes id = rfm__entry_key(entry);
         memcpy(key + 2, id.at, id.len);
