@@ -1,6 +1,7 @@
 #include <rfm/base/pool.h>
 
 #include <rfm/base/error.h>
+#include <rfm/base/pages.h>
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,7 +14,7 @@ enum {
     CLASS_COUNT = RFM_POOL_BLOCK_MAX / RFM_POOL_CLASS_BYTES,
     SLAB_BYTES_LARGE = 64 * 1024,
     SLAB_BYTES_SMALL = 16 * 1024, /* so that a small pool, too, can serve several classes */
-    SLABS_PER_CHUNK = 16,
+    SLABS_PER_CHUNK = 32,         /* of large slabs: a huge page */
 };
 
 typedef struct free_block {
@@ -68,7 +69,10 @@ static bool add_chunk(rfm_pool *pool)
 {
     size_t count = pool->slabs_left < SLABS_PER_CHUNK ? pool->slabs_left : SLABS_PER_CHUNK;
     chunk *added = count ? malloc(sizeof *added) : NULL;
-    void *slabs = added ? aligned_alloc(pool->slab_bytes, count * pool->slab_bytes) : NULL;
+    size_t size = count * pool->slab_bytes;
+    void *slabs = NULL;
+    if (added)
+        slabs = size < RFM_HUGE_PAGE_BYTES ? aligned_alloc(pool->slab_bytes, size) : rfm_pages_alloc(size);
     if (!slabs)
         return free(added), false;
     *added = (chunk){pool->chunks, slabs};

@@ -1,6 +1,7 @@
 #include <rfm/base/table.h>
 
 #include <rfm/base/error.h>
+#include <rfm/base/pages.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@ static rfm_table_slot *slots_new(size_t slot_count)
     size_t size;
     if (__builtin_mul_overflow(slot_count, sizeof(rfm_table_slot), &size))
         return NULL;
-    rfm_table_slot *slots = malloc(size);
+    rfm_table_slot *slots = rfm_pages_alloc(size);
     if (slots)
         memset(slots, 0xff, size); /* index: RFM_TABLE_NONE */
     return slots;

@@ -1,6 +1,7 @@
 #include "cache.h"
 
 #include <rfm/base/error.h>
+#include <rfm/base/pages.h>
 #include <stdlib.h>
 
 /* What an entry costs beside its block: itself and its share of the table at its usual fill. */
@@ -104,7 +105,7 @@ static uint32_t unused_index(rfm__cache *cache)
         return cache->unused[--cache->unused_count];
     if (cache->count == cache->size) {
         size_t size = cache->size ? cache->size * 2 : 1024;
-        rfm__entry *entries = aligned_alloc(64, size * sizeof *entries);
+        rfm__entry *entries = rfm_pages_alloc(size * sizeof *entries);
         uint32_t *unused = realloc(cache->unused, size * sizeof *unused);
         RFM_ASSERT(entries != NULL && unused != NULL);
         if (cache->count > 0)
