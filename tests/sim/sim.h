@@ -1,5 +1,5 @@
-/* A world for the engine in one thread and in simulated time: a Kafka and a Redis in memory, some worker processes,
- * and what goes wrong between them. Everything that happens is an event at a moment; one seed decides all of it, so that a
+/* A world for the engine in one thread and in simulated time: a Kafka and a Redis in memory, a few workers, and
+ * what goes wrong between them. Everything that happens is an event at a moment; one seed decides all of it, so that a
  * seed that fails can be run again.
  *
  *     shop.c    what happens in the shop: records for the inputs, the rules, and the facts that must come out
