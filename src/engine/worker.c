@@ -495,9 +495,10 @@ static void see_record(rfm_worker *worker, rfm__task *task, const rfm_record *re
     task->next[record->input] = record->offset + 1;
 }
 
+/* A record that waits for its client has been taken, and has not been met: its client's moments wait for it. */
 static void see_caught_up(const rfm_worker *worker, rfm__task *task)
 {
-    bool caught_up = true;
+    bool caught_up = worker->making->waiting.count == 0;
     for (size_t i = 0; i < worker->conf.input_count; i++)
         if (task->end_ms[i] == INT64_MIN && task->next[i] < task->catch_up_end[i])
             caught_up = false;
@@ -709,8 +710,11 @@ static void used_loaded(rfm_worker *worker)
     }
     step->waiting.count = 0;
     worker->cache.stuck = false; /* what was being loaded may go */
-    for (size_t i = 0; i < worker->owned.count; i++)
+    for (size_t i = 0; i < worker->owned.count; i++) {
+        if (worker->owned.items[i]->catching_up)
+            see_caught_up(worker, worker->owned.items[i]);
         rfm__timers_advance(worker, worker->owned.items[i]); /* before it does */
+    }
 }
 
 /* -- inputs */
