@@ -590,6 +590,11 @@ static void decode_object(decode_run *run, yyjson_val *root, int64_t append_ms)
     case RFM_EVENT_VISIT: decode_visit(run); break;
     case RFM_EVENT_MESSAGE: decode_message(run); break;
     case RFM_EVENT_CONSENT: decode_consent(run); break;
+    case RFM_EVENT_FEEDBACK:
+    case RFM_EVENT_PROFILE:
+    case RFM_EVENT_POINTS:
+    case RFM_EVENT_COST:
+    case RFM_EVENT_ERASE: refuse(run, RFM_REASON_UNKNOWN_TYPE, "type is none of the known ones"); break;
     case RFM_EVENT_TYPE_COUNT: break;
     }
 }

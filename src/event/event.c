@@ -25,3 +25,13 @@ const char *rfm_class_name(rfm_class class_)
     static const char *const names[] = {"marketing", "transactional"};
     return (unsigned)class_ < RFM_CLASS_COUNT ? names[class_] : "unknown";
 }
+
+const char *rfm_feedback_kind_name(rfm_feedback_kind kind)
+{
+    static const char *const names[] = {
+#define X(NAME, name) #name,
+        RFM_FEEDBACK_KINDS(X)
+#undef X
+    };
+    return (unsigned)kind < RFM_FEEDBACK_COUNT ? names[kind] : "unknown";
+}

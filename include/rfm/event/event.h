@@ -7,7 +7,16 @@
 #include <rfm/base/money.h>
 
 #define RFM_EVENT_TYPES(X) \
-    X(PURCHASE, purchase) X(REFUND, refund) X(VISIT, visit) X(MESSAGE, message) X(CONSENT, consent)
+    X(PURCHASE, purchase)  \
+    X(REFUND, refund)      \
+    X(VISIT, visit)        \
+    X(MESSAGE, message)    \
+    X(CONSENT, consent)    \
+    X(FEEDBACK, feedback)  \
+    X(PROFILE, profile)    \
+    X(POINTS, points)      \
+    X(COST, cost)          \
+    X(ERASE, erase)
 typedef enum rfm_event_type {
 #define X(NAME, name) RFM_EVENT_##NAME,
     RFM_EVENT_TYPES(X)
@@ -29,13 +38,31 @@ typedef enum rfm_message_status {
 
 typedef enum rfm_class { RFM_CLASS_MARKETING, RFM_CLASS_TRANSACTIONAL, RFM_CLASS_COUNT } rfm_class;
 
+#define RFM_FEEDBACK_KINDS(X) X(NPS, nps) X(CSAT, csat) X(REVIEW, review) X(COMPLAINT, complaint) X(RESOLVED, resolved)
+typedef enum rfm_feedback_kind {
+#define X(NAME, name) RFM_FEEDBACK_##NAME,
+    RFM_FEEDBACK_KINDS(X)
+#undef X
+        RFM_FEEDBACK_COUNT
+} rfm_feedback_kind;
+
 enum {
     RFM_CLIENT_ID_MAX = 128,
     RFM_EVENT_BYTES_MAX = 256 * 1024,
     RFM_EVENT_DEPTH_MAX = 16, /* of objects and arrays in each other, the event itself included */
     RFM_EVENT_TEXT_MAX = 512, /* of what the event keeps */
     RFM_EVENT_ITEMS_MAX = 256,
+    RFM_EVENT_TRAITS_MAX = 64,
 };
+
+/* One trait as it was sent, whatever the configuration declares: that is the client layer's to compare. */
+typedef enum rfm_value_kind { RFM_VALUE_NULL, RFM_VALUE_TEXT, RFM_VALUE_NUMBER, RFM_VALUE_BOOL } rfm_value_kind;
+typedef struct rfm_trait_value {
+    rfm_bytes name;
+    rfm_value_kind kind; /* NULL: the trait is taken away */
+    rfm_bytes text;      /* TEXT: the string; NUMBER: as written */
+    bool truth;          /* BOOL */
+} rfm_trait_value;
 
 typedef struct rfm_event {
     rfm_event_type type;
@@ -53,10 +80,22 @@ typedef struct rfm_event {
     rfm_class class_;          /* message, consent */
     bool permanent;            /* message: bounce */
     bool granted;              /* consent */
+    rfm_bytes page, coupon, case_id, source, reason, timezone, language; /* source: consent's; reason: points' */
+    const rfm_bytes *categories; /* purchase: the distinct ones of its items, in their order */
+    size_t category_count;
+    bool has_margin;
+    int64_t margin_minor;       /* purchase */
+    rfm_feedback_kind feedback; /* feedback */
+    bool has_score;
+    double score;                  /* feedback */
+    int64_t delta;                 /* points */
+    const rfm_trait_value *traits; /* profile */
+    size_t trait_count;
 } rfm_event;
 
 const char *rfm_event_type_name(rfm_event_type type);
 const char *rfm_message_status_name(rfm_message_status status);
 const char *rfm_class_name(rfm_class class_);
+const char *rfm_feedback_kind_name(rfm_feedback_kind kind);
 
 #endif
