@@ -1,52 +1,9 @@
-#include <rfm/event/decode.h>
+#include "run.h"
 
-#include <rfm/base/arena.h>
 #include <rfm/base/hash.h>
 #include <rfm/base/time.h>
 
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <yyjson.h>
-
-/* One pass sorts an object's members into an array by field; then each type takes its fields from there. The JSON text
- * is copied into the arena and parsed in place, so that texts are views into the copy; the parser's nodes live in
- * scratch memory that the next event uses again, and stays near. */
-
-#define EVENT_FIELDS(X) \
-    X(type)             \
-    X(id)               \
-    X(client_id)        \
-    X(time)             \
-    X(order_id)         \
-    X(amount)           \
-    X(currency)         \
-    X(channel)          \
-    X(coupon)           \
-    X(cart_id)          \
-    X(campaign)         \
-    X(margin)           \
-    X(items)            \
-    X(action)           \
-    X(page)             \
-    X(sku)              \
-    X(category)         \
-    X(status)           \
-    X(trigger_id)       \
-    X(class)            \
-    X(permanent)        \
-    X(granted)          \
-    X(source)           \
-    X(quantity)         \
-    X(price)
-
-typedef enum field_id {
-#define X(name) FIELD_##name,
-    EVENT_FIELDS(X)
-#undef X
-        FIELD_COUNT,
-    FIELD_UNKNOWN = FIELD_COUNT
-} field_id;
+/* One pass sorts an object's members into an array by field; then each type takes its fields from there. */
 
 static const char *const field_names[] = {
 #define X(name) #name,
@@ -55,77 +12,9 @@ static const char *const field_names[] = {
 };
 
 enum {
-    NAME_WORD_BYTES = 8, /* a name's first bytes decide, at most so many; no two names share them */
-    NAME_SLOTS = 128,
     TEXT_UNLIMITED = RFM_EVENT_BYTES_MAX,
     FUTURE_MS_MAX = 600000,
 };
-
-typedef struct name_slot {
-    uint64_t word;
-    uint8_t len, field;
-} name_slot;
-
-struct rfm_decoder {
-    const rfm_money_conf *money;
-    rfm_arena arena;
-    uint64_t multiplier; /* hashes each field's word to a slot of its own */
-    name_slot names[NAME_SLOTS];
-    void *scratch; /* the parser's nodes */
-    size_t scratch_bytes;
-    yyjson_alc allocator;
-};
-
-/* `at` is set where `seen` has the field's bit. */
-typedef struct field_values {
-    uint32_t seen;
-    yyjson_val *at[FIELD_COUNT];
-} field_values;
-_Static_assert(FIELD_COUNT <= 32, "a bit for each field");
-
-/* The first failure stays; what is read after it does no harm and counts for nothing. */
-typedef struct decode_run {
-    rfm_decoder *decoder;
-    rfm_event *event;
-    rfm_fault *fault;
-    rfm_reason reason;
-    field_values fields;
-} decode_run;
-
-const char *rfm_reason_name(rfm_reason reason)
-{
-    static const char *const names[] = {"none",
-#define X(NAME, name, text) #name,
-                                        RFM_DEAD_LETTER_REASONS(X)
-#undef X
-    };
-    return (unsigned)reason < RFM_REASON_COUNT ? names[reason] : "unknown";
-}
-
-const char *rfm_reason_text(rfm_reason reason)
-{
-    static const char *const texts[] = {"nothing is wrong",
-#define X(NAME, name, text) text,
-                                        RFM_DEAD_LETTER_REASONS(X)
-#undef X
-    };
-    return (unsigned)reason < RFM_REASON_COUNT ? texts[reason] : "unknown";
-}
-
-__attribute__((cold, format(printf, 3, 4))) static void refuse(decode_run *run, rfm_reason reason, const char *format,
-                                                               ...)
-{
-    if (run->reason != RFM_REASON_NONE)
-        return;
-    run->reason = reason;
-    if (!run->fault)
-        return;
-    va_list args;
-    va_start(args, format);
-    run->fault->reason = reason;
-    vsnprintf(run->fault->detail, sizeof run->fault->detail, format, args);
-    va_end(args);
-}
 
 /* Field names */
 
@@ -161,7 +50,7 @@ static bool place_names(rfm_decoder *decoder)
 }
 
 /* One multiplier in about twelve is free of collisions. */
-static void find_multiplier(rfm_decoder *decoder)
+void rfm__names_init(rfm_decoder *decoder)
 {
     decoder->multiplier = UINT64_C(0x9e3779b97f4a7c15);
     while (!place_names(decoder))
@@ -573,7 +462,7 @@ static void decode_consent(decode_run *run)
     text_unkept(run, FIELD_source);
 }
 
-static void decode_object(decode_run *run, yyjson_val *root, int64_t append_ms)
+void rfm__decode_native(decode_run *run, yyjson_val *root, int64_t append_ms)
 {
     sort_fields(run, root, 1, &run->fields);
     decode_type(run);
@@ -597,105 +486,4 @@ static void decode_object(decode_run *run, yyjson_val *root, int64_t append_ms)
     case RFM_EVENT_ERASE: refuse(run, RFM_REASON_UNKNOWN_TYPE, "type is none of the known ones"); break;
     case RFM_EVENT_TYPE_COUNT: break;
     }
-}
-
-/* The parser takes one block for all nodes, and grows it: it is the decoder's scratch. */
-
-static void *scratch_resize(void *context, void *block, size_t bytes_before, size_t bytes)
-{
-    rfm_decoder *decoder = context;
-    (void)block, (void)bytes_before;
-    if (bytes <= decoder->scratch_bytes)
-        return decoder->scratch;
-    void *scratch = realloc(decoder->scratch, bytes);
-    if (!scratch)
-        return NULL;
-    decoder->scratch = scratch;
-    decoder->scratch_bytes = bytes;
-    return scratch;
-}
-
-static void *scratch_take(void *context, size_t bytes)
-{
-    return scratch_resize(context, NULL, 0, bytes);
-}
-
-static void scratch_give(void *context, void *block)
-{
-    (void)context, (void)block;
-}
-
-rfm_decoder *rfm_decoder_new(const rfm_money_conf *money)
-{
-    rfm_decoder *decoder = calloc(1, sizeof *decoder);
-    if (!decoder)
-        return NULL;
-    decoder->money = money;
-    decoder->allocator = (yyjson_alc){scratch_take, scratch_resize, scratch_give, decoder};
-    rfm_arena_init(&decoder->arena);
-    find_multiplier(decoder);
-    return decoder;
-}
-
-void rfm_decoder_free(rfm_decoder *decoder)
-{
-    if (!decoder)
-        return;
-    rfm_arena_release(&decoder->arena);
-    free(decoder->scratch);
-    free(decoder);
-}
-
-void rfm_decoder_reset(rfm_decoder *decoder)
-{
-    rfm_arena_reset(&decoder->arena);
-}
-
-/* The value with zeroes behind it, as the parser and `name_word` want them. */
-static char *copy_padded(rfm_decoder *decoder, rfm_bytes value)
-{
-    enum { PADDING = YYJSON_PADDING_SIZE + NAME_WORD_BYTES };
-    char *copy = rfm_arena_take(&decoder->arena, value.len + PADDING);
-    memcpy(copy, value.at, value.len);
-    memset(copy + value.len, 0, PADDING);
-    return copy;
-}
-
-/* Field by field: the compiler would clear the whole with a string instruction, which takes longer to start. */
-static inline void clear(rfm_event *event)
-{
-    event->id = event->client_id = event->order_id = event->channel = event->cart_id = RFM_BYTES_NONE;
-    event->campaign = event->action = event->sku = event->category = event->trigger_id = RFM_BYTES_NONE;
-    event->currency = RFM_BYTES_NONE;
-    event->type = RFM_EVENT_PURCHASE, event->status = RFM_STATUS_SENT, event->class_ = RFM_CLASS_MARKETING;
-    event->time_ms = event->amount_minor = 0;
-    event->id48 = event->order_id48 = 0;
-    event->amount = (rfm_decimal){0, 0};
-    event->has_amount = event->permanent = event->granted = false;
-}
-
-rfm_reason rfm_decode(rfm_decoder *decoder, rfm_bytes value, int64_t append_ms, rfm_event *event, rfm_fault *fault)
-{
-    decode_run run;
-    yyjson_read_err error;
-    run.decoder = decoder, run.event = event, run.fault = fault, run.reason = RFM_REASON_NONE;
-    clear(event);
-    if (value.len == 0) {
-        refuse(&run, RFM_REASON_MALFORMED, "the record has no value");
-        return run.reason;
-    }
-    if (value.len > RFM_EVENT_BYTES_MAX) {
-        refuse(&run, RFM_REASON_TOO_LARGE, "the value has %zu bytes, at most %d are read", value.len,
-               RFM_EVENT_BYTES_MAX);
-        return run.reason;
-    }
-    yyjson_doc *doc = yyjson_read_opts(copy_padded(decoder, value), value.len,
-                                       YYJSON_READ_INSITU | YYJSON_READ_NUMBER_AS_RAW, &decoder->allocator, &error);
-    if (!doc)
-        refuse(&run, RFM_REASON_MALFORMED, "%s at byte %zu", error.msg, error.pos);
-    else if (!yyjson_is_obj(yyjson_doc_get_root(doc)))
-        refuse(&run, RFM_REASON_MALFORMED, "the value is not an object");
-    else
-        decode_object(&run, yyjson_doc_get_root(doc), append_ms);
-    return run.reason;
 }
