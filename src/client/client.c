@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "activity.h"
 #include "complaint.h"
 #include "favourite.h"
 #include "latest.h"
@@ -18,6 +19,8 @@ void rfm_client_init(rfm_client *client)
     client->purchase_days = 0;
     client->orders = client->refunds = client->x = client->visits = 0;
     client->visit_last_ms = 0;
+    client->purchase_months = 0;
+    client->stage_month = 0, client->stages = 0;
     client->order_count = client->seen_count = client->channel_count = client->consent_count = 0;
     client->category_count = client->case_count = client->latest_count = client->stamp_count = 0;
     client->points = client->complaints = 0;
@@ -99,7 +102,7 @@ static void count_first_purchase(rfm_client *client, int32_t day, int64_t time_m
     client->first_ms = client->last_ms = time_ms;
     client->first_day = client->last_day = day;
     client->first_day_minor = net_minor;
-    client->purchase_days = 1;
+    client->purchase_days = client->purchase_months = 1;
     client->x = 0;
     client->before_last_ms = 0;
 }
@@ -109,6 +112,7 @@ static void count_purchase(rfm_client *client, int32_t day, int64_t time_ms, int
     if (client->orders == 0) {
         count_first_purchase(client, day, time_ms, net_minor);
     } else {
+        rfm__note_purchase(client, day);
         count_day(client, day, time_ms);
         if (day < client->first_day) {
             client->first_day = day;
@@ -120,6 +124,23 @@ static void count_purchase(rfm_client *client, int32_t day, int64_t time_ms, int
         client->last_ms = time_ms > client->last_ms ? time_ms : client->last_ms;
     }
     count_up(&client->orders);
+}
+
+static void move(rfm_applied *applied, int32_t day, int64_t amount_minor)
+{
+    RFM_ASSERT(applied->moved_count < RFM_MOVED_MAX);
+    applied->moved[applied->moved_count++] = (rfm_moved){day, amount_minor};
+}
+
+/* What waiting refunds of the order took off the days on which they stood. */
+static void give_back(const rfm_client *client, uint64_t order_id48, const rfm_client_conf *conf, rfm_applied *applied)
+{
+    for (size_t i = 0; i < client->order_count; i++) {
+        const rfm_order *order = &client->order[i];
+        if (order->id48 == order_id48 && order->waiting && order->refunded_minor > 0) {
+            move(applied, rfm_zone_day(conf->zone, order->time_ms), order->refunded_minor);
+        }
+    }
 }
 
 /* An order of 0 is an event for rules only; among the orders it stands, to tell repeats and to bound its refunds. */
@@ -139,11 +160,14 @@ static rfm_applied_kind apply_purchase(rfm_client *client, const rfm_event *even
         __builtin_add_overflow(revenue, net, &revenue) || __builtin_add_overflow(client->first_day_minor, net, &sum)) {
         return refuse(applied, RFM_REASON_BAD_AMOUNT);
     }
+    applied->day = rfm_zone_day(conf->zone, event->time_ms);
+    give_back(client, event->order_id48, conf, applied);
+    move(applied, applied->day, net);
     rfm__orders_drop_waiting(client, event->order_id48);
     client->revenue_minor = revenue;
     client->refunds += waiting.refunds_full;
     if (amount > 0) {
-        count_purchase(client, rfm_zone_day(conf->zone, event->time_ms), event->time_ms, net);
+        count_purchase(client, applied->day, event->time_ms, net);
         rfm__apply_categories(client, event, names);
         rfm__apply_source(client, event, names);
     }
@@ -186,11 +210,24 @@ static rfm_applied_kind refund_order(rfm_client *client, rfm_order *order, const
     }
     client->revenue_minor = revenue;
     order->left_minor -= taken;
-    if (client->orders > 0 && rfm_zone_day(conf->zone, order->time_ms) == client->first_day) {
+    move(applied, rfm_zone_day(conf->zone, order->time_ms), -taken);
+    if (client->orders > 0 && applied->moved[0].day == client->first_day) {
         client->first_day_minor = first_day_minor;
     }
     count_up(&client->refunds);
     return RFM_APPLIED;
+}
+
+/* What waits for an order stands on the day of its earliest refund, whatever their order. */
+static void move_waiting(const rfm_order *before, const rfm_order *after, const rfm_client_conf *conf,
+                         rfm_applied *applied)
+{
+    if (before && before->refunded_minor > 0) {
+        move(applied, rfm_zone_day(conf->zone, before->time_ms), before->refunded_minor);
+    }
+    if (after->refunded_minor > 0) {
+        move(applied, rfm_zone_day(conf->zone, after->time_ms), -after->refunded_minor);
+    }
 }
 
 static rfm_applied_kind await_order(rfm_client *client, const rfm_event *event, uint64_t source,
@@ -211,8 +248,9 @@ static rfm_applied_kind await_order(rfm_client *client, const rfm_event *event, 
     } else {
         order.refunds_full = 1;
         order.source = source;
-        order.time_ms = entry.time_ms;
     }
+    order.time_ms = entry.time_ms < order.time_ms ? entry.time_ms : order.time_ms;
+    move_waiting(waiting, &order, conf, applied);
     if (waiting) {
         *waiting = order;
     } else if (order.refunds_full > 0 || order.refunded_minor > 0) {
@@ -232,8 +270,11 @@ static rfm_applied_kind apply_refund(rfm_client *client, const rfm_event *event,
 
 /* Visits. */
 
-static rfm_applied_kind apply_visit(rfm_client *client, const rfm_event *event, rfm_names *names)
+static rfm_applied_kind apply_visit(rfm_client *client, const rfm_event *event, const rfm_client_conf *conf,
+                                    rfm_names *names, rfm_applied *applied)
 {
+    applied->day = rfm_zone_day(conf->zone, event->time_ms);
+    rfm__note_visit(client, event, applied->day);
     rfm__apply_source(client, event, names);
     if (client->visits == 0 || event->time_ms > client->visit_last_ms) {
         client->visit_last_ms = event->time_ms;
@@ -397,6 +438,14 @@ static rfm_applied_kind apply_points(rfm_client *client, const rfm_event *event,
     return RFM_APPLIED;
 }
 
+static rfm_applied_kind apply_cost(rfm_client *client, const rfm_event *event, const rfm_client_conf *conf,
+                                   rfm_names *names, rfm_applied *applied)
+{
+    applied->day = rfm_zone_day(conf->zone, event->time_ms);
+    rfm__apply_source(client, event, names);
+    return RFM_APPLIED;
+}
+
 /* All events. */
 
 static rfm_applied_kind apply_by_type(rfm_client *client, const rfm_event *event, uint64_t source,
@@ -405,13 +454,13 @@ static rfm_applied_kind apply_by_type(rfm_client *client, const rfm_event *event
     switch (event->type) {
     case RFM_EVENT_PURCHASE: return apply_purchase(client, event, conf, names, applied);
     case RFM_EVENT_REFUND: return apply_refund(client, event, source, conf, applied);
-    case RFM_EVENT_VISIT: return apply_visit(client, event, names);
+    case RFM_EVENT_VISIT: return apply_visit(client, event, conf, names, applied);
     case RFM_EVENT_MESSAGE: return apply_message(client, event, names, applied);
     case RFM_EVENT_CONSENT: return apply_consent(client, event, names, applied);
     case RFM_EVENT_FEEDBACK: return apply_feedback(client, event);
     case RFM_EVENT_PROFILE: rfm__apply_profile(client, event, conf, names, applied); return RFM_APPLIED;
     case RFM_EVENT_POINTS: return apply_points(client, event, applied);
-    case RFM_EVENT_COST: rfm__apply_source(client, event, names); return RFM_APPLIED;
+    case RFM_EVENT_COST: return apply_cost(client, event, conf, names, applied);
     case RFM_EVENT_ERASE: /* the engine's: there is no client afterwards */
     default: return refuse(applied, RFM_REASON_UNKNOWN_TYPE);
     }
@@ -420,7 +469,7 @@ static rfm_applied_kind apply_by_type(rfm_client *client, const rfm_event *event
 rfm_applied_kind rfm_client_apply(rfm_client *client, const rfm_event *event, uint64_t source,
                                   const rfm_client_conf *conf, rfm_names *names, rfm_applied *applied)
 {
-    *applied = (rfm_applied){.reason = RFM_REASON_NONE};
+    memset(applied, 0, offsetof(rfm_applied, moved));
     if (event->time_ms < RFM_TIME_1990_MS || event->time_ms > TIME_MAX_MS) {
         return refuse(applied, event->time_ms < RFM_TIME_1990_MS ? RFM_REASON_TIME_TOO_OLD : RFM_REASON_BAD_TIME);
     }
@@ -439,10 +488,16 @@ static bool purchases_equal(const rfm_client *a, const rfm_client *b)
     if (a->orders != b->orders || a->refunds != b->refunds || a->revenue_minor != b->revenue_minor) {
         return false;
     }
-    return a->orders == 0 ||
-           (a->first_ms == b->first_ms && a->last_ms == b->last_ms && a->first_day == b->first_day &&
-            a->last_day == b->last_day && a->purchase_days == b->purchase_days && a->x == b->x &&
-            a->first_day_minor == b->first_day_minor && (a->x == 0 || a->before_last_ms == b->before_last_ms));
+    return a->orders == 0 || (a->first_ms == b->first_ms && a->last_ms == b->last_ms && a->first_day == b->first_day &&
+                              a->last_day == b->last_day && a->purchase_days == b->purchase_days && a->x == b->x &&
+                              a->first_day_minor == b->first_day_minor && a->purchase_months == b->purchase_months &&
+                              (a->x == 0 || a->before_last_ms == b->before_last_ms));
+}
+
+static bool visits_equal(const rfm_client *a, const rfm_client *b)
+{
+    return a->visits == b->visits && (a->visits == 0 || (a->visit_last_ms == b->visit_last_ms &&
+                                                         a->stage_month == b->stage_month && a->stages == b->stages));
 }
 
 static bool channels_equal(const rfm_channel_stats *a, const rfm_channel_stats *b)
@@ -474,8 +529,8 @@ static bool later_facts_equal(const rfm_client *a, const rfm_client *b)
 
 bool rfm_client_facts_equal(const rfm_client *a, const rfm_client *b)
 {
-    if (!purchases_equal(a, b) || a->visits != b->visits || (a->visits > 0 && a->visit_last_ms != b->visit_last_ms) ||
-        a->channel_count != b->channel_count || a->consent_count != b->consent_count) {
+    if (!purchases_equal(a, b) || !visits_equal(a, b) || a->channel_count != b->channel_count ||
+        a->consent_count != b->consent_count) {
         return false;
     }
     for (size_t i = 0; i < a->channel_count; i++) {

@@ -2,6 +2,7 @@
  * written as version 1. Numbers are LEB128 varints, signed ones zigzag; times are differences
  * from a reference (the last purchase, else the last visit, else the newest event) or, in lists, from the entry after it,
  * lists being written newest first. Differences wrap around, so that every state that decodes encodes as well. */
+#include "activity.h"
 #include "packing.h"
 
 enum { VERSION = 2, DAY_GAPS_MAX = 7, DAYS_RAW = DAY_GAPS_MAX + 1 };
@@ -22,7 +23,8 @@ enum {
     SECTION_LATEST = 4096,
     SECTION_BALANCES = 8192,
     SECTION_LEFT = 16384,
-    SECTIONS_ALL = 32767
+    SECTION_ACTIVITY = 32768,
+    SECTIONS_ALL = 65535
 };
 #define DAY_SHIFT 8 /* a zone's day differs from UTC's by at most 2 */
 
@@ -391,7 +393,7 @@ static unsigned later_sections_of(const rfm_client *client)
     bool balances = client->points != 0 || client->complaints != 0 || client->case_count > 0;
     return (client->category_count > 0 ? SECTION_CATEGORIES : 0u) | (client->source > 0 ? SECTION_SOURCE : 0u) |
            (client->latest_count > 0 ? SECTION_LATEST : 0u) | (balances ? SECTION_BALANCES : 0u) |
-           (client->left_count > 0 ? SECTION_LEFT : 0u);
+           (client->left_count > 0 ? SECTION_LEFT : 0u) | (rfm__activity_is_expected(client) ? 0u : SECTION_ACTIVITY);
 }
 
 static uint8_t *put_later_sections(uint8_t *at, const rfm_client *client, unsigned sections, int64_t reference_ms)
@@ -400,7 +402,8 @@ static uint8_t *put_later_sections(uint8_t *at, const rfm_client *client, unsign
     at = sections & SECTION_SOURCE ? put_source(at, client, reference_ms) : at;
     at = sections & SECTION_LATEST ? rfm__put_latest(at, client, reference_ms) : at;
     at = sections & SECTION_BALANCES ? rfm__put_balances(at, client, reference_ms) : at;
-    return sections & SECTION_LEFT ? put_left(at, client, reference_ms) : at;
+    at = sections & SECTION_LEFT ? put_left(at, client, reference_ms) : at;
+    return sections & SECTION_ACTIVITY ? rfm__put_activity(at, client) : at;
 }
 
 static unsigned sections_of(const rfm_client *client)
@@ -419,7 +422,7 @@ _Static_assert(3 + 70 + 20 + RFM_ORDERS_MAX * (6 + 10 + 3 + 10 + 1 + 1 + 8 + 1 +
                        (RFM_CHANNELS_MAX + 1) * (3 + 1 + 10 + 1 + 5 * RFM_STATUS_COUNT) + RFM_CONSENTS_MAX * 13 + 30 +
                        20 + RFM_SLOTS_BYTES_MAX + 1 + RFM_CATEGORIES_MAX * 8 + 13 + 2 +
                        RFM_LATEST_MAX * (10 + 1 + RFM_STAMP_ID_MAX + 3 + 2 + 10) + RFM_LATEST_TEXT_MAX + 21 +
-                       RFM_CASES_MAX * 17 + 1 + RFM_LEFT_MAX * 10 <
+                       RFM_CASES_MAX * 17 + 1 + RFM_LEFT_MAX * 10 + 9 <
                    RFM_CLIENT_PACKED_MAX,
                "a full client fits");
 
@@ -482,6 +485,9 @@ static void get_later_sections(struct cursor *cursor, rfm_client *client, unsign
     if (sections & SECTION_LEFT) {
         get_left(cursor, client, reference_ms);
     }
+    if (sections & SECTION_ACTIVITY) {
+        rfm__get_activity(cursor, client);
+    }
 }
 
 static void get_sections(struct cursor *cursor, rfm_client *client, unsigned sections)
@@ -493,6 +499,7 @@ static void get_sections(struct cursor *cursor, rfm_client *client, unsigned sec
     if (sections & SECTION_VISITS) {
         get_visits(cursor, client, &reference_ms);
     }
+    rfm__expect_activity(client);
     if (sections & SECTION_SEEN) {
         get_seen(cursor, client, &reference_ms);
     }

@@ -1,5 +1,6 @@
 #include "inside.h"
 
+#include <rfm/client/kpi.h>
 #include <rfm/event/headers.h>
 #include <stdio.h>
 
@@ -14,6 +15,7 @@ typedef struct at_work {
     int64_t listed_before_ms;
     int64_t met_ms; /* decided on up to this moment: a daily look before it is not made again */
     rfm_standing standing_before;
+    rfm_kpi_standing kpi_before;
     size_t messages_before;
 } at_work;
 
@@ -40,6 +42,8 @@ static bool begin(at_work *work)
     if (worker->client.met_ms != 0 && worker->client.met_ms > work->met_ms)
         work->met_ms = worker->client.met_ms;
     work->standing_before = rfm_client_standing(&worker->client);
+    if (!work->is_new)
+        work->kpi_before = rfm_client_kpi(&worker->client);
     return true;
 }
 
@@ -175,6 +179,7 @@ static void finish(at_work *work)
     }
     rfm_standing standing = rfm_client_standing(client);
     rfm__counters_move(&work->task->counters, &work->standing_before, &standing);
+    rfm_kpi_move(work->task->counters.tally, &work->kpi_before, client, worker->conf.client->zone);
     if (work->is_new)
         add_to_minute_list(work);
     rfm__list_client(worker, work->task, work->id, work->listed_before_ms, client->listed_ms);
@@ -204,12 +209,14 @@ static void lost_refund(at_work *work, const rfm_applied *applied)
 
 static void accepted(at_work *work, const rfm_event *event, const rfm_applied *applied, int64_t clock_ms)
 {
+    rfm_worker *worker = work->worker;
+    rfm_kpi_count(work->task->counters.tally, &work->kpi_before, &worker->client, event, applied, work->task->names);
     rfm_moment moment = moment_of(work, clock_ms, clock_ms);
     moment.event = event;
     moment.bought = applied->bought;
     decide(work, &moment);
     work->met_ms = later(work->met_ms, clock_ms);
-    work->worker->stats.events_by_type[work->record->input][event->type]++;
+    worker->stats.events_by_type[work->record->input][event->type]++;
 }
 
 void rfm__apply_record(rfm_worker *worker, rfm__task *task, const rfm_record *record, const rfm_event *event,
@@ -223,7 +230,7 @@ void rfm__apply_record(rfm_worker *worker, rfm__task *task, const rfm_record *re
     const rfm_edges *edges = worker->edges_known ? &worker->edges : NULL;
     if (!work.is_new)
         rfm_decide_renew(worker->conf.rules, task->binding, worker->conf.client, &worker->client, edges, clock_ms);
-    rfm_applied applied = {0};
+    rfm_applied applied;
     uint64_t source = (uint64_t)record->input << 56 | (uint64_t)record->offset;
     switch (rfm_client_apply(&worker->client, event, source, worker->conf.client, task->names, &applied)) {
     case RFM_APPLIED: accepted(&work, event, &applied, clock_ms); break;

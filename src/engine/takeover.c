@@ -7,8 +7,8 @@
  * the WAL from R + 1 to M is stored by the one rule; (3) tables are loaded and the inputs consumed from the position. Whatever
  * does not fit begins again at (1); what does not fit twice stops the program with what to restore. */
 
-static const char *const table_key[] = {"names", "n:day", "n:bucket", "n:orders", "n:due", "n:task"};
-enum { TABLE_NAMES, TABLE_DAY, TABLE_BUCKET, TABLE_ORDERS, TABLE_DUE, TABLE_TASK, TABLE_COUNT };
+static const char *const table_key[] = {"names", "n:day", "n:bucket", "n:orders", "n:due", "n:task", "n:kpi"};
+enum { TABLE_NAMES, TABLE_DAY, TABLE_BUCKET, TABLE_ORDERS, TABLE_DUE, TABLE_TASK, TABLE_KPI, TABLE_COUNT };
 
 static void ask(rfm_worker *worker, rfm__task *task, rfm__phase phase, rfm_effect_kind kind)
 {
@@ -435,6 +435,7 @@ static int restore_table(rfm__task *task, uint8_t table, const rfm_bytes *values
     case TABLE_NAMES: return restore_names(task, values, count);
     case TABLE_DUE: return restore_due(task, values, count);
     case TABLE_TASK: return restore_task(task, values, count);
+    case TABLE_KPI: return rfm__tally_restore(&task->counters, values, count);
     default: return rfm__counters_restore(&task->counters, (rfm__counter_kind)(table - TABLE_DAY), values, count);
     }
 }

@@ -22,14 +22,17 @@ enum {
     RFM_LEFT_MAX = 4,
     RFM_SLOTS_BYTES_MAX = 2048,
     RFM_CLIENT_PACKED_MAX = 12160,
-    RFM_LATENESS_DAYS = 63
+    RFM_LATENESS_DAYS = 63,
+    RFM_PURCHASE_MONTHS = 32,
+    RFM_STAGE_MONTHS = 4,
+    RFM_MOVED_MAX = RFM_ORDERS_MAX + 1
 };
 
 /* One of the last 16 order ids that came, by arrival. An order that has come: left_minor is what refunds may still take.
  * A refund that waits for its order (waiting true): refunded_minor, or refunds_full > 0 when without an amount. */
 typedef struct rfm_order {
     uint64_t id48;
-    int64_t time_ms; /* whole seconds: the order's time; while waiting the (latest) refund's */
+    int64_t time_ms; /* whole seconds: the order's time; while waiting that of its earliest refund */
     int64_t left_minor;
     int64_t refunded_minor;
     uint64_t source;     /* where the waiting refund came from (input << 56 | offset), for its dead letter */
@@ -96,6 +99,16 @@ typedef struct rfm_latest {
 } rfm_latest;
 enum { RFM_LATEST_NOTHING = 7 /* a trait that was taken away */ };
 
+/* How far a client went in a month. Purchases are known for longer: purchase_months. */
+#define RFM_STAGES(X) \
+    X(VISIT, visit) X(VIEW_ITEM, view_item) X(ADD_TO_CART, add_to_cart) X(BEGIN_CHECKOUT, begin_checkout)
+typedef enum rfm_stage {
+#define X(NAME, name) RFM_STAGE_##NAME,
+    RFM_STAGES(X)
+#undef X
+        RFM_STAGE_COUNT /* as many as a month has bits in rfm_client.stages */
+} rfm_stage;
+
 typedef enum rfm_lifecycle {
     RFM_LIFECYCLE_PROSPECT,
     RFM_LIFECYCLE_NEW,
@@ -115,6 +128,9 @@ typedef struct rfm_client {
     uint64_t purchase_days; /* bit i: bought on last_day - i; beyond RFM_LATENESS_DAYS: not known */
     uint32_t orders, refunds, x, visits;
     int64_t visit_last_ms;
+    uint32_t purchase_months; /* bit i: bought in the month of last_day less i */
+    int32_t stage_month;      /* of the newest visit, since 1970 in rfm.timezone */
+    uint16_t stages;          /* its visits' stages, RFM_STAGE_COUNT bits; then of the months before it */
     uint8_t order_count, seen_count, channel_count, consent_count;
     rfm_order order[RFM_ORDERS_MAX]; /* oldest arrival first */
     rfm_seen seen[RFM_SEEN_MAX];
@@ -156,6 +172,11 @@ int rfm_client_decode(rfm_bytes packed, rfm_client *client);
 /* Returns the length, at most RFM_CLIENT_PACKED_MAX; canonical: equal clients give equal bytes. */
 size_t rfm_client_encode(const rfm_client *client, uint8_t packed[RFM_CLIENT_PACKED_MAX]);
 
+/* Revenue that came to a calendar day or was taken off it. */
+typedef struct rfm_moved {
+    int32_t day;
+    int64_t amount_minor;
+} rfm_moved;
 typedef enum rfm_applied_kind { RFM_APPLIED, RFM_REPEAT, RFM_REFUSED } rfm_applied_kind;
 typedef struct rfm_applied {
     rfm_reason reason; /* REFUSED: why (dead letter) */
@@ -166,6 +187,9 @@ typedef struct rfm_applied {
     uint32_t traits_undeclared,
         traits_refused; /* dropped: not in the configuration; of another type, too long, no room */
     bool zone_unknown;  /* dropped: the time zone is in no database of this process */
+    int32_t day;        /* a purchase's, a visit's, a cost's: in rfm.timezone */
+    uint8_t moved_count;
+    rfm_moved moved[RFM_MOVED_MAX]; /* whose sum is the change of revenue_minor; only those counted are set */
 } rfm_applied;
 /* Changes the facts by one event. `source`: input << 56 | offset of its record. On REPEAT and REFUSED nothing has changed. */
 rfm_applied_kind rfm_client_apply(rfm_client *client, const rfm_event *event, uint64_t source,
