@@ -191,7 +191,8 @@ static void finish(at_work *work)
     rfm__join_step(worker, work->task);
     if (same)
         return;
-    bool leaves = client->left_count > 0 || (work->listed_before_ms != 0 && work->listed_before_ms != client->listed_ms);
+    bool leaves = client->left_count > 0 ||
+                  (work->listed_before_ms != 0 && work->listed_before_ms != client->listed_ms);
     if (leaves)
         leave_bucket(work);
     if (leaves || client->met_ms != met_ahead_ms(work)) {

@@ -132,7 +132,7 @@ typedef struct rfm__page {
     RFM__VECTOR(rfm__listed) ids;
     RFM__VECTOR(rfm__listed) removals; /* from buckets of the page, to be done when it has trimmed them */
     size_t lists_left;                 /* not answered */
-    bool moved;                        /* a minute list of the page has lost an entry since: places in it have changed */
+    bool moved; /* a minute list of the page has lost an entry since: places in it have changed */
 } rfm__page;
 
 typedef struct rfm__pending_store {

@@ -62,8 +62,7 @@ bool rfm__in_page(const rfm__task *task, int64_t second)
 
 static void remove_from_list(rfm__task *task, const char *key, rfm_bytes client_id)
 {
-    rfm_redo_put(&task->redo,
-                 &(rfm_redo_item){.op = RFM_REDO_LIST_REMOVE, .key = rfm_text(key), .value = client_id});
+    rfm_redo_put(&task->redo, &(rfm_redo_item){.op = RFM_REDO_LIST_REMOVE, .key = rfm_text(key), .value = client_id});
 }
 
 static void remove_from_bucket(rfm_worker *worker, rfm__task *task, rfm_bytes client_id, int64_t second)
