@@ -146,8 +146,24 @@ static void put_expected_next(rfm_buffer *json, const rfm_client *client, const 
     put_time(json, "expected_next_purchase", known, known ? client->last_ms + llround(gap_ms) : 0);
 }
 
+static void put_value(rfm_buffer *json, const rfm_client *client, const rfm_client_conf *conf, int64_t as_of_ms)
+{
+    double orders = rfm_client_expected_orders_at(client, conf, as_of_ms);
+    double predicted_minor = rint(rfm_client_predicted_minor(client, conf, orders));
+    put_number(json, "expected_orders", orders);
+    rfm_write_text(json, ",\"ltv\":{\"historic\":");
+    rfm_write_json_money(json, client->revenue_minor, conf->money.base.digits);
+    rfm_write_text(json, ",\"predicted\":");
+    if (fabs(predicted_minor) < 9e18) {
+        rfm_write_json_money(json, (int64_t)predicted_minor, conf->money.base.digits);
+    } else {
+        rfm_write_text(json, "null");
+    }
+    rfm_write_u8(json, '}');
+}
+
 static void put_scores(rfm_buffer *json, const rfm_client *client, const rfm_client_conf *conf, const rfm_names *names,
-                       const rfm_scores *scores)
+                       const rfm_scores *scores, int64_t as_of_ms)
 {
     put_count(json, "x", client->x);
     put_number(json, "t_x", scores->buyer ? scores->t_x_days : NAN);
@@ -161,10 +177,7 @@ static void put_scores(rfm_buffer *json, const rfm_client *client, const rfm_cli
     put_text(json, "lifecycle", rfm_text(rfm_lifecycle_name(scores->lifecycle)));
     put_activity(json, scores);
     put_expected_next(json, client, conf, scores);
-    put_null(json, "expected_orders");
-    rfm_write_text(json, ",\"ltv\":{\"historic\":");
-    rfm_write_json_money(json, client->revenue_minor, conf->money.base.digits);
-    rfm_write_text(json, ",\"predicted\":null}");
+    put_value(json, client, conf, as_of_ms);
 }
 
 /* Entries in the order of their channels' texts: numbers differ from task to task. */
@@ -337,7 +350,7 @@ int rfm_client_json(rfm_buffer *json, rfm_bytes client_id, const rfm_client *cli
     rfm_write_json_string(json, client_id);
     put_time(json, "as_of", true, as_of_ms);
     put_purchases(json, client, conf);
-    put_scores(json, client, conf, names, &scores);
+    put_scores(json, client, conf, names, &scores, as_of_ms);
     put_contacts(json, client, conf, names);
     return json->bad
                ? rfm_fail(error, RFM_E_FULL, "the client's JSON is larger than its room of %zu bytes", json->limit)

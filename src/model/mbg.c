@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <rfm/model/expected.h>
+
 enum { ROOT_STEPS_MAX = 100 };
 
 /* One history as the formulas see it, in the model's unit. w = log1p(idle / beta) is the scale on which the logarithm of
@@ -80,6 +82,15 @@ double rfm_model_activity_ratio(const rfm_model *model, double x, double t_x_day
     struct history history = history_of(model, x, t_x_days);
     double horizon = horizon_days / model->unit_days;
     return p_active_of(&history, idle_days / model->unit_days, horizon) / p_active_of(&history, 0, horizon);
+}
+
+double rfm_model_expected_orders(const rfm_model *model, double x, double t_x_days, double idle_days,
+                                 double horizon_days)
+{
+    struct history history = history_of(model, x, t_x_days);
+    double idle = idle_days / model->unit_days;
+    return p_alive_of(&history, idle) * rfm_expected_purchases(history.s, history.beta + idle, model->a,
+                                                               model->b + x + 1, horizon_days / model->unit_days);
 }
 
 /* w at which P(alive) = threshold; below 0 if it is lower from the start. */

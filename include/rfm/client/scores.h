@@ -22,6 +22,10 @@ rfm_lifecycle rfm_client_lifecycle_at(const rfm_client *client, const rfm_client
 rfm_lifecycle rfm_client_lifecycle_of(const rfm_client *client, const rfm_client_conf *conf, double ratio);
 double rfm_client_ratio_at(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms);
 double rfm_client_risk_at(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms);
+/* Purchase days to expect within ltv.horizon, and what they are worth by the model's `spend`, in minor units: dearer than the
+ * scores above, and never stored. Both NAN: not a buyer; the value also: no `spend`, or its mean is infinite. */
+double rfm_client_expected_orders_at(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms);
+double rfm_client_predicted_minor(const rfm_client *client, const rfm_client_conf *conf, double expected_orders);
 const char *rfm_lifecycle_name(rfm_lifecycle lifecycle);
 
 /* First whole second (as ms) at which activity_ratio <= threshold, churn_risk >= threshold: exactly the first for which
