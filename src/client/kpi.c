@@ -28,13 +28,13 @@ static int32_t within(int32_t period)
     return period < 0 ? 0 : period > RFM_TALLY_PERIOD_MAX ? RFM_TALLY_PERIOD_MAX : period;
 }
 
-static void add(rfm_tally *tally, rfm_metric metric, int32_t period, unsigned part, uint16_t source, int64_t amount)
+static void add(rfm_tally *tally, rfm_kpi_metric metric, int32_t period, unsigned part, uint16_t source, int64_t amount)
 {
     rfm_tally_add(tally, (rfm_cell){(char)metric, within(period), (uint16_t)part, source}, amount);
 }
 
 /* What happened on a day, and by month for its source. */
-static void add_dated(rfm_tally *tally, rfm_metric metric, rfm_metric metric_of, int32_t day, uint16_t source,
+static void add_dated(rfm_tally *tally, rfm_kpi_metric metric, rfm_kpi_metric metric_of, int32_t day, uint16_t source,
                       int64_t amount)
 {
     add(tally, metric, day, 0, 0, amount);
@@ -48,7 +48,7 @@ static void add_dated(rfm_tally *tally, rfm_metric metric, rfm_metric metric_of,
 static void count_revenue(rfm_tally *tally, const rfm_applied *applied, uint16_t source)
 {
     for (size_t i = 0; i < applied->moved_count; i++) {
-        add_dated(tally, RFM_METRIC_REVENUE, RFM_METRIC_REVENUE_OF, applied->moved[i].day, source,
+        add_dated(tally, RFM_KPI_REVENUE, RFM_KPI_REVENUE_OF, applied->moved[i].day, source,
                   applied->moved[i].amount_minor);
     }
 }
@@ -57,15 +57,15 @@ static void count_purchase(rfm_tally *tally, const rfm_kpi_standing *before, con
                            const rfm_applied *applied)
 {
     int64_t days_before = before->orders > 0 ? (int64_t)before->x + 1 : 0;
-    add_dated(tally, RFM_METRIC_ORDERS, RFM_METRIC_ORDERS_OF, applied->day, before->source, 1);
-    add(tally, RFM_METRIC_BUYERS, applied->day, 0, 0, (int64_t)client->x + 1 - days_before);
+    add_dated(tally, RFM_KPI_ORDERS, RFM_KPI_ORDERS_OF, applied->day, before->source, 1);
+    add(tally, RFM_KPI_BUYERS, applied->day, 0, 0, (int64_t)client->x + 1 - days_before);
 }
 
 static void count_visit(rfm_tally *tally, const rfm_event *event, int32_t day)
 {
     unsigned stages = rfm__stages_of(event);
     for (unsigned stage = 0; stage < RFM_STAGE_COUNT; stage++) {
-        add(tally, RFM_METRIC_VISITS, day, stage, 0, stages >> stage & 1);
+        add(tally, RFM_KPI_VISITS, day, stage, 0, stages >> stage & 1);
     }
 }
 
@@ -80,7 +80,7 @@ void rfm_kpi_count(rfm_tally *tally, const rfm_kpi_standing *before, const rfm_c
         count_visit(tally, event, applied->day);
     } else if (event->type == RFM_EVENT_COST) {
         uint16_t campaign = event->campaign.len > 0 ? rfm_names_number(names, event->campaign) : 0;
-        add_dated(tally, RFM_METRIC_COST, RFM_METRIC_COST_OF, applied->day, campaign, event->amount_minor);
+        add_dated(tally, RFM_KPI_COST, RFM_KPI_COST_OF, applied->day, campaign, event->amount_minor);
     }
 }
 
@@ -92,17 +92,17 @@ static void add_population(rfm_tally *tally, const rfm_kpi_standing *standing, i
     if (!standing->known) {
         return;
     }
-    add(tally, RFM_METRIC_LIFECYCLE, 0, standing->lifecycle, source, clients);
-    add(tally, RFM_METRIC_SEGMENT, 0, standing->segment, source, clients);
-    add(tally, RFM_METRIC_CLIENTS, 0, 0, source, standing->orders > 0 ? clients : 0);
-    add(tally, RFM_METRIC_TURNOVER, 0, 0, source, clients * standing->revenue_minor);
-    add(tally, RFM_METRIC_COMPLAINTS, 0, 0, source, clients * standing->complaints);
+    add(tally, RFM_KPI_LIFECYCLE, 0, standing->lifecycle, source, clients);
+    add(tally, RFM_KPI_SEGMENT, 0, standing->segment, source, clients);
+    add(tally, RFM_KPI_CLIENTS, 0, 0, source, standing->orders > 0 ? clients : 0);
+    add(tally, RFM_KPI_TURNOVER, 0, 0, source, clients * standing->revenue_minor);
+    add(tally, RFM_KPI_COMPLAINTS, 0, 0, source, clients * standing->complaints);
     if (standing->nps >= 0) {
-        add(tally, RFM_METRIC_NPS, 0, (unsigned)standing->nps, source, clients);
+        add(tally, RFM_KPI_NPS, 0, (unsigned)standing->nps, source, clients);
     }
     if (standing->csat >= 0) {
-        add(tally, RFM_METRIC_CSAT, 0, 0, source, clients);
-        add(tally, RFM_METRIC_CSAT_SUM, 0, 0, source, clients * standing->csat);
+        add(tally, RFM_KPI_CSAT, 0, 0, source, clients);
+        add(tally, RFM_KPI_CSAT_SUM, 0, 0, source, clients * standing->csat);
     }
 }
 
@@ -117,16 +117,16 @@ static void move_population(rfm_tally *tally, const rfm_kpi_standing *before, co
         return;
     }
     if (before->lifecycle != after->lifecycle) {
-        add(tally, RFM_METRIC_LIFECYCLE, 0, before->lifecycle, source, -1);
-        add(tally, RFM_METRIC_LIFECYCLE, 0, after->lifecycle, source, 1);
+        add(tally, RFM_KPI_LIFECYCLE, 0, before->lifecycle, source, -1);
+        add(tally, RFM_KPI_LIFECYCLE, 0, after->lifecycle, source, 1);
     }
     if (before->segment != after->segment) {
-        add(tally, RFM_METRIC_SEGMENT, 0, before->segment, source, -1);
-        add(tally, RFM_METRIC_SEGMENT, 0, after->segment, source, 1);
+        add(tally, RFM_KPI_SEGMENT, 0, before->segment, source, -1);
+        add(tally, RFM_KPI_SEGMENT, 0, after->segment, source, 1);
     }
-    add(tally, RFM_METRIC_CLIENTS, 0, 0, source, (after->orders > 0) - (before->orders > 0));
+    add(tally, RFM_KPI_CLIENTS, 0, 0, source, (after->orders > 0) - (before->orders > 0));
     int64_t turnover = (int64_t)((uint64_t)after->revenue_minor - (uint64_t)before->revenue_minor);
-    add(tally, RFM_METRIC_TURNOVER, 0, 0, source, turnover);
+    add(tally, RFM_KPI_TURNOVER, 0, 0, source, turnover);
 }
 
 /* Who did what when. */
@@ -135,13 +135,12 @@ static void move_first(rfm_tally *tally, const rfm_kpi_standing *before, const r
 {
     bool same = before->source == after->source && before->first_day == after->first_day;
     if (!same || (before->orders > 0) != (after->orders > 0)) {
-        add_dated(tally, RFM_METRIC_NEW, RFM_METRIC_NEW_OF, before->first_day, before->source, -(before->orders > 0));
-        add_dated(tally, RFM_METRIC_NEW, RFM_METRIC_NEW_OF, after->first_day, after->source, after->orders > 0);
+        add_dated(tally, RFM_KPI_NEW, RFM_KPI_NEW_OF, before->first_day, before->source, -(before->orders > 0));
+        add_dated(tally, RFM_KPI_NEW, RFM_KPI_NEW_OF, after->first_day, after->source, after->orders > 0);
     }
     if (!same || (before->orders == 1) != (after->orders == 1)) {
-        add_dated(tally, RFM_METRIC_SOLE, RFM_METRIC_SOLE_OF, before->first_day, before->source,
-                  -(before->orders == 1));
-        add_dated(tally, RFM_METRIC_SOLE, RFM_METRIC_SOLE_OF, after->first_day, after->source, after->orders == 1);
+        add_dated(tally, RFM_KPI_SOLE, RFM_KPI_SOLE_OF, before->first_day, before->source, -(before->orders == 1));
+        add_dated(tally, RFM_KPI_SOLE, RFM_KPI_SOLE_OF, after->first_day, after->source, after->orders == 1);
     }
 }
 
@@ -154,10 +153,10 @@ typedef struct months {
 static void add_buyers(rfm_tally *tally, const months *at, uint32_t bought, uint32_t kept, int64_t clients)
 {
     for (; bought; bought &= bought - 1) {
-        add(tally, RFM_METRIC_BUYERS_OF, at->newest - __builtin_ctz(bought), 0, at->source, clients);
+        add(tally, RFM_KPI_BUYERS_OF, at->newest - __builtin_ctz(bought), 0, at->source, clients);
     }
     for (; kept; kept &= kept - 1) {
-        add(tally, RFM_METRIC_KEPT, at->newest - __builtin_ctz(kept), 0, at->source, clients);
+        add(tally, RFM_KPI_KEPT, at->newest - __builtin_ctz(kept), 0, at->source, clients);
     }
 }
 
@@ -166,7 +165,7 @@ static void add_cohort(rfm_tally *tally, const months *at, uint32_t bought, int6
     for (; bought; bought &= bought - 1) {
         int32_t later = at->newest - __builtin_ctz(bought) - at->first;
         if (later >= 0 && later < RFM_COHORT_MONTHS) {
-            add(tally, RFM_METRIC_COHORT, at->first, (unsigned)later, at->source, clients);
+            add(tally, RFM_KPI_COHORT, at->first, (unsigned)later, at->source, clients);
         }
     }
 }
@@ -209,8 +208,7 @@ static void add_stages(rfm_tally *tally, int32_t newest, uint16_t source, uint32
 {
     for (; stages; stages &= stages - 1) {
         int32_t bit = __builtin_ctz(stages);
-        add(tally, RFM_METRIC_STAGE, newest - bit / RFM_STAGE_COUNT, (unsigned)(bit % RFM_STAGE_COUNT), source,
-            clients);
+        add(tally, RFM_KPI_STAGE, newest - bit / RFM_STAGE_COUNT, (unsigned)(bit % RFM_STAGE_COUNT), source, clients);
     }
 }
 
@@ -247,8 +245,8 @@ static void move_orders(rfm_tally *tally, uint16_t from, const rfm_client *clien
         for (int side = 0; side < 2; side++) {
             int64_t revenue = order->waiting ? -order->refunded_minor : order->left_minor;
             if (sources[side] > 0) {
-                add(tally, RFM_METRIC_ORDERS_OF, month, 0, sources[side], side == 0 ? -counted : counted);
-                add(tally, RFM_METRIC_REVENUE_OF, month, 0, sources[side], side == 0 ? -revenue : revenue);
+                add(tally, RFM_KPI_ORDERS_OF, month, 0, sources[side], side == 0 ? -counted : counted);
+                add(tally, RFM_KPI_REVENUE_OF, month, 0, sources[side], side == 0 ? -revenue : revenue);
             }
         }
     }

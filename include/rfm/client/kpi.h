@@ -16,36 +16,36 @@
 #include <rfm/client/tally.h>
 
 enum { RFM_COHORT_MONTHS = 24 };
-typedef enum rfm_metric {
+typedef enum rfm_kpi_metric {
     /* by day */
-    RFM_METRIC_ORDERS = 'o',
-    RFM_METRIC_REVENUE = 'r', /* of orders of that day, net of their refunds; refunds without an order: of their day */
-    RFM_METRIC_BUYERS = 'd',
-    RFM_METRIC_NEW = 'n',  /* clients whose first purchase it was */
-    RFM_METRIC_SOLE = 's', /* clients whose only order it is */
-    RFM_METRIC_COST = 'c',
-    RFM_METRIC_VISITS = 'v', /* part: rfm_stage; events */
+    RFM_KPI_ORDERS = 'o',
+    RFM_KPI_REVENUE = 'r', /* of orders of that day, net of their refunds; refunds without an order: of their day */
+    RFM_KPI_BUYERS = 'd',
+    RFM_KPI_NEW = 'n',  /* clients whose first purchase it was */
+    RFM_KPI_SOLE = 's', /* clients whose only order it is */
+    RFM_KPI_COST = 'c',
+    RFM_KPI_VISITS = 'v', /* part: rfm_stage; events */
     /* by month, the same for sources other than none (a cost's is the campaign that it names) */
-    RFM_METRIC_ORDERS_OF = 'O',
-    RFM_METRIC_REVENUE_OF = 'R',
-    RFM_METRIC_NEW_OF = 'N',
-    RFM_METRIC_SOLE_OF = 'S',
-    RFM_METRIC_COST_OF = 'C',
+    RFM_KPI_ORDERS_OF = 'O',
+    RFM_KPI_REVENUE_OF = 'R',
+    RFM_KPI_NEW_OF = 'N',
+    RFM_KPI_SOLE_OF = 'S',
+    RFM_KPI_COST_OF = 'C',
     /* by month and source, none included: clients */
-    RFM_METRIC_BUYERS_OF = 'B',
-    RFM_METRIC_KEPT = 'K',   /* bought in this month and in the one before */
-    RFM_METRIC_COHORT = 'H', /* period: of the first purchase; part: so many months later, below RFM_COHORT_MONTHS */
-    RFM_METRIC_STAGE = 'F',  /* part: rfm_stage */
+    RFM_KPI_BUYERS_OF = 'B',
+    RFM_KPI_KEPT = 'K',   /* bought in this month and in the one before */
+    RFM_KPI_COHORT = 'H', /* period: of the first purchase; part: so many months later, below RFM_COHORT_MONTHS */
+    RFM_KPI_STAGE = 'F',  /* part: rfm_stage */
     /* now, by source; period 0 */
-    RFM_METRIC_LIFECYCLE = 'l', /* part: rfm_lifecycle, as of the client's last look */
-    RFM_METRIC_SEGMENT = 'g',   /* part: the name's number */
-    RFM_METRIC_CLIENTS = 'b',   /* with purchases */
-    RFM_METRIC_TURNOVER = 't',  /* their revenue */
-    RFM_METRIC_NPS = 'p',       /* part: the last answer, 0 to 10 */
-    RFM_METRIC_CSAT = 'a',      /* clients with an answer */
-    RFM_METRIC_CSAT_SUM = 'm',  /* hundredths */
-    RFM_METRIC_COMPLAINTS = 'x',
-} rfm_metric;
+    RFM_KPI_LIFECYCLE = 'l', /* part: rfm_lifecycle, as of the client's last look */
+    RFM_KPI_SEGMENT = 'g',   /* part: the name's number */
+    RFM_KPI_CLIENTS = 'b',   /* with purchases */
+    RFM_KPI_TURNOVER = 't',  /* their revenue */
+    RFM_KPI_NPS = 'p',       /* part: the last answer, 0 to 10 */
+    RFM_KPI_CSAT = 'a',      /* clients with an answer */
+    RFM_KPI_CSAT_SUM = 'm',  /* hundredths */
+    RFM_KPI_COMPLAINTS = 'x',
+} rfm_kpi_metric;
 
 /* What a client counts as. */
 typedef struct rfm_kpi_standing {

@@ -53,12 +53,13 @@ static int32_t month_of(int64_t time_ms)
     return (civil->tm_year - 70) * 12 + civil->tm_mon;
 }
 
-static void expect(rfm_metric metric, int32_t period, int part, uint16_t source, int64_t amount)
+static void expect(rfm_kpi_metric metric, int32_t period, int part, uint16_t source, int64_t amount)
 {
     rfm_tally_add(expected, (rfm_cell){(char)metric, period, (uint16_t)part, source}, amount);
 }
 
-static void expect_dated(rfm_metric metric, rfm_metric metric_of, int64_t time_ms, uint16_t source, int64_t amount)
+static void expect_dated(rfm_kpi_metric metric, rfm_kpi_metric metric_of, int64_t time_ms, uint16_t source,
+                         int64_t amount)
 {
     expect(metric, day_of(time_ms), 0, 0, amount);
     if (source > 0)
@@ -87,7 +88,7 @@ static void expect_revenue(const rfm_event *events, size_t count, uint16_t sourc
             amount = refunded > events[i].amount_minor ? 0 : events[i].amount_minor - refunded;
         else if (order == NULL && events[i].has_amount)
             amount = -events[i].amount_minor, at_ms = first_ms; /* they wait on the first one's day */
-        expect_dated(RFM_METRIC_REVENUE, RFM_METRIC_REVENUE_OF, at_ms, source, amount);
+        expect_dated(RFM_KPI_REVENUE, RFM_KPI_REVENUE_OF, at_ms, source, amount);
         *sum += amount;
     }
 }
@@ -109,24 +110,24 @@ static void expect_purchases(const rfm_event *events, size_t count, uint16_t sou
         orders++;
         first_ms = events[i].time_ms < first_ms ? events[i].time_ms : first_ms;
         bought[month_of(events[i].time_ms) - base] = true;
-        expect_dated(RFM_METRIC_ORDERS, RFM_METRIC_ORDERS_OF, events[i].time_ms, source, 1);
+        expect_dated(RFM_KPI_ORDERS, RFM_KPI_ORDERS_OF, events[i].time_ms, source, 1);
         if (!day_seen[day_of(events[i].time_ms) - T0_DAY])
-            expect(RFM_METRIC_BUYERS, day_of(events[i].time_ms), 0, 0, 1);
+            expect(RFM_KPI_BUYERS, day_of(events[i].time_ms), 0, 0, 1);
         day_seen[day_of(events[i].time_ms) - T0_DAY] = true;
     }
     if (orders == 0)
         return;
-    expect_dated(RFM_METRIC_NEW, RFM_METRIC_NEW_OF, first_ms, source, 1);
+    expect_dated(RFM_KPI_NEW, RFM_KPI_NEW_OF, first_ms, source, 1);
     if (orders == 1)
-        expect_dated(RFM_METRIC_SOLE, RFM_METRIC_SOLE_OF, first_ms, source, 1);
+        expect_dated(RFM_KPI_SOLE, RFM_KPI_SOLE_OF, first_ms, source, 1);
     int32_t first = month_of(first_ms) - base;
     for (int32_t month = 0; month < 64; month++) {
-        expect(RFM_METRIC_BUYERS_OF, base + month, 0, source, bought[month]);
-        expect(RFM_METRIC_KEPT, base + month, 0, source, month > 0 && bought[month] && bought[month - 1]);
+        expect(RFM_KPI_BUYERS_OF, base + month, 0, source, bought[month]);
+        expect(RFM_KPI_KEPT, base + month, 0, source, month > 0 && bought[month] && bought[month - 1]);
         if (bought[month] && month - first < RFM_COHORT_MONTHS)
-            expect(RFM_METRIC_COHORT, base + first, month - first, source, 1);
+            expect(RFM_KPI_COHORT, base + first, month - first, source, 1);
     }
-    expect(RFM_METRIC_CLIENTS, 0, 0, source, 1);
+    expect(RFM_KPI_CLIENTS, 0, 0, source, 1);
 }
 
 static void expect_visits(const rfm_event *events, size_t count, uint16_t source)
@@ -139,13 +140,13 @@ static void expect_visits(const rfm_event *events, size_t count, uint16_t source
         for (int stage = 0; stage < RFM_STAGE_COUNT; stage++) {
             if (stage > 0 && !rfm_bytes_is(events[i].action, actions[stage]))
                 continue;
-            expect(RFM_METRIC_VISITS, day_of(events[i].time_ms), stage, 0, 1);
+            expect(RFM_KPI_VISITS, day_of(events[i].time_ms), stage, 0, 1);
             been[month_of(events[i].time_ms) - month_of(T0)][stage] = true;
         }
     }
     for (int32_t month = 0; month < 64; month++)
         for (int stage = 0; stage < RFM_STAGE_COUNT; stage++)
-            expect(RFM_METRIC_STAGE, month_of(T0) + month, stage, source, been[month][stage]);
+            expect(RFM_KPI_STAGE, month_of(T0) + month, stage, source, been[month][stage]);
 }
 
 static void expect_feedback(const rfm_event *events, size_t count, uint16_t source)
@@ -154,8 +155,8 @@ static void expect_feedback(const rfm_event *events, size_t count, uint16_t sour
     int64_t complaints = 0;
     for (size_t i = 0; i < count; i++) {
         if (events[i].type == RFM_EVENT_COST) /* an order of its own each */
-            expect_dated(RFM_METRIC_COST, RFM_METRIC_COST_OF, events[i].time_ms,
-                         rfm_names_find(names, events[i].campaign), events[i].amount_minor);
+            expect_dated(RFM_KPI_COST, RFM_KPI_COST_OF, events[i].time_ms, rfm_names_find(names, events[i].campaign),
+                         events[i].amount_minor);
         if (events[i].type != RFM_EVENT_FEEDBACK)
             continue;
         complaints += events[i].feedback == RFM_FEEDBACK_COMPLAINT;
@@ -165,10 +166,10 @@ static void expect_feedback(const rfm_event *events, size_t count, uint16_t sour
             csat = &events[i];
     }
     if (nps != NULL)
-        expect(RFM_METRIC_NPS, 0, (int)nps->score, source, 1);
-    expect(RFM_METRIC_CSAT, 0, 0, source, csat != NULL);
-    expect(RFM_METRIC_CSAT_SUM, 0, 0, source, csat == NULL ? 0 : (int64_t)(csat->score * 100));
-    expect(RFM_METRIC_COMPLAINTS, 0, 0, source, complaints);
+        expect(RFM_KPI_NPS, 0, (int)nps->score, source, 1);
+    expect(RFM_KPI_CSAT, 0, 0, source, csat != NULL);
+    expect(RFM_KPI_CSAT_SUM, 0, 0, source, csat == NULL ? 0 : (int64_t)(csat->score * 100));
+    expect(RFM_KPI_COMPLAINTS, 0, 0, source, complaints);
 }
 
 static uint16_t source_of(const rfm_event *events, size_t count)
@@ -188,9 +189,9 @@ static void expect_client(const rfm_event *events, size_t count)
     expect_purchases(events, count, source);
     expect_visits(events, count, source);
     expect_feedback(events, count, source);
-    expect(RFM_METRIC_TURNOVER, 0, 0, source, revenue);
-    expect(RFM_METRIC_LIFECYCLE, 0, 0, source, count > 0); /* nobody has looked */
-    expect(RFM_METRIC_SEGMENT, 0, 0, source, count > 0);
+    expect(RFM_KPI_TURNOVER, 0, 0, source, revenue);
+    expect(RFM_KPI_LIFECYCLE, 0, 0, source, count > 0); /* nobody has looked */
+    expect(RFM_KPI_SEGMENT, 0, 0, source, count > 0);
 }
 
 static void check_equal(const rfm_tally *a, const rfm_tally *b)
@@ -339,10 +340,10 @@ static void marks_move_clients(void **state)
     rfm_kpi_standing before = rfm_client_kpi(&client);
     client.marks.lifecycle = RFM_LIFECYCLE_LAPSED, client.marks.segment = 3;
     rfm_kpi_move(tally, &before, &client, NULL);
-    assert_int_equal(rfm_tally_get(tally, (rfm_cell){RFM_METRIC_LIFECYCLE, 0, RFM_LIFECYCLE_LAPSED, 0}), 1);
-    assert_int_equal(rfm_tally_get(tally, (rfm_cell){RFM_METRIC_LIFECYCLE, 0, RFM_LIFECYCLE_PROSPECT, 0}), 0);
-    assert_int_equal(rfm_tally_get(tally, (rfm_cell){RFM_METRIC_SEGMENT, 0, 3, 0}), 1);
-    assert_int_equal(rfm_tally_get(tally, (rfm_cell){RFM_METRIC_SEGMENT, 0, 0, 0}), 0);
+    assert_int_equal(rfm_tally_get(tally, (rfm_cell){RFM_KPI_LIFECYCLE, 0, RFM_LIFECYCLE_LAPSED, 0}), 1);
+    assert_int_equal(rfm_tally_get(tally, (rfm_cell){RFM_KPI_LIFECYCLE, 0, RFM_LIFECYCLE_PROSPECT, 0}), 0);
+    assert_int_equal(rfm_tally_get(tally, (rfm_cell){RFM_KPI_SEGMENT, 0, 3, 0}), 1);
+    assert_int_equal(rfm_tally_get(tally, (rfm_cell){RFM_KPI_SEGMENT, 0, 0, 0}), 0);
     rfm_tally_settle(tally);
     before = rfm_client_kpi(&client);
     rfm_kpi_move(tally, &before, &client, NULL);
@@ -365,8 +366,8 @@ static void the_erased_are_forgotten_but_what_they_did_is_not(void **state)
     int64_t value;
     for (size_t cursor = 0; rfm_tally_next(tally, &cursor, &cell, &value);)
         assert_true(cell.period > 0);
-    assert_int_equal(rfm_tally_get(tally, (rfm_cell){RFM_METRIC_REVENUE, T0_DAY, 0, 0}), 100);
-    assert_int_equal(rfm_tally_get(tally, (rfm_cell){RFM_METRIC_BUYERS_OF, 672, 0, 0}), 1);
+    assert_int_equal(rfm_tally_get(tally, (rfm_cell){RFM_KPI_REVENUE, T0_DAY, 0, 0}), 100);
+    assert_int_equal(rfm_tally_get(tally, (rfm_cell){RFM_KPI_BUYERS_OF, 672, 0, 0}), 1);
 }
 
 static void months_are_those_of_the_configured_zone(void **state)
@@ -380,9 +381,9 @@ static void months_are_those_of_the_configured_zone(void **state)
     rfm_client_init(&client);
     take(&client, purchase(1, 1, T0 + RFM_HOUR_MS, 100)); /* still December there */
     take(&client, visit(2, T0 + RFM_HOUR_MS));
-    assert_int_equal(rfm_tally_get(tally, (rfm_cell){RFM_METRIC_BUYERS_OF, 671, 0, 0}), 1);
-    assert_int_equal(rfm_tally_get(tally, (rfm_cell){RFM_METRIC_ORDERS, T0_DAY - 1, 0, 0}), 1);
-    assert_int_equal(rfm_tally_get(tally, (rfm_cell){RFM_METRIC_STAGE, 671, RFM_STAGE_VISIT, 0}), 1);
+    assert_int_equal(rfm_tally_get(tally, (rfm_cell){RFM_KPI_BUYERS_OF, 671, 0, 0}), 1);
+    assert_int_equal(rfm_tally_get(tally, (rfm_cell){RFM_KPI_ORDERS, T0_DAY - 1, 0, 0}), 1);
+    assert_int_equal(rfm_tally_get(tally, (rfm_cell){RFM_KPI_STAGE, 671, RFM_STAGE_VISIT, 0}), 1);
     uint8_t packed[RFM_CLIENT_PACKED_MAX];
     rfm_client again;
     size_t len = rfm_client_encode(&client, packed);
