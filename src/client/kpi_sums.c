@@ -1,6 +1,7 @@
 #include <rfm/client/kpi_report.h>
 #include <rfm/client/scores.h>
 
+#include <math.h>
 #include <stdlib.h>
 
 void rfm_kpi_sums_init(rfm_kpi_sums *sums)
@@ -48,6 +49,12 @@ int rfm_kpi_sums_add(rfm_kpi_sums *sums, const rfm_names *names, const rfm_bytes
     return RFM_OK;
 }
 
+/* In parts of a minor unit that add up exactly, so that the order of clients does not show. */
+static double in_parts(double amount_minor)
+{
+    return rint(amount_minor * 64) / 64;
+}
+
 void rfm_kpi_sums_expect(rfm_kpi_sums *sums, const rfm_names *names, const rfm_client *client,
                          const rfm_client_conf *conf, int64_t as_of_ms)
 {
@@ -57,7 +64,8 @@ void rfm_kpi_sums_expect(rfm_kpi_sums *sums, const rfm_names *names, const rfm_c
     }
     if (client->orders > 0) {
         int64_t at_ms = as_of_ms > client->last_ms ? as_of_ms : client->last_ms;
-        sums->predicted_minor[translated(sums, names, client->source)] += rfm_client_predicted_minor(
-            client, conf, rfm_client_expected_orders_at(client, conf, at_ms));
+        double expected_orders = rfm_client_expected_orders_at(client, conf, at_ms);
+        sums->predicted_minor[translated(sums, names, client->source)] += in_parts(
+            rfm_client_predicted_minor(client, conf, expected_orders));
     }
 }
