@@ -3,7 +3,7 @@
 #include <rfm/client/json.h>
 #include <stdio.h>
 
-enum { CELL = 48, GAP = 2 };
+enum { CELL = 48, GAP = 2, ROWS_SHOWN = 20 /* of those that do not follow each other, beginning with the largest */ };
 
 /* -- tables */
 
@@ -93,8 +93,12 @@ static void put_table(rfm_buffer *text, const rfm_sheet *sheet, uint8_t digits)
         widths[i] = width_of(sheet, i, digits);
     widths[sheet->column_count] = key_width(sheet);
     put_line(text, sheet, widths, HEAD, 0, digits);
-    for (size_t row = 0; row < sheet->row_count; row++)
+    bool all = sheet->changes || sheet->row_count <= ROWS_SHOWN + 5;
+    size_t shown = all ? sheet->row_count : ROWS_SHOWN;
+    for (size_t row = 0; row < shown; row++)
         put_line(text, sheet, widths, FIGURES, row, digits);
+    if (!all)
+        rfm_write_format(text, "and %zu more (as CSV or JSON)\n", sheet->row_count - shown);
     if (sheet->changes)
         put_line(text, sheet, widths, CHANGES, sheet->row_count - 1, digits);
 }
