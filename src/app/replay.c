@@ -1,6 +1,7 @@
 #include "command.h"
 #include "event_files.h"
 #include "offline.h"
+#include "report.h"
 #include "state_json.h"
 
 #include <errno.h>
@@ -26,7 +27,8 @@ struct output {
 struct replay {
     rfm_config *config;
     rfm_offline *offline;
-    struct output triggers, audit, dead_letters, clients;
+    struct output triggers, audit, dead_letters, clients, report;
+    const rfm_option *report_options;
     rfm_arena arena; /* of the lines that are gathered */
     rfm_arena early; /* unreadable lines before the first event */
     rfm_bytes *early_lines;
@@ -282,6 +284,39 @@ static int write_clients(struct replay *replay, uint32_t partitions, rfm_error *
     return code;
 }
 
+static bool ends_in(const char *name, const char *end)
+{
+    size_t len = strlen(name), end_len = strlen(end);
+    return len >= end_len && strcmp(name + len - end_len, end) == 0;
+}
+
+static bool asked_well(const struct replay *replay, int64_t as_of_ms, rfm_kpi_query *query, rfm_report_format *format)
+{
+    return rfm_report_query("replay", replay->report_options, replay->config, as_of_ms, query) &&
+           rfm_report_format_of("replay", &replay->report_options[RFM_REPORT_FORMAT], format);
+}
+
+static int write_report(struct replay *replay, uint32_t partitions, rfm_error *error)
+{
+    rfm_kpi_sums sums;
+    rfm_kpi_query query;
+    rfm_report_format format = RFM_REPORT_TEXT;
+    if (replay->report.file == NULL)
+        return RFM_OK;
+    format = ends_in(replay->report.name, ".csv") ? RFM_REPORT_CSV : format;
+    format = ends_in(replay->report.name, ".json") ? RFM_REPORT_JSON : format;
+    if (!asked_well(replay, replay->clock_ms, &query, &format))
+        return RFM_E_USAGE;
+    rfm_kpi_sums_init(&sums);
+    int code = RFM_OK;
+    for (uint32_t i = 0; code == RFM_OK && i < partitions; i++)
+        code = rfm_report_add_view(&sums, rfm_offline_view(replay->offline, i), replay->config, replay->clock_ms);
+    if (code == RFM_OK)
+        code = rfm_report_write(replay->report.file, &sums, &query, replay->config, format, error);
+    rfm_kpi_sums_release(&sums);
+    return code;
+}
+
 static void say_summary(const struct replay *replay)
 {
     const rfm_worker_stats *stats = rfm_offline_stats(replay->offline);
@@ -321,6 +356,8 @@ static int run_files(struct replay *replay, const char *const *names, size_t cou
     if (code == RFM_OK)
         code = write_clients(replay, partitions, error);
     if (code == RFM_OK)
+        code = write_report(replay, partitions, error);
+    if (code == RFM_OK)
         say_summary(replay);
     rfm_event_files_close(files);
     return code;
@@ -335,7 +372,19 @@ static void release(struct replay *replay)
     free(replay->early_lines);
 }
 
-enum { CONFIG, EVENTS, UNTIL, TRIGGERS, AUDIT, DEAD_LETTERS, CLIENTS, PARTITIONS, OPTION_COUNT };
+enum {
+    CONFIG,
+    EVENTS,
+    UNTIL,
+    TRIGGERS,
+    AUDIT,
+    DEAD_LETTERS,
+    CLIENTS,
+    PARTITIONS,
+    REPORT,
+    REPORT_QUERY,
+    OPTION_COUNT = REPORT_QUERY + RFM_REPORT_OPTIONS
+};
 
 int rfm_replay_command(int argc, char **argv)
 {
@@ -346,8 +395,14 @@ int rfm_replay_command(int argc, char **argv)
                                         {.name = "audit"},
                                         {.name = "dead-letters"},
                                         {.name = "clients"},
-                                        {.name = "partitions"}};
-    struct replay replay = {.clock_ms = INT64_MIN, .until_ms = INT64_MAX};
+                                        {.name = "partitions"},
+                                        {.name = "report"},
+                                        {.name = "report-by"},
+                                        {.name = "report-from"},
+                                        {.name = "report-to"},
+                                        {.name = "report-source"},
+                                        {.name = "report-format"}};
+    struct replay replay = {.clock_ms = INT64_MIN, .until_ms = INT64_MAX, .report_options = &options[REPORT_QUERY]};
     int64_t partitions = 4;
     int operand_at, exit_code = rfm_options_parse("replay", argc, argv, options, OPTION_COUNT, &operand_at);
     if (exit_code >= 0)
@@ -362,6 +417,12 @@ int rfm_replay_command(int argc, char **argv)
     replay.config = rfm_command_config("replay", &options[CONFIG], &exit_code);
     if (replay.config == NULL)
         return exit_code;
+    rfm_kpi_query query;
+    rfm_report_format format;
+    if (!asked_well(&replay, 0, &query, &format)) {
+        rfm_config_free(replay.config);
+        return RFM_EXIT_USAGE;
+    }
     const char *names[1024];
     size_t count = 0;
     names[count++] = options[EVENTS].value;
@@ -371,17 +432,17 @@ int rfm_replay_command(int argc, char **argv)
     rfm_arena_init(&replay.early);
     bool opened = open_output(&replay.triggers, &options[TRIGGERS]) && open_output(&replay.audit, &options[AUDIT]) &&
                   open_output(&replay.dead_letters, &options[DEAD_LETTERS]) &&
-                  open_output(&replay.clients, &options[CLIENTS]);
+                  open_output(&replay.clients, &options[CLIENTS]) && open_output(&replay.report, &options[REPORT]);
     rfm_error error = {0};
     int code = opened ? run_files(&replay, names, count, (uint32_t)partitions, &error) : RFM_E_IO;
     if (opened && code != RFM_OK)
         fprintf(stderr, "rfmd replay: %s\n", error.message);
-    struct output *outputs[] = {&replay.triggers, &replay.audit, &replay.dead_letters, &replay.clients};
+    struct output *outputs[] = {&replay.triggers, &replay.audit, &replay.dead_letters, &replay.clients, &replay.report};
     bool closed = true;
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++)
         closed = close_output(outputs[i]) && closed;
     release(&replay);
-    if (code == RFM_E_NOT_FOUND)
+    if (code == RFM_E_NOT_FOUND || code == RFM_E_RANGE)
         return RFM_EXIT_INPUT;
     return code != RFM_OK ? RFM_EXIT_ENVIRONMENT : closed ? RFM_EXIT_DONE : RFM_EXIT_ENVIRONMENT;
 }

@@ -27,6 +27,19 @@ void rfm_civil_of_day(int32_t day, int *year, int *month, int *day_of_month)
     *year = (int)(era * 400 + year_of_era + (*month <= 2));
 }
 
+int32_t rfm_month_of_day(int32_t day)
+{
+    int year, month, day_of_month;
+    rfm_civil_of_day(day, &year, &month, &day_of_month);
+    return (year - 1970) * 12 + month - 1;
+}
+
+int32_t rfm_month_first_day(int32_t month)
+{
+    int32_t years = (int32_t)rfm_div_floor(month, 12);
+    return rfm_day_of_civil(1970 + years, month - years * 12 + 1, 1);
+}
+
 static bool is_digit(uint8_t byte)
 {
     return byte >= '0' && byte <= '9';

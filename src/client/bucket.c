@@ -81,3 +81,16 @@ uint16_t rfm_monetary_bucket(int64_t revenue_minor)
     }
     return bucket;
 }
+
+int64_t rfm_monetary_least(uint16_t bucket)
+{
+    size_t low = bucket > 0 ? (bucket - 1u) / EDGE_STEP : 0;
+    if (low >= EDGES_COUNT) {
+        return INT64_MAX;
+    }
+    int64_t least = EDGES[low];
+    for (size_t i = low * EDGE_STEP + 1; i < bucket; i++) {
+        least = next_edge(least);
+    }
+    return least;
+}

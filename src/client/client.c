@@ -2,6 +2,10 @@
 
 #include <stdlib.h>
 
+#include "activity.h"
+#include "complaint.h"
+#include "favourite.h"
+#include "latest.h"
 #include "order.h"
 
 #define REPEAT_WINDOW_S (48 * RFM_HOUR_MS / RFM_SECOND_MS)
@@ -15,8 +19,15 @@ void rfm_client_init(rfm_client *client)
     client->purchase_days = 0;
     client->orders = client->refunds = client->x = client->visits = 0;
     client->visit_last_ms = 0;
+    client->purchase_months = 0;
+    client->stage_month = 0, client->stages = 0;
     client->order_count = client->seen_count = client->channel_count = client->consent_count = 0;
+    client->category_count = client->case_count = client->latest_count = client->stamp_count = 0;
+    client->points = client->complaints = 0;
+    client->source = 0, client->source_ms = 0;
+    client->latest_text_len = 0;
     memset(&client->marks, 0, sizeof client->marks);
+    client->left_count = 0;
     client->listed_ms = client->met_ms = 0;
     client->slots_len = 0;
 }
@@ -91,7 +102,7 @@ static void count_first_purchase(rfm_client *client, int32_t day, int64_t time_m
     client->first_ms = client->last_ms = time_ms;
     client->first_day = client->last_day = day;
     client->first_day_minor = net_minor;
-    client->purchase_days = 1;
+    client->purchase_days = client->purchase_months = 1;
     client->x = 0;
     client->before_last_ms = 0;
 }
@@ -101,6 +112,7 @@ static void count_purchase(rfm_client *client, int32_t day, int64_t time_ms, int
     if (client->orders == 0) {
         count_first_purchase(client, day, time_ms, net_minor);
     } else {
+        rfm__note_purchase(client, day);
         count_day(client, day, time_ms);
         if (day < client->first_day) {
             client->first_day = day;
@@ -114,9 +126,26 @@ static void count_purchase(rfm_client *client, int32_t day, int64_t time_ms, int
     count_up(&client->orders);
 }
 
+static void move(rfm_applied *applied, int32_t day, int64_t amount_minor)
+{
+    RFM_ASSERT(applied->moved_count < RFM_MOVED_MAX);
+    applied->moved[applied->moved_count++] = (rfm_moved){day, amount_minor};
+}
+
+/* What waiting refunds of the order took off the days on which they stood. */
+static void give_back(const rfm_client *client, uint64_t order_id48, const rfm_client_conf *conf, rfm_applied *applied)
+{
+    for (size_t i = 0; i < client->order_count; i++) {
+        const rfm_order *order = &client->order[i];
+        if (order->id48 == order_id48 && order->waiting && order->refunded_minor > 0) {
+            move(applied, rfm_zone_day(conf->zone, order->time_ms), order->refunded_minor);
+        }
+    }
+}
+
 /* An order of 0 is an event for rules only; among the orders it stands, to tell repeats and to bound its refunds. */
 static rfm_applied_kind apply_purchase(rfm_client *client, const rfm_event *event, const rfm_client_conf *conf,
-                                       rfm_applied *applied)
+                                       rfm_names *names, rfm_applied *applied)
 {
     RFM_ASSERT(event->amount_minor >= 0);
     if (rfm__orders_repeats(client, event->order_id48, event->time_ms)) {
@@ -131,11 +160,16 @@ static rfm_applied_kind apply_purchase(rfm_client *client, const rfm_event *even
         __builtin_add_overflow(revenue, net, &revenue) || __builtin_add_overflow(client->first_day_minor, net, &sum)) {
         return refuse(applied, RFM_REASON_BAD_AMOUNT);
     }
+    applied->day = rfm_zone_day(conf->zone, event->time_ms);
+    give_back(client, event->order_id48, conf, applied);
+    move(applied, applied->day, net);
     rfm__orders_drop_waiting(client, event->order_id48);
     client->revenue_minor = revenue;
     client->refunds += waiting.refunds_full;
     if (amount > 0) {
-        count_purchase(client, rfm_zone_day(conf->zone, event->time_ms), event->time_ms, net);
+        count_purchase(client, applied->day, event->time_ms, net);
+        rfm__apply_categories(client, event, names);
+        rfm__apply_source(client, event, names);
     }
     rfm_order order = {
         .id48 = event->order_id48, .time_ms = whole_second_ms(event->time_ms), .left_minor = net, .currency = currency};
@@ -176,11 +210,24 @@ static rfm_applied_kind refund_order(rfm_client *client, rfm_order *order, const
     }
     client->revenue_minor = revenue;
     order->left_minor -= taken;
-    if (client->orders > 0 && rfm_zone_day(conf->zone, order->time_ms) == client->first_day) {
+    move(applied, rfm_zone_day(conf->zone, order->time_ms), -taken);
+    if (client->orders > 0 && applied->moved[0].day == client->first_day) {
         client->first_day_minor = first_day_minor;
     }
     count_up(&client->refunds);
     return RFM_APPLIED;
+}
+
+/* What waits for an order stands on the day of its earliest refund, whatever their order. */
+static void move_waiting(const rfm_order *before, const rfm_order *after, const rfm_client_conf *conf,
+                         rfm_applied *applied)
+{
+    if (before && before->refunded_minor > 0) {
+        move(applied, rfm_zone_day(conf->zone, before->time_ms), before->refunded_minor);
+    }
+    if (after->refunded_minor > 0) {
+        move(applied, rfm_zone_day(conf->zone, after->time_ms), -after->refunded_minor);
+    }
 }
 
 static rfm_applied_kind await_order(rfm_client *client, const rfm_event *event, uint64_t source,
@@ -201,8 +248,9 @@ static rfm_applied_kind await_order(rfm_client *client, const rfm_event *event, 
     } else {
         order.refunds_full = 1;
         order.source = source;
-        order.time_ms = entry.time_ms;
     }
+    order.time_ms = entry.time_ms < order.time_ms ? entry.time_ms : order.time_ms;
+    move_waiting(waiting, &order, conf, applied);
     if (waiting) {
         *waiting = order;
     } else if (order.refunds_full > 0 || order.refunded_minor > 0) {
@@ -222,8 +270,12 @@ static rfm_applied_kind apply_refund(rfm_client *client, const rfm_event *event,
 
 /* Visits. */
 
-static rfm_applied_kind apply_visit(rfm_client *client, const rfm_event *event)
+static rfm_applied_kind apply_visit(rfm_client *client, const rfm_event *event, const rfm_client_conf *conf,
+                                    rfm_names *names, rfm_applied *applied)
 {
+    applied->day = rfm_zone_day(conf->zone, event->time_ms);
+    rfm__note_visit(client, event, applied->day);
+    rfm__apply_source(client, event, names);
     if (client->visits == 0 || event->time_ms > client->visit_last_ms) {
         client->visit_last_ms = event->time_ms;
     }
@@ -359,6 +411,38 @@ static rfm_applied_kind apply_message(rfm_client *client, const rfm_event *event
     if (complained) {
         put_consent(client, channel, RFM_CLASS_TRANSACTIONAL, false, event->time_ms);
     }
+    rfm__apply_source(client, event, names);
+    return RFM_APPLIED;
+}
+
+/* Feedback, profile, points, cost. */
+
+/* A review is an event for rules only. */
+static rfm_applied_kind apply_feedback(rfm_client *client, const rfm_event *event)
+{
+    if (event->feedback == RFM_FEEDBACK_COMPLAINT || event->feedback == RFM_FEEDBACK_RESOLVED) {
+        rfm__apply_complaint(client, event);
+    } else if (event->feedback != RFM_FEEDBACK_REVIEW) {
+        rfm__apply_answer(client, event);
+    }
+    return RFM_APPLIED;
+}
+
+static rfm_applied_kind apply_points(rfm_client *client, const rfm_event *event, rfm_applied *applied)
+{
+    int64_t points;
+    if (__builtin_add_overflow(client->points, event->delta, &points)) {
+        return refuse(applied, RFM_REASON_BAD_VALUE);
+    }
+    client->points = points;
+    return RFM_APPLIED;
+}
+
+static rfm_applied_kind apply_cost(rfm_client *client, const rfm_event *event, const rfm_client_conf *conf,
+                                   rfm_names *names, rfm_applied *applied)
+{
+    applied->day = rfm_zone_day(conf->zone, event->time_ms);
+    rfm__apply_source(client, event, names);
     return RFM_APPLIED;
 }
 
@@ -368,11 +452,16 @@ static rfm_applied_kind apply_by_type(rfm_client *client, const rfm_event *event
                                       const rfm_client_conf *conf, rfm_names *names, rfm_applied *applied)
 {
     switch (event->type) {
-    case RFM_EVENT_PURCHASE: return apply_purchase(client, event, conf, applied);
+    case RFM_EVENT_PURCHASE: return apply_purchase(client, event, conf, names, applied);
     case RFM_EVENT_REFUND: return apply_refund(client, event, source, conf, applied);
-    case RFM_EVENT_VISIT: return apply_visit(client, event);
+    case RFM_EVENT_VISIT: return apply_visit(client, event, conf, names, applied);
     case RFM_EVENT_MESSAGE: return apply_message(client, event, names, applied);
     case RFM_EVENT_CONSENT: return apply_consent(client, event, names, applied);
+    case RFM_EVENT_FEEDBACK: return apply_feedback(client, event);
+    case RFM_EVENT_PROFILE: rfm__apply_profile(client, event, conf, names, applied); return RFM_APPLIED;
+    case RFM_EVENT_POINTS: return apply_points(client, event, applied);
+    case RFM_EVENT_COST: return apply_cost(client, event, conf, names, applied);
+    case RFM_EVENT_ERASE: /* the engine's: there is no client afterwards */
     default: return refuse(applied, RFM_REASON_UNKNOWN_TYPE);
     }
 }
@@ -380,7 +469,7 @@ static rfm_applied_kind apply_by_type(rfm_client *client, const rfm_event *event
 rfm_applied_kind rfm_client_apply(rfm_client *client, const rfm_event *event, uint64_t source,
                                   const rfm_client_conf *conf, rfm_names *names, rfm_applied *applied)
 {
-    *applied = (rfm_applied){.reason = RFM_REASON_NONE};
+    memset(applied, 0, offsetof(rfm_applied, moved));
     if (event->time_ms < RFM_TIME_1990_MS || event->time_ms > TIME_MAX_MS) {
         return refuse(applied, event->time_ms < RFM_TIME_1990_MS ? RFM_REASON_TIME_TOO_OLD : RFM_REASON_BAD_TIME);
     }
@@ -399,10 +488,16 @@ static bool purchases_equal(const rfm_client *a, const rfm_client *b)
     if (a->orders != b->orders || a->refunds != b->refunds || a->revenue_minor != b->revenue_minor) {
         return false;
     }
-    return a->orders == 0 ||
-           (a->first_ms == b->first_ms && a->last_ms == b->last_ms && a->first_day == b->first_day &&
-            a->last_day == b->last_day && a->purchase_days == b->purchase_days && a->x == b->x &&
-            a->first_day_minor == b->first_day_minor && (a->x == 0 || a->before_last_ms == b->before_last_ms));
+    return a->orders == 0 || (a->first_ms == b->first_ms && a->last_ms == b->last_ms && a->first_day == b->first_day &&
+                              a->last_day == b->last_day && a->purchase_days == b->purchase_days && a->x == b->x &&
+                              a->first_day_minor == b->first_day_minor && a->purchase_months == b->purchase_months &&
+                              (a->x == 0 || a->before_last_ms == b->before_last_ms));
+}
+
+static bool visits_equal(const rfm_client *a, const rfm_client *b)
+{
+    return a->visits == b->visits && (a->visits == 0 || (a->visit_last_ms == b->visit_last_ms &&
+                                                         a->stage_month == b->stage_month && a->stages == b->stages));
 }
 
 static bool channels_equal(const rfm_channel_stats *a, const rfm_channel_stats *b)
@@ -417,10 +512,25 @@ static bool consents_equal(const rfm_consent *a, const rfm_consent *b)
     return a->channel == b->channel && a->class_ == b->class_ && a->granted == b->granted && a->time_ms == b->time_ms;
 }
 
+static bool later_facts_equal(const rfm_client *a, const rfm_client *b)
+{
+    bool equal = a->category_count == b->category_count && a->points == b->points && a->complaints == b->complaints &&
+                 a->case_count == b->case_count && a->source == b->source &&
+                 (a->source == 0 || a->source_ms == b->source_ms) && rfm__latest_equal(a, b);
+    for (size_t i = 0; equal && i < a->category_count; i++) {
+        equal = a->category[i].name == b->category[i].name && a->category[i].orders == b->category[i].orders;
+    }
+    for (size_t i = 0; equal && i < a->case_count; i++) {
+        equal = a->cases[i].id48 == b->cases[i].id48 && a->cases[i].time_ms == b->cases[i].time_ms &&
+                a->cases[i].complained == b->cases[i].complained && a->cases[i].open == b->cases[i].open;
+    }
+    return equal;
+}
+
 bool rfm_client_facts_equal(const rfm_client *a, const rfm_client *b)
 {
-    if (!purchases_equal(a, b) || a->visits != b->visits || (a->visits > 0 && a->visit_last_ms != b->visit_last_ms) ||
-        a->channel_count != b->channel_count || a->consent_count != b->consent_count) {
+    if (!purchases_equal(a, b) || !visits_equal(a, b) || a->channel_count != b->channel_count ||
+        a->consent_count != b->consent_count) {
         return false;
     }
     for (size_t i = 0; i < a->channel_count; i++) {
@@ -433,7 +543,7 @@ bool rfm_client_facts_equal(const rfm_client *a, const rfm_client *b)
             return false;
         }
     }
-    return true;
+    return later_facts_equal(a, b);
 }
 
 static int64_t later(int64_t a_ms, int64_t b_ms)
@@ -456,7 +566,13 @@ int64_t rfm_client_last_event_ms(const rfm_client *client)
     for (size_t i = 0; i < client->channel_count; i++) {
         last_ms = client->channel[i].reach ? later(last_ms, client->channel[i].reach_ms) : last_ms;
     }
-    return last_ms;
+    for (size_t i = 0; i < client->case_count; i++) {
+        last_ms = later(last_ms, client->cases[i].time_ms);
+    }
+    if (client->stamp_count > 0) {
+        last_ms = later(last_ms, client->stamp[client->stamp_count - 1].time_ms);
+    }
+    return client->source > 0 ? later(last_ms, client->source_ms) : last_ms;
 }
 
 rfm_permission rfm_client_permission(const rfm_client *client, uint16_t channel, rfm_class class_)

@@ -51,6 +51,27 @@ double rfm_client_risk_at(const rfm_client *client, const rfm_client_conf *conf,
     return client->orders > 0 ? 1 - p_active_at(client, conf, now_ms) : 0;
 }
 
+double rfm_client_expected_orders_at(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms)
+{
+    if (client->orders == 0) {
+        return NAN;
+    }
+    return rfm_model_expected_orders(&conf->model, client->x, t_x_days_of(client), idle_days_at(client, now_ms),
+                                     conf->ltv_horizon_days);
+}
+
+/* The first day's amount is no repeat spend: what brings somebody in is worth another sum than what keeps them. */
+double rfm_client_predicted_minor(const rfm_client *client, const rfm_client_conf *conf, double expected_orders)
+{
+    if (client->orders == 0 || !(conf->model.spend.p > 0)) {
+        return NAN;
+    }
+    double scale = pow(10, conf->money.base.digits);
+    double repeat = fmax(0, (double)client->revenue_minor - (double)client->first_day_minor) / scale;
+    double mean = rfm_spend_mean(&conf->model.spend, client->x, client->x > 0 ? repeat / client->x : 0);
+    return mean * expected_orders * scale;
+}
+
 /* Lifecycle. */
 
 static const char *const lifecycle_names[RFM_LIFECYCLE_COUNT] = {

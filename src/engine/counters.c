@@ -6,11 +6,12 @@
 enum { DAYS = 65536, DAY_ZERO = 7305 /* 1990-01-01; before it no event is taken */ };
 static const size_t field_count[RFM__COUNTER_KINDS] = {DAYS, RFM_BUCKETS, RFM_ORDER_COUNTS};
 const char *const rfm__counter_key[RFM__COUNTER_KINDS] = {"n:day", "n:bucket", "n:orders"};
+const char *const rfm__tally_key = "n:kpi";
 
 void rfm__counters_init(rfm__counters *counters)
 {
-    *counters = (rfm__counters){.stamp = 1, .population = rfm_population_new()};
-    RFM_ASSERT(counters->population != NULL);
+    *counters = (rfm__counters){.stamp = 1, .population = rfm_population_new(), .tally = rfm_tally_new()};
+    RFM_ASSERT(counters->population != NULL && counters->tally != NULL);
     for (size_t kind = 0; kind < RFM__COUNTER_KINDS; kind++) {
         counters->stamps[kind] = calloc(field_count[kind], sizeof *counters->stamps[kind]);
         RFM_ASSERT(counters->stamps[kind] != NULL);
@@ -20,6 +21,7 @@ void rfm__counters_init(rfm__counters *counters)
 void rfm__counters_release(rfm__counters *counters)
 {
     rfm_population_free(counters->population);
+    rfm_tally_free(counters->tally);
     free(counters->touched);
     for (size_t kind = 0; kind < RFM__COUNTER_KINDS; kind++)
         free(counters->stamps[kind]);
@@ -29,6 +31,7 @@ void rfm__counters_release(rfm__counters *counters)
 void rfm__counters_clear(rfm__counters *counters)
 {
     rfm_population_clear(counters->population);
+    rfm_tally_clear(counters->tally);
     counters->count = 0;
     counters->stamp++;
 }
@@ -79,6 +82,21 @@ static int64_t value_of(const rfm_population *population, const rfm__touched *to
     }
 }
 
+static void write_tally(rfm_tally *tally, rfm_redo *redo)
+{
+    char field[RFM_TALLY_FIELD_MAX], text[24];
+    rfm_cell cell;
+    int64_t value;
+    while (rfm_tally_take(tally, &cell, &value)) {
+        rfm_bytes name = rfm_bytes_of(field, rfm_cell_format(cell, field));
+        snprintf(text, sizeof text, "%lld", (long long)value);
+        rfm_redo_put(redo, &(rfm_redo_item){.op = value == 0 ? RFM_REDO_HASH_DELETE : RFM_REDO_HASH_SET,
+                                            .key = rfm_text(rfm__tally_key),
+                                            .field = name,
+                                            .value = rfm_text(text)});
+    }
+}
+
 void rfm__counters_write(rfm__counters *counters, rfm_redo *redo)
 {
     char field[24], text[24];
@@ -93,6 +111,7 @@ void rfm__counters_write(rfm__counters *counters, rfm_redo *redo)
     }
     counters->count = 0;
     counters->stamp++;
+    write_tally(counters->tally, redo);
 }
 
 int rfm__parse_number(rfm_bytes text, int64_t *number)
@@ -126,5 +145,18 @@ int rfm__counters_restore(rfm__counters *counters, rfm__counter_kind kind, const
         if (kind == RFM__COUNTER_ORDERS)
             rfm_population_add_orders(counters->population, (uint16_t)field, value);
     }
+    return RFM_OK;
+}
+
+int rfm__tally_restore(rfm__counters *counters, const rfm_bytes *values, size_t count)
+{
+    for (size_t i = 0; i + 1 < count; i += 2) {
+        rfm_cell cell;
+        int64_t value;
+        if (rfm_cell_parse(values[i], &cell) != RFM_OK || rfm__parse_number(values[i + 1], &value) != RFM_OK)
+            return RFM_E_CORRUPT;
+        rfm_tally_add(counters->tally, cell, value);
+    }
+    rfm_tally_settle(counters->tally);
     return RFM_OK;
 }

@@ -1,9 +1,10 @@
-/* A task's counters as the redo keeps them: the population (clients per last-purchase day, monetary bucket, number of orders),
- * absolute values, of which each step writes those that it touched, once. */
+/* A task's counters as the redo keeps them: the population (clients per last-purchase day, monetary bucket, number of orders) and
+ * the named sums (rfm/client/tally.h), absolute values, of which each step writes those that it touched, once. */
 #ifndef RFM_ENGINE_COUNTERS_H
 #define RFM_ENGINE_COUNTERS_H
 
 #include <rfm/client/population.h>
+#include <rfm/client/tally.h>
 #include <rfm/engine/redo.h>
 
 typedef enum rfm__counter_kind {
@@ -18,6 +19,7 @@ typedef struct rfm__touched {
 } rfm__touched;
 typedef struct rfm__counters {
     rfm_population *population;
+    rfm_tally *tally;      /* to be added to by whoever has something to count */
     rfm__touched *touched; /* by the step in the making */
     size_t count, size;
     uint32_t stamp; /* of that step; what carries it is in `touched` already */
@@ -32,8 +34,10 @@ void rfm__counters_move(rfm__counters *counters, const rfm_standing *before, con
 void rfm__counters_write(rfm__counters *counters, rfm_redo *redo); /* what was touched; then nothing is */
 /* The keys of the three hashes, by kind. */
 extern const char *const rfm__counter_key[RFM__COUNTER_KINDS];
+extern const char *const rfm__tally_key;
 /* Puts back one hash as loaded: field, value, ... RFM_E_CORRUPT. */
 int rfm__counters_restore(rfm__counters *counters, rfm__counter_kind kind, const rfm_bytes *values, size_t count);
+int rfm__tally_restore(rfm__counters *counters, const rfm_bytes *values, size_t count); /* RFM_E_CORRUPT */
 /* Decimal text, as redo keeps all numbers. */
 int rfm__parse_number(rfm_bytes text, int64_t *number); /* RFM_E_CORRUPT */
 

@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <rfm/model/expected.h>
+
 enum { ROOT_STEPS_MAX = 100 };
 
 /* One history as the formulas see it, in the model's unit. w = log1p(idle / beta) is the scale on which the logarithm of
@@ -90,6 +92,15 @@ double rfm_model_activity_ratio_least(const rfm_model *model, double x, double t
     const double rounding = 1e-9; /* far more than the formulas above err */
     struct history history = history_of(model, x, t_x_days);
     return 1 - rounding - (history.s + 1) * (idle_days / model->unit_days) / history.beta;
+}
+
+double rfm_model_expected_orders(const rfm_model *model, double x, double t_x_days, double idle_days,
+                                 double horizon_days)
+{
+    struct history history = history_of(model, x, t_x_days);
+    double idle = idle_days / model->unit_days;
+    return p_alive_of(&history, idle) * rfm_expected_purchases(history.s, history.beta + idle, model->a,
+                                                               model->b + x + 1, horizon_days / model->unit_days);
 }
 
 /* w at which P(alive) = threshold; below 0 if it is lower from the start. */

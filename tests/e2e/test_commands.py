@@ -5,11 +5,11 @@ import re
 import pytest
 import yaml
 
-from harness.rfmd import base_config, merged, replay, run_command, write_config
+from harness.rfmd import MODEL, base_config, merged, replay, run_command, write_config
 from reference.decode import Refused, decode, parse_time_ms, time_text
 from reference.facts import Facts
 from reference.rules import ClientRules, trigger_id
-from reference.scores import DAY_MS, Settings
+from reference.scores import DAY_MS, Model, Settings
 
 pytestmark = pytest.mark.rfmd
 COMMANDS = ("run", "check", "demo", "replay", "client", "gen", "version")
@@ -191,6 +191,24 @@ def triggers_of(out) -> list[tuple]:
 
 def expected_triggers(clients) -> list[tuple]:
     return sorted((o.client_id, o.rule, o.id, time_text(o.time_ms)) for c in clients.values() for o in c.sent)
+
+
+def test_predicted_value_equals_the_reference(config, tmp_path):
+    spend = {"p": 6.2497, "q": 3.7442, "v": 15.4432}
+    settings = Settings(model=Model(spend=tuple(spend.values())), ltv_horizon_days=730)
+    out = replay(config(model={**MODEL, "spend": spend}, ltv={"horizon": "730d"}),
+                 [written(tmp_path / "e.ndjson", STORY)], tmp_path)
+    until, checked = T0 + 200 * DAY_MS, 0
+    clients = reference(STORY, until)
+    for state in map(json.loads, out["clients"]):
+        facts = clients[state["client_id"]].facts
+        expected = facts.predicted_minor(until, settings)
+        found = state["ltv"]["predicted"]
+        assert (found is None) == (expected is None)
+        if expected is not None:
+            assert abs(float(found) * 100 - expected) <= 0.5 + 1e-6
+            checked += 1
+    assert checked >= 2
 
 
 @pytest.mark.sanitizer

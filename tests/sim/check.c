@@ -2,6 +2,7 @@
 
 #include <rfm/base/hash.h>
 #include <rfm/client/json.h>
+#include <rfm/client/kpi.h>
 #include <rfm/event/headers.h>
 #include <rfm/rule/decide.h>
 #include <stdio.h>
@@ -426,6 +427,51 @@ static int64_t orders_count(const rfm_population *population, int64_t field)
     return rfm_population_orders_count(population, (uint16_t)field);
 }
 
+static rfm_tally *tally_of(sim_world *sim, uint32_t task)
+{
+    const rfm_bytes *values;
+    rfm_tally *tally = rfm_tally_new();
+    rfm_cell cell;
+    size_t count = load(sim, task, RFM_LOAD_HASH, "n:kpi", &values);
+    for (size_t i = 0; i + 1 < count; i += 2) {
+        if (rfm_cell_parse(values[i], &cell) != RFM_OK)
+            sim_fail(sim, "task %u: n:kpi has a field %.*s", task, (int)values[i].len, (const char *)values[i].at);
+        else
+            rfm_tally_add(tally, cell, number_of(values[i + 1]));
+    }
+    return tally;
+}
+
+/* Every cell of one that the other does not hold; of clients as they are now, which have no period, or of periods. */
+static void compare_tallies(sim_world *sim, uint32_t task, bool now, const rfm_tally *here, const rfm_tally *there)
+{
+    char text[RFM_TALLY_FIELD_MAX];
+    rfm_cell cell;
+    int64_t value;
+    for (size_t cursor = 0; rfm_tally_next(here, &cursor, &cell, &value) && !sim->failed;) {
+        if ((cell.period == 0) != now || rfm_tally_get(there, cell) == value)
+            continue;
+        rfm_cell_format(cell, text);
+        sim_fail(sim, "task %u: n:kpi %s is %lld on one side, %lld on the other", task, text, (long long)value,
+                 (long long)rfm_tally_get(there, cell));
+    }
+}
+
+/* What clients are now is what the states sum up to; what happened is what happened in the run without faults. */
+static void check_tally(sim_world *sim, sim_world *reference, uint32_t task, const rfm_tally *states)
+{
+    rfm_tally *tally = tally_of(sim, task);
+    compare_tallies(sim, task, true, tally, states);
+    compare_tallies(sim, task, true, states, tally);
+    if (reference) {
+        rfm_tally *there = tally_of(reference, task);
+        compare_tallies(sim, task, false, tally, there);
+        compare_tallies(sim, task, false, there, tally);
+        rfm_tally_free(there);
+    }
+    rfm_tally_free(tally);
+}
+
 static bool is_listed(sim_world *sim, uint32_t task, const char *key, rfm_bytes client_id, size_t *times)
 {
     const rfm_bytes *values;
@@ -453,6 +499,8 @@ static void check_lists(sim_world *sim, uint32_t task, rfm_bytes client_id, cons
                  (const char *)client_id.at, (long long)client->listed_ms, key);
 }
 
+static void check_unknown(sim_world *sim, uint32_t task, rfm_bytes value);
+
 /* How many entries all minute lists have together, and how many due lists there are. */
 static void count_lists(sim_world *sim, uint32_t task, size_t *in_minutes, size_t *due_lists)
 {
@@ -471,6 +519,8 @@ static void count_lists(sim_world *sim, uint32_t task, size_t *in_minutes, size_
         rfm_bytes rest;
         RFM_ASSERT(rfm_redo_open(parts[i], &header, &rest) == RFM_OK);
         while (rfm_redo_next(&rest, &item)) {
+            if (item.op == RFM_REDO_LIST_ADD)
+                check_unknown(sim, task, item.value);
             *in_minutes += item.key.len > 5 && memcmp(item.key.at, "ring:", 5) == 0;
             if (item.key.len < 5 || memcmp(item.key.at, "due:", 4) != 0 || rfm_bytes_equal(item.key, due))
                 continue;
@@ -489,17 +539,29 @@ static void check_buckets(sim_world *sim, uint32_t task, size_t lists)
     for (size_t i = 0; i + 1 < count; i += 2) {
         snprintf(text, sizeof text, "due:%lld", (long long)number_of(values[i]));
         int64_t listed = (int64_t)load(sim, task, RFM_LOAD_LIST, text, &entries);
-        if (listed != number_of(values[i + 1]))
+        /* Who is erased may have stood there. */
+        if (listed > number_of(values[i + 1]) || (listed < number_of(values[i + 1]) && !sim->shop.erasures))
             sim_fail(sim, "task %u: %s has %lld entries, n:due says %lld", task, text, (long long)listed,
                      (long long)number_of(values[i + 1]));
     }
-    if (lists != count / 2)
+    if (lists > count / 2 || (lists < count / 2 && !sim->shop.erasures))
         sim_fail(sim, "task %u: there are %zu due lists, n:due knows %zu", task, lists, count / 2);
 }
 
-static void check_task(sim_world *sim, uint32_t task)
+/* Who has no state is in no list either. */
+static void check_unknown(sim_world *sim, uint32_t task, rfm_bytes value)
 {
+    rfm_client client;
+    for (size_t i = 0; i < sim->options.clients; i++)
+        if (rfm_bytes_equal(sim->shop.client_id[i], value) && !state_of(sim, task, value, &client))
+            sim_fail(sim, "task %u: %.*s has no state, but is listed", task, (int)value.len, (const char *)value.at);
+}
+
+static void check_task(sim_world *sim, sim_world *reference, uint32_t task)
+{
+    const rfm_kpi_standing nobody = {0};
     rfm_population *sum = rfm_population_new();
+    rfm_tally *states = rfm_tally_new();
     rfm_bytes key, value;
     size_t cursor = 0, listed, due_lists, clients = 0;
     int64_t buyers = 0;
@@ -518,6 +580,7 @@ static void check_task(sim_world *sim, uint32_t task)
             rfm_population_add_bucket(sum, standing.bucket, 1);
             rfm_population_add_orders(sum, standing.orders, 1);
         }
+        rfm_kpi_move(states, &nobody, &client, NULL);
         check_lists(sim, task, client_id, &client);
     }
     count_lists(sim, task, &listed, &due_lists);
@@ -527,7 +590,9 @@ static void check_task(sim_world *sim, uint32_t task)
     check_counter(sim, task, "n:bucket", sum, bucket_count, buyers);
     check_counter(sim, task, "n:orders", sum, orders_count, buyers);
     check_buckets(sim, task, due_lists);
+    check_tally(sim, reference, task, states);
     rfm_population_free(sum);
+    rfm_tally_free(states);
 }
 
 static void check_thanks(sim_world *sim)
@@ -566,7 +631,7 @@ void sim_check_end(sim_world *here, sim_world *reference)
         sim_fail(here, "%zu dead letters for %zu bad records", here->checks.dead_letters.count, here->shop.bad);
     check_thanks(here);
     for (uint32_t task = 0; task < SIM_TASKS && !here->failed; task++)
-        check_task(here, task);
+        check_task(here, reference, task);
     if (here->failed)
         return;
     check_clients(here, reference);

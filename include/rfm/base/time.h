@@ -19,6 +19,9 @@ size_t rfm_time_format(int64_t time_ms, char text[RFM_TIME_TEXT]);
 int rfm_date_parse(rfm_bytes text, int32_t *day); /* "2026-11-22" */
 int32_t rfm_day_of_civil(int year, int month, int day_of_month);
 void rfm_civil_of_day(int32_t day, int *year, int *month, int *day_of_month);
+/* Months since January 1970; of a month its first day. */
+int32_t rfm_month_of_day(int32_t day);
+int32_t rfm_month_first_day(int32_t month);
 /* "90d", "12h", "15m", "30s", "250ms"; also sums such as "1h30m". A day is 86,400 s. Not negative. */
 int rfm_duration_parse(rfm_bytes text, int64_t *duration_ms);
 static inline int64_t rfm_div_floor(int64_t a, int64_t b)

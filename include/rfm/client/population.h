@@ -15,6 +15,7 @@ typedef struct rfm_standing {
 } rfm_standing;
 rfm_standing rfm_client_standing(const rfm_client *client);
 uint16_t rfm_monetary_bucket(int64_t revenue_minor);
+int64_t rfm_monetary_least(uint16_t bucket); /* the least revenue of a bucket from 1 on; INT64_MAX: none is so large */
 
 /* Sums. Days are kept in a window that grows; init gives an empty one. */
 typedef struct rfm_population rfm_population;

@@ -24,6 +24,10 @@ double rfm_client_ratio_at(const rfm_client *client, const rfm_client_conf *conf
 /* The ratio, or, where that is above `threshold`, any value that is: as good for a comparison, and mostly much cheaper. */
 double rfm_client_ratio_beyond(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms, double threshold);
 double rfm_client_risk_at(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms);
+/* Purchase days to expect within ltv.horizon, and what they are worth by the model's `spend`, in minor units: dearer than the
+ * scores above, and never stored. Both NAN: not a buyer; the value also: no `spend`, or its mean is infinite. */
+double rfm_client_expected_orders_at(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms);
+double rfm_client_predicted_minor(const rfm_client *client, const rfm_client_conf *conf, double expected_orders);
 const char *rfm_lifecycle_name(rfm_lifecycle lifecycle);
 
 /* First whole second (as ms) at which activity_ratio <= threshold, churn_risk >= threshold: exactly the first for which

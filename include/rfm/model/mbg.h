@@ -5,6 +5,7 @@
 #define RFM_MODEL_MBG_H
 
 #include <rfm/base/error.h>
+#include <rfm/model/spend.h>
 
 #include <math.h>
 
@@ -12,9 +13,7 @@ typedef struct rfm_model {
     double r, alpha, a, b;
     double unit_days;    /* 1 or 7: what alpha is counted in */
     double evidence_cap; /* c; INFINITY: none, exactly MBG/NBD */
-    struct {
-        double p, q, v;
-    } spend; /* Gamma-Gamma; p 0: absent */
+    rfm_spend spend;
 } rfm_model;
 
 /* RFM_E_RANGE with a message that names the parameter: all of r, alpha, a, b, unit, cap finite (cap may be INFINITY) and > 0. */
@@ -27,6 +26,9 @@ double rfm_model_activity_ratio(const rfm_model *model, double x, double t_x_day
                                 double horizon_days);
 /* A value below activity_ratio, whatever the horizon, at hardly any cost: where it is above a threshold, so is the ratio. */
 double rfm_model_activity_ratio_least(const rfm_model *model, double x, double t_x_days, double idle_days);
+/* Expected purchase days in the next `horizon_days`. */
+double rfm_model_expected_orders(const rfm_model *model, double x, double t_x_days, double idle_days,
+                                 double horizon_days);
 /* Idle days at which the value has fallen to `threshold` in (0, 1): 0 if it is there from the start; the root to 1e-9
  * relative by Brent's method within the bounds of the closed forms. */
 double rfm_model_idle_at_p_alive(const rfm_model *model, double x, double t_x_days, double threshold);

@@ -21,7 +21,7 @@ from .traffic import Message, Shape, Traffic, _text_of
 from .waiting import Timeout
 
 DAY_MS = 86_400_000
-SCORES = ("age", "p_alive", "p_active", "churn_risk", "activity_ratio")
+SCORES = ("age", "p_alive", "p_active", "churn_risk", "activity_ratio", "expected_orders")
 TRANSACTIONAL = {"class": "transactional", "channels": ["email", "push"], "topic": "triggers"}
 WALL_RULES = [
     {"name": "thank_you", "on": {"event": "purchase"}, "template": "thanks", **TRANSACTIONAL},

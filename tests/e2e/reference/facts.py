@@ -49,6 +49,7 @@ class Facts:
     newest_ms: int = 0
     unknown_orders: int = 0
     purchase_times: list = field(default_factory=list)
+    net_of_day: Counter = field(default_factory=Counter)
     _days: set = field(default_factory=set)
 
     # -- repeats
@@ -96,6 +97,7 @@ class Facts:
             return
         self.orders += 1
         self.revenue += event.amount_minor
+        self.net_of_day[event.time_ms // DAY_MS] += event.amount_minor - order.taken_off()
         self.categories.update(event.categories)
         self._bought_on(event.time_ms // DAY_MS)
         self.first_ms = event.time_ms if self.first_ms is None else min(self.first_ms, event.time_ms)
@@ -124,6 +126,8 @@ class Facts:
             order.refunded += event.amount_minor
             self.refunds += 1
         self.revenue += before - order.taken_off()
+        if order.amount is not None:
+            self.net_of_day[order.time_ms // DAY_MS] += before - order.taken_off()
 
     def _apply_visit(self, event: Event) -> None:
         self.visits += 1
@@ -207,6 +211,7 @@ class Facts:
             "first_purchase": time_text(self.first_ms), "last_purchase": time_text(self.last_ms),
             "x": x, "t_x": t_x, "age": t_x + idle, "p_alive": model.p_alive(x, t_x, idle), "p_active": p_active,
             "churn_risk": 1.0 - p_active, "activity_ratio": self.activity_ratio(now_ms, settings),
+            "expected_orders": model.expected_orders(x, t_x, idle, settings.ltv_horizon_days),
         })
         return view
 
@@ -214,6 +219,16 @@ class Facts:
         if self.last_ms is None or self.x == 0:
             return None
         return self.last_ms + gap_quantile_days(settings.model, self.x, self.t_x, 0.5) * DAY_MS
+
+    def predicted_minor(self, now_ms: int, settings: Settings) -> float | None:
+        """Expected orders times the mean of repeat spend; the first day's amount is kept apart."""
+        if self.last_ms is None or settings.model.spend is None:
+            return None
+        scale = 10 ** settings.digits[settings.base_currency]
+        repeat = max(0, self.revenue - self.net_of_day[self.first_ms // DAY_MS]) / scale
+        mean = settings.model.mean_spend(self.x, repeat / self.x if self.x else 0.0)
+        orders = settings.model.expected_orders(self.x, self.t_x, self.idle_days(now_ms), settings.ltv_horizon_days)
+        return None if mean is None else mean * orders * scale
 
     def segments(self, now_ms: int, settings: Settings) -> set[str]:
         if self.last_ms is None:

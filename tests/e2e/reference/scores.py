@@ -4,6 +4,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from scipy.special import hyp2f1
+
 DAY_MS = 86_400_000
 
 SEGMENTS = {
@@ -33,6 +35,7 @@ class Model:
     b: float = 1.61399
     unit_days: float = 7.0
     evidence_cap: float | None = 5.0
+    spend: tuple[float, float, float] | None = None  # p, q, v of Gamma-Gamma
 
     def strength(self, x: int) -> float:
         return self.r + x * self._fade(x)
@@ -58,6 +61,18 @@ class Model:
         now = self.p_active(x, t_x_days, idle_days, horizon_days)
         return now / self.p_active(x, t_x_days, 0.0, horizon_days)
 
+    def expected_orders(self, x: int, t_x_days: float, idle_days: float, horizon_days: float) -> float:
+        """As published, by 2F1; s for r + x, beta + u for alpha + T."""
+        s, horizon = self.strength(x), horizon_days / self.unit_days
+        before = self.beta(x, t_x_days) + idle_days / self.unit_days
+        z = horizon / (before + horizon)
+        bracket = 1.0 - (1.0 - z) ** s * hyp2f1(s, self.b + x + 1, self.a + self.b + x, z)
+        return self.p_alive(x, t_x_days, idle_days) * (self.a + self.b + x) / (self.a - 1.0) * bracket
+
+    def mean_spend(self, x: int, mean: float) -> float | None:
+        p, q, v = self.spend
+        return (v + x * mean) * p / (p * x + q - 1.0) if p * x + q > 1.0 else None
+
 
 @dataclass(frozen=True)
 class Thresholds:
@@ -72,6 +87,7 @@ class Settings:
 
     model: Model = field(default_factory=Model)
     horizon_days: float = 90.0
+    ltv_horizon_days: float = 365.0
     at_risk: float = 0.5
     lapsed: float = 0.2
     thresholds: Thresholds = field(default_factory=Thresholds)

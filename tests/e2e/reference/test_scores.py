@@ -40,5 +40,23 @@ def test_one_time_buyer_risk_and_ratio_days():
         assert ratio_at(moment) <= 0.3 < ratio_at(moment - 1000)
 
 
+def test_expected_orders_published():
+    """The mean of the model itself, by integrating over the drop-out probability."""
+    from scipy.integrate import quad
+    from scipy.stats import beta
+
+    model, x, t_x, idle, horizon = CAPPED, 3, 210, 60, 365
+    s, before = model.strength(x), model.beta(x, t_x) + idle / 7
+    mean, _ = quad(lambda p: (1 - (before / (before + p * horizon / 7)) ** s) / p * beta.pdf(p, model.a, model.b + x + 1),
+                   0, 1, epsabs=1e-13, limit=200)
+    assert model.expected_orders(x, t_x, idle, horizon) == pytest.approx(mean * model.p_alive(x, t_x, idle), rel=1e-7)
+
+
+def test_mean_spend_published():
+    model = Model(spend=(6.25, 3.74, 15.44))
+    assert model.mean_spend(2, 22.35) == pytest.approx(24.6637, abs=5e-5)
+    assert model.mean_spend(1, 11.77) == pytest.approx(18.9169, abs=5e-5)
+
+
 def test_settings_are_the_contract_defaults():
     assert Settings().horizon_days == 90 and Settings().lapsed == 0.2

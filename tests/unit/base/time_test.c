@@ -122,16 +122,19 @@ static void civil_days_by_counting(void **state)
 {
     (void)state;
     static const int lens[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    int year = 1970, month = 1, day_of_month = 1;
+    int year = 1970, month = 1, day_of_month = 1, months = 0;
     for (int32_t day = 0; day < 400000; day++) {
         int got_year, got_month, got_day;
         assert_int_equal(rfm_day_of_civil(year, month, day_of_month), day);
         rfm_civil_of_day(day, &got_year, &got_month, &got_day);
         assert_true(got_year == year && got_month == month && got_day == day_of_month);
+        assert_int_equal(rfm_month_of_day(day), months);
+        assert_int_equal(rfm_month_first_day(months), day - day_of_month + 1);
         int leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
         if (++day_of_month <= lens[month - 1] + (month == 2 && leap))
             continue;
         day_of_month = 1;
+        months++;
         if (++month > 12)
             month = 1, year++;
     }

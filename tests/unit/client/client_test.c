@@ -1,5 +1,7 @@
 #include "world.h"
 
+#include <time.h>
+
 static rfm_client_conf conf;
 static rfm_names *names;
 static rfm_client client;
@@ -525,6 +527,13 @@ static void money_of_set(const rfm_event *events, size_t count, rfm_client *fact
     }
 }
 
+static int month_of(int64_t time_ms)
+{
+    time_t time_s = (time_t)(time_ms / 1000);
+    const struct tm *civil = gmtime(&time_s);
+    return civil->tm_year * 12 + civil->tm_mon;
+}
+
 static void days_of_set(const rfm_event *events, size_t count, rfm_client *facts)
 {
     int64_t times[SET_MAX];
@@ -545,6 +554,7 @@ static void days_of_set(const rfm_event *events, size_t count, rfm_client *facts
         facts->x += i > 0 && day != times[i - 1] / RFM_DAY_MS;
         facts->before_last_ms = day < facts->last_day ? times[i] : facts->before_last_ms;
         facts->purchase_days |= UINT64_C(1) << (facts->last_day - day);
+        facts->purchase_months |= UINT32_C(1) << (month_of(facts->last_ms) - month_of(times[i]));
     }
     for (size_t i = 0; i < count; i++) {
         if (events[i].type == RFM_EVENT_PURCHASE && events[i].amount_minor > 0 &&
@@ -631,6 +641,7 @@ static void facts_do_not_depend_on_the_order(void **state)
         for (int permutation = 0; permutation < 20; permutation++) {
             apply_all(events, count, &seed);
             expected.visits = client.visits, expected.visit_last_ms = client.visit_last_ms;
+            expected.stages = client.stages, expected.stage_month = client.stage_month;
             expected.channel_count = client.channel_count, expected.consent_count = client.consent_count;
             memcpy(expected.channel, client.channel, sizeof expected.channel);
             memcpy(expected.consent, client.consent, sizeof expected.consent);

@@ -131,7 +131,11 @@ static rfm_event random_event(uint64_t *seed)
     case 2:
         return in(random_below(seed, 2) ? "" : "EUR", refund(id, order, time_ms, (int64_t)random_below(seed, 100000)));
     case 3: return full_refund(id, order, time_ms);
-    case 4: return visit(id, time_ms);
+    case 4: {
+        rfm_event event = visit(id, time_ms);
+        event.action = rfm_text(random_below(seed, 2) ? "add_to_cart" : "page_view");
+        return event;
+    }
     case 5: return consent(id, channel, random_below(seed, 2), random_below(seed, 2), time_ms);
     default: return message(id, channel, random_below(seed, RFM_STATUS_COUNT), time_ms);
     }
@@ -174,6 +178,8 @@ static void the_largest_client_fits(void **state)
     client.first_day = (int32_t)(client.first_ms / RFM_DAY_MS) - 1;
     client.last_day = (int32_t)(client.last_ms / RFM_DAY_MS) + 1;
     client.purchase_days = UINT64_MAX;
+    client.purchase_months = UINT32_MAX;
+    client.stages = UINT16_MAX, client.stage_month = rfm_month_of_day(client.last_day);
     client.order_count = RFM_ORDERS_MAX, client.seen_count = RFM_SEEN_MAX;
     client.channel_count = RFM_CHANNELS_MAX + 1, client.consent_count = RFM_CONSENTS_MAX;
     for (size_t i = 0; i < RFM_ORDERS_MAX; i++) {

@@ -92,6 +92,22 @@ static void a_buyer(void **state)
     assert_holds(text, part);
 }
 
+/* By 2F1 (scipy): the mean of the repeat days is (29.85 + 10) / 2, the first day's 75 stand apart. */
+static void a_buyer_s_predicted_value(void **state)
+{
+    (void)state;
+    conf.model.spend = (rfm_spend){6.2497, 3.7442, 15.4432};
+    apply(purchase(1, 1, T0, 10000));
+    apply(purchase(2, 2, T0 + 30 * RFM_DAY_MS, 2985));
+    apply(purchase(3, 3, T0 + 50 * RFM_DAY_MS, 1000));
+    apply(refund(4, 1, T0 + 51 * RFM_DAY_MS, 2500));
+    const char *text = text_at(T0 + 60 * RFM_DAY_MS);
+    assert_holds(text, "\"expected_orders\":3.53536661891");
+    assert_holds(text, "\"ltv\":{\"historic\":\"114.85\",\"predicted\":\"80.15\"}");
+    conf.model.spend.p = 0;
+    assert_holds(text_at(T0 + 60 * RFM_DAY_MS), "\"predicted\":null}");
+}
+
 static void the_average_is_rounded_half_even(void **state)
 {
     (void)state;
@@ -165,6 +181,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_prospect_in_full),
         T(a_buyer),
+        T(a_buyer_s_predicted_value),
         T(the_average_is_rounded_half_even),
         T(marks_tell_since_when_if_they_still_hold),
         T(channels_come_in_the_order_of_their_texts),

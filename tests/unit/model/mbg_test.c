@@ -112,6 +112,28 @@ static void moments_in_forty_digits(void **state)
     }
 }
 
+/* In 30 digits and more (mpmath), by 2F1 or by the integral, with s and beta + idle for r + x and alpha + T. */
+static void expected_orders_in_thirty_digits(void **state)
+{
+    (void)state;
+    static const struct {
+        double x, t_x, idle, horizon, cap, orders;
+    } rows[] = {
+        {0, 0, 100, 365, 5, 0.47386391138440736},
+        {10, 140, 126, 365, 5, 1.6167564988829431},
+        {10, 140, 126, 365, INFINITY, 0.44880860992013018},
+        {100000, 100000, 3, 365, 5, 39.313106235968468},
+        {100000, 100000, 3, 365, INFINITY, 364.17612100953113},
+        {3, 200, 1000, 90, 5, 0.0085662377858041737},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        rfm_model model = CDNOW;
+        model.evidence_cap = rows[i].cap;
+        assert_near(rfm_model_expected_orders(&model, rows[i].x, rows[i].t_x, rows[i].idle, rows[i].horizon),
+                    rows[i].orders, 1e-9);
+    }
+}
+
 static void every_value_falls_with_idle_time(void **state)
 {
     (void)state;
@@ -119,11 +141,14 @@ static void every_value_falls_with_idle_time(void **state)
     for (size_t i = 0; i < sizeof xs / sizeof *xs; i++) {
         for (int capped = 0; capped < 2; capped++) {
             const rfm_model *model = capped ? &CDNOW : &PLAIN;
-            double x = xs[i], t_x = x * 5, alive = 1, active = 1, ratio = 1 + 1e-12;
+            double x = xs[i], t_x = x * 5, alive = 1, active = 1, ratio = 1 + 1e-12, orders = INFINITY;
             for (double idle = 0; idle < 30000; idle = idle * 1.07 + .01) {
                 double next_alive = rfm_model_p_alive(model, x, t_x, idle);
                 double next_active = rfm_model_p_active(model, x, t_x, idle, 90);
                 double next_ratio = rfm_model_activity_ratio(model, x, t_x, idle, 90);
+                double next_orders = rfm_model_expected_orders(model, x, t_x, idle, 365);
+                assert_true(next_orders < orders || next_orders == 0);
+                orders = next_orders;
                 assert_true(next_alive >= 0 && next_active >= 0 && next_ratio >= 0);
                 assert_true(next_alive < alive || next_alive == 0);
                 assert_true(next_active < active || next_active == 0);
@@ -228,6 +253,7 @@ int main(void)
         cmocka_unit_test(published_moments),
         cmocka_unit_test(values_in_forty_digits),
         cmocka_unit_test(moments_in_forty_digits),
+        cmocka_unit_test(expected_orders_in_thirty_digits),
         cmocka_unit_test(every_value_falls_with_idle_time),
         cmocka_unit_test(moments_meet_the_formula),
         cmocka_unit_test(the_least_ratio_is_below_the_ratio),

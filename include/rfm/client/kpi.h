@@ -1,0 +1,71 @@
+/* The business's figures as sums that events and looks move: cells of a tally (tally.h), from which kpi_report.h derives what
+ * is shown. Days and months are those of rfm.timezone, months counted since January 1970.
+ *
+ * Three kinds. What happened on a day is added once. Who did something in a month, who is new, who has one order only follow
+ * from a client's facts before and after: a late event moves them, so that they do not depend on the order of events (within
+ * the lateness, and RFM_PURCHASE_MONTHS back from the client's newest purchase). What clients are now is moved when their facts
+ * or marks change; an erased client is taken out of these alone.
+ *
+ * By source: each client has one, 0 being none; cells of months and of clients are kept apart by it, and move with the client
+ * when an earlier campaign becomes known. What happened on days is not; of orders, revenue and the like there are cells by
+ * month for sources other than none besides, and what moves are the orders that the client still holds (the last 16). */
+#ifndef RFM_CLIENT_KPI_H
+#define RFM_CLIENT_KPI_H
+
+#include <rfm/client/client.h>
+#include <rfm/client/tally.h>
+
+enum { RFM_COHORT_MONTHS = 24 };
+typedef enum rfm_kpi_metric {
+    /* by day */
+    RFM_KPI_ORDERS = 'o',
+    RFM_KPI_REVENUE = 'r', /* of orders of that day, net of their refunds; refunds without an order: of their day */
+    RFM_KPI_BUYERS = 'd',
+    RFM_KPI_NEW = 'n',  /* clients whose first purchase it was */
+    RFM_KPI_SOLE = 's', /* clients whose only order it is */
+    RFM_KPI_COST = 'c',
+    RFM_KPI_VISITS = 'v', /* part: rfm_stage; events */
+    /* by month, the same for sources other than none (a cost's is the campaign that it names) */
+    RFM_KPI_ORDERS_OF = 'O',
+    RFM_KPI_REVENUE_OF = 'R',
+    RFM_KPI_NEW_OF = 'N',
+    RFM_KPI_SOLE_OF = 'S',
+    RFM_KPI_COST_OF = 'C',
+    /* by month and source, none included: clients */
+    RFM_KPI_BUYERS_OF = 'B',
+    RFM_KPI_KEPT = 'K',   /* bought in this month and in the one before */
+    RFM_KPI_COHORT = 'H', /* period: of the first purchase; part: so many months later, below RFM_COHORT_MONTHS */
+    RFM_KPI_STAGE = 'F',  /* part: rfm_stage */
+    /* now, by source; period 0 */
+    RFM_KPI_LIFECYCLE = 'l', /* part: rfm_lifecycle, as of the client's last look */
+    RFM_KPI_SEGMENT = 'g',   /* part: the name's number */
+    RFM_KPI_CLIENTS = 'b',   /* with purchases */
+    RFM_KPI_TURNOVER = 't',  /* their revenue */
+    RFM_KPI_NPS = 'p',       /* part: the last answer, 0 to 10 */
+    RFM_KPI_CSAT = 'a',      /* clients with an answer */
+    RFM_KPI_CSAT_SUM = 'm',  /* hundredths */
+    RFM_KPI_COMPLAINTS = 'x',
+} rfm_kpi_metric;
+
+/* What a client counts as. */
+typedef struct rfm_kpi_standing {
+    bool known; /* false: no client, all else is 0 */
+    uint8_t lifecycle;
+    int8_t nps;   /* -1: none */
+    int32_t csat; /* hundredths; -1: none */
+    uint16_t segment, source, stages;
+    uint32_t orders, x, complaints, purchase_months;
+    int32_t first_day, last_day, stage_month;
+    int64_t revenue_minor;
+} rfm_kpi_standing;
+rfm_kpi_standing rfm_client_kpi(const rfm_client *client);
+
+/* The event was applied to the client, which stood at `before`. May give a campaign a number. */
+void rfm_kpi_count(rfm_tally *tally, const rfm_kpi_standing *before, const rfm_client *client, const rfm_event *event,
+                   const rfm_applied *applied, rfm_names *names);
+/* The client stood at `before` and is now as it is. */
+void rfm_kpi_move(rfm_tally *tally, const rfm_kpi_standing *before, const rfm_client *client, const rfm_zone *zone);
+/* The client was erased: what happened stays, but it is none of those that there are now. */
+void rfm_kpi_forget(rfm_tally *tally, const rfm_kpi_standing *before);
+
+#endif
