@@ -348,6 +348,7 @@ static void add_counters(rfm_host *host, const rfm_worker_stats *stats)
         rfm_metric metric;
         uint64_t value;
     } plain[] = {{RFM_METRIC_REPEATS, stats->repeats},
+                 {RFM_METRIC_IGNORED, stats->ignored},
                  {RFM_METRIC_STEPS, stats->steps},
                  {RFM_METRIC_ABORTS, stats->aborts},
                  {RFM_METRIC_REDO_BYTES, stats->redo_bytes},
@@ -577,7 +578,8 @@ static int make_worker(rfm_host *host, rfm_error *error)
                             .client = &config->client,
                             .rules = &config->rules};
     for (size_t i = 0; i < conf.input_count; i++)
-        conf.input_topic[i] = config->kafka.input[i].topic;
+        conf.input_topic[i] = config->kafka.input[i].topic,
+        conf.input_reading[i] = (rfm_reading){config->kafka.input[i].format, config->amount_field};
     return rfm_worker_new(&conf, &host->worker, error);
 }
 
