@@ -118,6 +118,13 @@ static inline void clear(rfm_event *event)
     event->id48 = event->order_id48 = 0;
     event->amount = (rfm_decimal){0, 0};
     event->has_amount = event->permanent = event->granted = false;
+    event->page = event->coupon = event->case_id = event->source = event->reason = RFM_BYTES_NONE;
+    event->timezone = event->language = RFM_BYTES_NONE;
+    event->categories = NULL, event->traits = NULL;
+    event->category_count = event->trait_count = 0;
+    event->has_margin = event->has_score = false;
+    event->margin_minor = event->delta = 0;
+    event->feedback = RFM_FEEDBACK_NPS, event->score = 0;
 }
 
 yyjson_val *rfm__parse(decode_run *run, rfm_bytes text, const char *what)

@@ -35,7 +35,15 @@
     X(granted)          \
     X(source)           \
     X(quantity)         \
-    X(price)
+    X(price)            \
+    X(kind)             \
+    X(score)            \
+    X(case_id)          \
+    X(traits)           \
+    X(timezone)         \
+    X(language)         \
+    X(delta)            \
+    X(reason)
 
 typedef enum field_id {
 #define X(name) FIELD_##name,
@@ -67,10 +75,10 @@ struct rfm_decoder {
 
 /* `at` is set where `seen` has the field's bit. */
 typedef struct field_values {
-    uint32_t seen;
+    uint64_t seen;
     yyjson_val *at[FIELD_COUNT];
 } field_values;
-_Static_assert(FIELD_COUNT <= 32, "a bit for each field");
+_Static_assert(FIELD_COUNT <= 64, "a bit for each field");
 
 /* The first failure stays; what is read after it does no harm and counts for nothing. */
 typedef struct decode_run {
