@@ -4,7 +4,8 @@
 
 void rfm__decode_any(decode_run *run, yyjson_val *root)
 {
-    const uint32_t head = 1u << FIELD_type | 1u << FIELD_id | 1u << FIELD_client_id | 1u << FIELD_time;
+    const uint64_t head = UINT64_C(1) << FIELD_type | UINT64_C(1) << FIELD_id | UINT64_C(1) << FIELD_client_id |
+                          UINT64_C(1) << FIELD_time;
     rfm__sort_event(run, root);
     if ((run->fields.seen & head) == head)
         rfm__decode_sorted(run);

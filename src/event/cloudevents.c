@@ -123,7 +123,7 @@ static yyjson_val *parse_base64(decode_run *run, yyjson_val *value)
         refuse(run, RFM_REASON_BAD_VALUE, "data_base64 is not base64");
         return NULL;
     }
-    return rfm__parse(run, rfm_bytes_of(data, len), "data_base64: ");
+    return rfm__parse_object(run, rfm_bytes_of(data, len), "data_base64: ");
 }
 
 static yyjson_val *data_of(decode_run *run, yyjson_val *const *members)
@@ -164,7 +164,7 @@ static rfm_bytes last_part(rfm_bytes type)
 
 static void lay_missing(decode_run *run, field_id field, rfm_bytes text, const char *name)
 {
-    yyjson_val *value = run->fields.seen & 1u << field ? run->fields.at[field] : NULL;
+    yyjson_val *value = run->fields.seen >> field & 1 ? run->fields.at[field] : NULL;
     if (!value || unsafe_yyjson_is_null(value))
         rfm__lay_text(run, field, text, name);
 }

@@ -127,7 +127,7 @@ static inline void clear(rfm_event *event)
     event->feedback = RFM_FEEDBACK_NPS, event->score = 0;
 }
 
-yyjson_val *rfm__parse(decode_run *run, rfm_bytes text, const char *what)
+yyjson_val *rfm__parse_object(decode_run *run, rfm_bytes text, const char *what)
 {
     yyjson_read_err error;
     rfm_decoder *decoder = run->decoder;
@@ -170,7 +170,7 @@ rfm_reason rfm_decode_as(rfm_decoder *decoder, const rfm_reading *reading, rfm_b
                RFM_EVENT_BYTES_MAX);
         return run.reason;
     }
-    yyjson_val *root = rfm__parse(&run, value, "");
+    yyjson_val *root = rfm__parse_object(&run, value, "");
     if (root)
         decode_root(&run, root);
     return run.reason;

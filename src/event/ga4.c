@@ -291,7 +291,7 @@ static void sort_item(yyjson_val *item, field_values *fields)
     for (size_t i = 0; i < ITEM_COUNT; i++) {
         fields->at[to[i]] = if_set(values[i]);
         if (fields->at[to[i]])
-            fields->seen |= 1u << to[i];
+            fields->seen |= UINT64_C(1) << to[i];
     }
     yyjson_val *quantity = values[ITEM_quantity]; /* the export writes integers as strings */
     if (quantity && unsafe_yyjson_is_str(quantity))

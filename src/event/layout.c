@@ -20,9 +20,9 @@ void rfm__lay(decode_run *run, field_id field, yyjson_val *value, const char *na
     run->own_names[field] = name;
     run->fields.at[field] = value;
     if (value)
-        run->fields.seen |= 1u << field;
+        run->fields.seen |= UINT64_C(1) << field;
     else
-        run->fields.seen &= ~(1u << field);
+        run->fields.seen &= ~(UINT64_C(1) << field);
 }
 
 void rfm__lay_text(decode_run *run, field_id field, rfm_bytes text, const char *name)

@@ -560,12 +560,12 @@ static void decode_traits(decode_run *run)
     if (!traits)
         return;
     if (!unsafe_yyjson_is_obj(traits)) {
-        refuse(run, RFM_REASON_WRONG_TYPE, "traits is not an object");
+        refuse(run, RFM_REASON_WRONG_TYPE, "%s is not an object", run->names[FIELD_traits]);
         return;
     }
     size_t count = unsafe_yyjson_get_len(traits);
     if (count > RFM_EVENT_TRAITS_MAX) {
-        refuse(run, RFM_REASON_TOO_LARGE, "traits has more than %d", RFM_EVENT_TRAITS_MAX);
+        refuse(run, RFM_REASON_TOO_LARGE, "%s has more than %d", run->names[FIELD_traits], RFM_EVENT_TRAITS_MAX);
         return;
     }
     rfm_trait_value *values = rfm_arena_take(&run->decoder->arena, (count + 1) * sizeof *values);
@@ -611,12 +611,6 @@ static void decode_cost(decode_run *run)
         decode_amount(run, amount);
 }
 
-void rfm__decode_head(decode_run *run)
-{
-    decode_ids(run);
-    decode_time(run, run->append_ms);
-}
-
 void rfm__bound_depth(decode_run *run, yyjson_val *root)
 {
     bound_depth(run, root, 0);
@@ -624,7 +618,8 @@ void rfm__bound_depth(decode_run *run, yyjson_val *root)
 
 void rfm__decode_laid_out(decode_run *run)
 {
-    rfm__decode_head(run);
+    decode_ids(run);
+    decode_time(run, run->append_ms);
     if (run->reason != RFM_REASON_NONE)
         return;
     yyjson_val *items = present(&run->fields, FIELD_items);

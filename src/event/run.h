@@ -113,7 +113,7 @@ __attribute__((cold, format(printf, 3, 4))) static inline void refuse(decode_run
 /* decoder.c */
 /* The object in `text`; NULL and refused (the message begins with `what`): it is none. The nodes of the object before are
  * overwritten, its texts stay. */
-yyjson_val *rfm__parse(decode_run *run, rfm_bytes text, const char *what);
+yyjson_val *rfm__parse_object(decode_run *run, rfm_bytes text, const char *what);
 
 /* native.c */
 extern const char *const rfm__native_names[FIELD_COUNT];
@@ -122,10 +122,9 @@ void rfm__decode_native(decode_run *run, yyjson_val *root);
 /* The same in two parts. */
 void rfm__sort_event(decode_run *run, yyjson_val *root);
 void rfm__decode_sorted(decode_run *run);
-/* After the event's type is set and its values are laid out: `head` is id, client_id and time, `laid_out` the whole. */
-void rfm__decode_head(decode_run *run);
+/* After the event's type is set and its values are laid out. */
 void rfm__decode_laid_out(decode_run *run);
-/* No type may have a container where it does not look; in another format all of the record is bounded at once. */
+/* A native event's nesting is bounded as its fields are sorted; that of another format at once. */
 void rfm__bound_depth(decode_run *run, yyjson_val *root);
 
 /* A file for each other format. */

@@ -241,6 +241,15 @@ static void lay_message(decode_run *run, const struct call *call, const struct m
         rfm__lay(run, FIELD_campaign, name ? name : id, name ? "properties.campaign_name" : "properties.campaign_id");
 }
 
+/* RudderStack's libraries have the traits in the context. */
+static void lay_profile(decode_run *run, const struct call *call)
+{
+    yyjson_val *traits = call->envelope[ENVELOPE_traits];
+    rfm__lay(run, FIELD_traits, traits ? traits : call->context[CONTEXT_traits], traits ? "traits" : "context.traits");
+    rfm__lay(run, FIELD_timezone, rfm__unless_empty(call->context[CONTEXT_timezone]), "context.timezone");
+    rfm__lay(run, FIELD_language, rfm__unless_empty(call->context[CONTEXT_locale]), "context.locale");
+}
+
 static void lay_call(decode_run *run, const struct call *call, const struct meaning *meaning)
 {
     rfm__lay(run, FIELD_channel, call->properties[PROPERTY_channel], "properties.channel");
@@ -254,81 +263,9 @@ static void lay_call(decode_run *run, const struct call *call, const struct mean
         lay_visit(run, call, meaning);
     else if (meaning->type == RFM_EVENT_MESSAGE)
         lay_message(run, call, meaning);
+    else if (meaning->type == RFM_EVENT_PROFILE)
+        lay_profile(run, call);
 }
-
-/* Profile */
-
-static rfm_bytes profile_text(decode_run *run, yyjson_val *given, const char *name)
-{
-    yyjson_val *value = rfm__unless_empty(given);
-    rfm_bytes text = rfm__string(value);
-    if (value && !text.at)
-        refuse(run, RFM_REASON_WRONG_TYPE, "%s is not a string", name);
-    else if (text.len > RFM_EVENT_TEXT_MAX)
-        refuse(run, RFM_REASON_TOO_LARGE, "%s has more than %d bytes", name, RFM_EVENT_TEXT_MAX);
-    return text;
-}
-
-/* False: an object or a list, which no trait is. */
-static bool trait_of(yyjson_val *name, yyjson_val *value, rfm_trait_value *trait)
-{
-    *trait = (rfm_trait_value){.name = rfm__string(name)};
-    switch (unsafe_yyjson_get_type(value)) {
-    case YYJSON_TYPE_NULL: trait->kind = RFM_VALUE_NULL; return true;
-    case YYJSON_TYPE_BOOL:
-        trait->kind = RFM_VALUE_BOOL;
-        trait->truth = unsafe_yyjson_get_bool(value);
-        return true;
-    case YYJSON_TYPE_RAW:
-        trait->kind = RFM_VALUE_NUMBER;
-        trait->text = rfm_bytes_of(unsafe_yyjson_get_raw(value), unsafe_yyjson_get_len(value));
-        return true;
-    case YYJSON_TYPE_STR:
-        trait->kind = RFM_VALUE_TEXT;
-        trait->text = rfm__string(value);
-        return true;
-    default: return false;
-    }
-}
-
-/* Traits of which we keep none whatever the configuration says are left out: those with structure, and long ones. */
-static void decode_traits(decode_run *run, yyjson_val *traits)
-{
-    rfm_event *event = run->event;
-    yyjson_val *name, *value;
-    size_t place, places, count = 0;
-    rfm_trait_value *kept = rfm_arena_take(&run->decoder->arena, RFM_EVENT_TRAITS_MAX * sizeof *kept);
-    yyjson_obj_foreach(traits, place, places, name, value)
-    {
-        rfm_trait_value trait;
-        if (!trait_of(name, value, &trait) || trait.name.len > RFM_EVENT_TEXT_MAX ||
-            trait.text.len > RFM_EVENT_TEXT_MAX)
-            continue;
-        if (count == RFM_EVENT_TRAITS_MAX) {
-            refuse(run, RFM_REASON_TOO_LARGE, "traits has more than %d", RFM_EVENT_TRAITS_MAX);
-            break;
-        }
-        kept[count++] = trait;
-    }
-    event->traits = kept;
-    event->trait_count = count;
-}
-
-static void decode_profile(decode_run *run, const struct call *call)
-{
-    rfm_event *event = run->event;
-    bool outside = call->envelope[ENVELOPE_traits];
-    yyjson_val *traits = outside ? rfm__object(run, call->envelope[ENVELOPE_traits], "traits")
-                                 : rfm__object(run, call->context[CONTEXT_traits], "context.traits");
-    event->timezone = profile_text(run, call->context[CONTEXT_timezone], "context.timezone");
-    event->language = profile_text(run, call->context[CONTEXT_locale], "context.locale");
-    event->traits = NULL;
-    event->trait_count = 0;
-    if (traits)
-        decode_traits(run, traits);
-}
-
-/* Entry */
 
 void rfm__decode_segment(decode_run *run, yyjson_val *root)
 {
@@ -342,11 +279,6 @@ void rfm__decode_segment(decode_run *run, yyjson_val *root)
     open_parts(run, &call);
     rfm__lay_begin(run);
     lay_head(run, &call);
-    if (meaning->type == RFM_EVENT_PROFILE) {
-        rfm__decode_head(run);
-        decode_profile(run, &call);
-        return;
-    }
     lay_call(run, &call, meaning);
     rfm__decode_laid_out(run);
 }

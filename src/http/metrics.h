@@ -12,7 +12,7 @@
 #define RFM_METRICS(X)                                                                                                \
     X(EVENTS, "events_total", COUNTER, "topic,type", "Events that were accepted or known as repeats.")                \
     X(REPEATS, "repeats_total", COUNTER, "", "Events that had no effect because they had come before.")               \
-    X(IGNORED, "ignored_total", COUNTER, "", "Records of other formats in which nothing is for rfmd.")                 \
+    X(IGNORED, "ignored_total", COUNTER, "", "Records of other formats in which nothing is for rfmd.")                \
     X(DEAD_LETTERS, "dead_letters_total", COUNTER, "reason", "Records sent to the dead letters.")                     \
     X(TRIGGERS, "triggers_total", COUNTER, "rule", "Triggers sent.")                                                  \
     X(SUPPRESSIONS, "suppressions_total", COUNTER, "rule,reason", "Triggers held back, as the audit topic has them.") \
