@@ -127,7 +127,7 @@ static inline void clear(rfm_event *event)
     event->feedback = RFM_FEEDBACK_NPS, event->score = 0;
 }
 
-yyjson_val *rfm__parse_object(decode_run *run, rfm_bytes text, const char *what)
+static inline yyjson_val *parse_object(decode_run *run, rfm_bytes text, const char *what)
 {
     yyjson_read_err error;
     rfm_decoder *decoder = run->decoder;
@@ -142,7 +142,12 @@ yyjson_val *rfm__parse_object(decode_run *run, rfm_bytes text, const char *what)
     return NULL;
 }
 
-static void decode_root(decode_run *run, yyjson_val *root)
+yyjson_val *rfm__parse_object(decode_run *run, rfm_bytes text, const char *what)
+{
+    return parse_object(run, text, what);
+}
+
+static inline void decode_root(decode_run *run, yyjson_val *root)
 {
     switch (run->reading->format) {
     case RFM_FORMAT_NATIVE: rfm__decode_native(run, root); break;
@@ -170,7 +175,7 @@ rfm_reason rfm_decode_as(rfm_decoder *decoder, const rfm_reading *reading, rfm_b
                RFM_EVENT_BYTES_MAX);
         return run.reason;
     }
-    yyjson_val *root = rfm__parse_object(&run, value, "");
+    yyjson_val *root = parse_object(&run, value, "");
     if (root)
         decode_root(&run, root);
     return run.reason;

@@ -282,20 +282,32 @@ static void lay_param(decode_run *run, const struct hit *hit, field_id field, si
              hit->param_names[param] ? hit->param_names[param] : (const char *)param_names[param].at);
 }
 
-static void sort_item(yyjson_val *item, field_values *fields)
+/* An item's members get the names of a native one's, those without a native name none; the export writes integers as
+ * strings. The names are read by eight bytes. */
+static void rename_member(yyjson_val *name)
 {
-    static const field_id to[] = {FIELD_sku, FIELD_category, FIELD_price, FIELD_quantity};
-    yyjson_val *values[ITEM_COUNT];
-    rfm__pick(item, item_names, ITEM_COUNT, values);
-    fields->seen = 0;
-    for (size_t i = 0; i < ITEM_COUNT; i++) {
-        fields->at[to[i]] = if_set(values[i]);
-        if (fields->at[to[i]])
-            fields->seen |= UINT64_C(1) << to[i];
+    static const char names[ITEM_COUNT][16] = {"sku", "category", "price", "quantity"};
+    rfm_bytes text = rfm__string(name);
+    yyjson_val *value = name + 1;
+    size_t i = 0;
+    while (i < ITEM_COUNT && !rfm_bytes_equal(text, item_names[i]))
+        i++;
+    if (i < ITEM_COUNT && if_set(value))
+        unsafe_yyjson_set_str(name, names[i]);
+    else
+        unsafe_yyjson_set_strn(name, names[0], 0);
+    if (i == ITEM_quantity && unsafe_yyjson_is_str(value))
+        unsafe_yyjson_set_raw(value, unsafe_yyjson_get_str(value), unsafe_yyjson_get_len(value));
+}
+
+static void rename_members(yyjson_val *items)
+{
+    yyjson_val *item, *name, *value;
+    size_t i, count, place, places;
+    yyjson_arr_foreach(items, i, count, item)
+    {
+        yyjson_obj_foreach(item, place, places, name, value) rename_member(name);
     }
-    yyjson_val *quantity = values[ITEM_quantity]; /* the export writes integers as strings */
-    if (quantity && unsafe_yyjson_is_str(quantity))
-        unsafe_yyjson_set_raw(quantity, unsafe_yyjson_get_str(quantity), unsafe_yyjson_get_len(quantity));
 }
 
 static void lay_order(decode_run *run, const struct hit *hit)
@@ -308,9 +320,9 @@ static void lay_order(decode_run *run, const struct hit *hit)
     lay_param(run, hit, FIELD_coupon, PARAM_coupon);
     if (run->event->type == RFM_EVENT_PURCHASE)
         lay_param(run, hit, FIELD_items, PARAM_items);
+    rename_members(hit->params[PARAM_items]);
     run->own_names[FIELD_category] = "item_category";
     run->own_names[FIELD_sku] = "item_id";
-    run->sort_item = sort_item;
 }
 
 /* Of the first item, which is the only one but for a cart. */

@@ -10,7 +10,6 @@ void rfm__lay_names(decode_run *run)
 void rfm__lay_begin(decode_run *run)
 {
     run->names = rfm__native_names;
-    run->sort_item = NULL;
     run->fields.seen = 0;
     rfm__lay_names(run);
 }

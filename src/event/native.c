@@ -378,10 +378,7 @@ static bool worth_more(item_worth a, item_worth b)
 static item_worth decode_item(decode_run *run, yyjson_val *item, rfm_bytes *category)
 {
     field_values fields;
-    if (run->sort_item)
-        run->sort_item(item, &fields);
-    else
-        sort_fields(run, item, 3, &fields);
+    sort_fields(run, item, 3, &fields);
     (void)text_of(run, FIELD_sku, present(&fields, FIELD_sku), RFM_EVENT_TEXT_MAX);
     *category = text_of(run, FIELD_category, present(&fields, FIELD_category), RFM_EVENT_TEXT_MAX);
     rfm_decimal quantity = decimal_or(run, FIELD_quantity, present(&fields, FIELD_quantity), false,
@@ -611,11 +608,6 @@ static void decode_cost(decode_run *run)
         decode_amount(run, amount);
 }
 
-void rfm__bound_depth(decode_run *run, yyjson_val *root)
-{
-    bound_depth(run, root, 0);
-}
-
 void rfm__decode_laid_out(decode_run *run)
 {
     decode_ids(run);
@@ -640,11 +632,24 @@ void rfm__decode_laid_out(decode_run *run)
     }
 }
 
-void rfm__sort_event(decode_run *run, yyjson_val *root)
+static inline void sort_event(decode_run *run, yyjson_val *root)
 {
     run->names = rfm__native_names;
-    run->sort_item = NULL;
     sort_fields(run, root, 1, &run->fields);
+}
+
+void rfm__decode_native(decode_run *run, yyjson_val *root)
+{
+    sort_event(run, root);
+    decode_type(run);
+    rfm__decode_laid_out(run);
+}
+
+/* For the other formats, which may take longer by a call. */
+
+void rfm__sort_event(decode_run *run, yyjson_val *root)
+{
+    sort_event(run, root);
 }
 
 void rfm__decode_sorted(decode_run *run)
@@ -653,8 +658,7 @@ void rfm__decode_sorted(decode_run *run)
     rfm__decode_laid_out(run);
 }
 
-void rfm__decode_native(decode_run *run, yyjson_val *root)
+void rfm__bound_depth(decode_run *run, yyjson_val *root)
 {
-    rfm__sort_event(run, root);
-    rfm__decode_sorted(run);
+    bound_depth(run, root, 0);
 }

@@ -91,7 +91,6 @@ typedef struct decode_run {
     rfm_reason reason;
     const char *const *names; /* of the fields, for messages */
     const char **own_names;   /* the same where the format has names of its own: rfm__lay_begin */
-    void (*sort_item)(yyjson_val *item, field_values *fields); /* NULL: as a native one */
     field_values fields;
 } decode_run;
 
