@@ -9,7 +9,7 @@
 
 enum { EVENTS = 20000, ROUNDS = 40, VALUE_BYTES = 400 };
 
-static const char format[] =
+static const char purchase[] =
     "{\"type\":\"purchase\",\"id\":\"evt-%08d\",\"client_id\":\"client-%07d\",\"time\":\"2026-03-%02dT10:%02d:05.123Z\","
     "\"order_id\":\"order-%08d\",\"amount\":\"%d.%02d\",\"currency\":\"EUR\",\"channel\":\"web\",\"items\":["
     "{\"sku\":\"SKU-%04d\",\"category\":\"shoes\",\"quantity\":1,\"price\":\"%d.90\"},"
@@ -25,7 +25,7 @@ static size_t make_values(void)
         exit(3);
     for (int i = 0; i < EVENTS; i++) {
         char *at = text + (size_t)i * VALUE_BYTES;
-        int len = snprintf(at, VALUE_BYTES, format, i, i * 7919 % 1000000, i % 28 + 1, i % 60, i, i % 900, i % 100,
+        int len = snprintf(at, VALUE_BYTES, purchase, i, i * 7919 % 1000000, i % 28 + 1, i % 60, i, i % 900, i % 100,
                            i % 10000, i % 200, i * 31 % 10000);
         values[i] = rfm_bytes_of(at, (size_t)len);
         total += (size_t)len;

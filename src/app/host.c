@@ -24,6 +24,7 @@ struct rfm_host {
     uv_loop_t loop;
     uv_async_t wake;
     uv_timer_t timer, report;
+    rfm_even_clock clock;
     pthread_t thread;
     bool thread_started;
     rfm_worker *worker;
@@ -104,6 +105,11 @@ static void note_published(rfm_host *host)
 
 /* -- effects */
 
+static int64_t now_of(rfm_host *host)
+{
+    return rfm_even_clock_at(&host->clock, rfm_clock_wall_ms(), rfm_clock_steady_ns());
+}
+
 static void publish(rfm_host *host, const rfm_effect *effect)
 {
     rfm_step *step = effect->step;
@@ -140,7 +146,7 @@ static void on_timer(uv_timer_t *timer);
 
 static void arm_timer(rfm_host *host)
 {
-    int64_t wake_ms = rfm_worker_wake_ms(host->worker), now_ms = rfm_clock_wall_ms();
+    int64_t wake_ms = rfm_worker_wake_ms(host->worker), now_ms = now_of(host);
     uint64_t after_ms = wake_ms == INT64_MAX ? REPORT_MS : wake_ms <= now_ms ? 1 : (uint64_t)(wake_ms - now_ms);
     uv_timer_start(&host->timer, on_timer, after_ms, 0);
 }
@@ -169,7 +175,7 @@ static void pump(rfm_host *host)
 static void on_timer(uv_timer_t *timer)
 {
     rfm_host *host = timer->data;
-    rfm_worker_tell(host->worker, &(rfm_input){.kind = RFM_IN_TIME, .now_ms = rfm_clock_wall_ms()});
+    rfm_worker_tell(host->worker, &(rfm_input){.kind = RFM_IN_TIME, .now_ms = now_of(host)});
     pump(host);
 }
 
@@ -280,7 +286,7 @@ static void on_wake(uv_async_t *wake)
     host->edges_new = false;
     host->new_rules = NULL;
     pthread_mutex_unlock(&host->mutex);
-    int64_t now_ms = rfm_clock_wall_ms();
+    int64_t now_ms = now_of(host);
     if (edges_new)
         rfm_worker_tell(host->worker, &(rfm_input){.kind = RFM_IN_EDGES, .now_ms = now_ms, .edges = &edges});
     if (new_rules != NULL) {

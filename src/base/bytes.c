@@ -179,6 +179,19 @@ void rfm_write_text(rfm_buffer *buffer, const char *text)
     rfm_write_bytes(buffer, rfm_text(text));
 }
 
+void rfm_write_integer(rfm_buffer *buffer, int64_t value)
+{
+    uint8_t text[20];
+    size_t at = sizeof text;
+    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do
+        text[--at] = (uint8_t)('0' + left % 10);
+    while ((left /= 10) > 0);
+    if (value < 0)
+        text[--at] = '-';
+    rfm_write_bytes(buffer, rfm_bytes_of(text + at, sizeof text - at));
+}
+
 void rfm_write_format(rfm_buffer *buffer, const char *format, ...)
 {
     char text[256];

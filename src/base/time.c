@@ -196,3 +196,16 @@ int64_t rfm_clock_steady_ns(void)
 {
     return clock_ns(CLOCK_MONOTONIC);
 }
+
+int64_t rfm_even_clock_at(rfm_even_clock *clock, int64_t wall_ms, int64_t steady_ns)
+{
+    int64_t half_ms = (steady_ns - clock->steady_ns) / 2000000;
+    if (wall_ms >= clock->now_ms) {
+        clock->now_ms = wall_ms;
+        clock->steady_ns = steady_ns;
+    } else if (half_ms > 0) {
+        clock->now_ms += half_ms;
+        clock->steady_ns += half_ms * 2000000;
+    }
+    return clock->now_ms;
+}

@@ -59,19 +59,21 @@ static int64_t next_edge(int64_t edge)
     return edge > INT64_MAX - hundredth ? INT64_MAX : edge + hundredth;
 }
 
+/* By the amount's highest bit, the last of EDGES that is not above that power of two: from there on it is a few steps. */
+static const uint16_t FIRST[63] = {
+    0,   0,   0,   0,   0,   1,   3,   7,   10,  14,  18,  22,  26,  31,  35,  39,  44,  48,  53,  57,  61,
+    66,  70,  74,  79,  83,  87,  92,  96,  100, 105, 109, 113, 118, 122, 127, 131, 135, 140, 144, 148, 153,
+    157, 161, 166, 170, 174, 179, 183, 187, 192, 196, 201, 205, 209, 214, 218, 222, 227, 231, 235, 240, 244,
+};
+
 uint16_t rfm_monetary_bucket(int64_t revenue_minor)
 {
     if (revenue_minor <= 0) {
         return 0;
     }
-    size_t low = 0, high = EDGES_COUNT; /* EDGES[low] <= revenue < EDGES[high] */
-    while (high - low > 1) {
-        size_t middle = (low + high) / 2;
-        if (EDGES[middle] <= revenue_minor) {
-            low = middle;
-        } else {
-            high = middle;
-        }
+    size_t low = FIRST[63 - __builtin_clzll((uint64_t)revenue_minor)]; /* EDGES[low] <= revenue < EDGES[low + 1] */
+    while (low + 1 < EDGES_COUNT && EDGES[low + 1] <= revenue_minor) {
+        low++;
     }
     uint16_t bucket = (uint16_t)(low * EDGE_STEP + 1);
     for (int64_t edge = next_edge(EDGES[low]); edge <= revenue_minor && edge < INT64_MAX; edge = next_edge(edge)) {

@@ -1,26 +1,6 @@
 #include <rfm/client/json.h>
 
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-
 #include <rfm/base/utf8.h>
-
-void rfm_write_json_number(rfm_buffer *json, double value)
-{
-    if (!isfinite(value)) {
-        rfm_write_text(json, "null");
-        return;
-    }
-    char text[40];
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) == value) {
-            break;
-        }
-    }
-    rfm_write_text(json, text);
-}
 
 void rfm_write_json_money(rfm_buffer *json, int64_t amount_minor, uint8_t digits)
 {

@@ -28,6 +28,18 @@ double rfm_client_ratio_at(const rfm_client *client, const rfm_client_conf *conf
                                     conf->churn_horizon_days);
 }
 
+double rfm_client_ratio_beyond(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms, double threshold)
+{
+    if (client->orders > 0) {
+        double least = rfm_model_activity_ratio_least(&conf->model, client->x, t_x_days_of(client),
+                                                      idle_days_at(client, now_ms));
+        if (least > threshold) {
+            return least;
+        }
+    }
+    return rfm_client_ratio_at(client, conf, now_ms);
+}
+
 static double p_active_at(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms)
 {
     return rfm_model_p_active(&conf->model, client->x, t_x_days_of(client), idle_days_at(client, now_ms),
@@ -60,8 +72,12 @@ static bool had_lapsed(const rfm_client *client, const rfm_client_conf *conf)
     }
     double idle_days = days_of(rfm_zone_day_start_ms(conf->zone, client->last_day) - client->before_last_ms);
     double t_x_days = (double)rfm_zone_day(conf->zone, client->before_last_ms) - client->first_day;
-    double ratio = rfm_model_activity_ratio(&conf->model, client->x - 1, t_x_days > 0 ? t_x_days : 0,
-                                            idle_days > 0 ? idle_days : 0, conf->churn_horizon_days);
+    t_x_days = t_x_days > 0 ? t_x_days : 0;
+    idle_days = idle_days > 0 ? idle_days : 0;
+    if (rfm_model_activity_ratio_least(&conf->model, client->x - 1, t_x_days, idle_days) > conf->lifecycle.lapsed) {
+        return false;
+    }
+    double ratio = rfm_model_activity_ratio(&conf->model, client->x - 1, t_x_days, idle_days, conf->churn_horizon_days);
     return ratio <= conf->lifecycle.lapsed;
 }
 

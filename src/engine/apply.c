@@ -135,17 +135,12 @@ static void mark_changed(at_work *work)
 
 static void add_to_minute_list(at_work *work)
 {
-    char key[24], minute[8];
-    size_t len = 0;
-    memcpy(key, "ring:", 5);
-    uint64_t number = rfm__cache_at(&work->worker->cache, work->index)->hash % 1440;
-    do
-        minute[len++] = (char)('0' + number % 10);
-    while ((number /= 10) > 0);
-    for (size_t i = 0; i < len; i++)
-        key[5 + i] = minute[len - 1 - i];
+    uint8_t text[32];
+    rfm_buffer key = rfm_buffer_over(text, sizeof text);
+    rfm_write_text(&key, "ring:");
+    rfm_write_integer(&key, (int64_t)(rfm__cache_at(&work->worker->cache, work->index)->hash % 1440));
     rfm_redo_put(&work->task->redo,
-                 &(rfm_redo_item){.op = RFM_REDO_LIST_ADD, .key = rfm_bytes_of(key, 5 + len), .value = work->id});
+                 &(rfm_redo_item){.op = RFM_REDO_LIST_ADD, .key = rfm_buffer_view(&key), .value = work->id});
 }
 
 /* A client may be met ahead of its minute list, by an event. Its state says so until the list has come that far, since an

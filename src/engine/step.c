@@ -57,13 +57,15 @@ bool rfm__step_is_empty(const rfm_worker *worker)
 
 static void put_hash(rfm__task *task, const char *key, int64_t field, int64_t value)
 {
-    char field_text[24], value_text[24];
-    snprintf(field_text, sizeof field_text, "%lld", (long long)field);
-    snprintf(value_text, sizeof value_text, "%lld", (long long)value);
+    uint8_t text[48];
+    rfm_buffer buffer = rfm_buffer_over(text, sizeof text);
+    rfm_write_integer(&buffer, field);
+    size_t field_len = buffer.len;
+    rfm_write_integer(&buffer, value);
     rfm_redo_put(&task->redo, &(rfm_redo_item){.op = value == 0 ? RFM_REDO_HASH_DELETE : RFM_REDO_HASH_SET,
                                                .key = rfm_text(key),
-                                               .field = rfm_text(field_text),
-                                               .value = rfm_text(value_text)});
+                                               .field = rfm_bytes_of(text, field_len),
+                                               .value = rfm_bytes_of(text + field_len, buffer.len - field_len)});
 }
 
 /* A step's clients are more than a processor's cache holds: they come near while those before them are written. */

@@ -40,14 +40,16 @@ static rfm__bucket *touch_bucket(rfm_worker *worker, rfm__task *task, int64_t se
 
 void rfm__list_client(rfm_worker *worker, rfm__task *task, rfm_bytes client_id, int64_t old_ms, int64_t new_ms)
 {
-    char key[32];
+    uint8_t text[32];
     if (new_ms == 0 || (old_ms != 0 && rfm__due_second(old_ms) == rfm__due_second(new_ms)))
         return;
     int64_t second = rfm__due_second(new_ms);
     touch_bucket(worker, task, second)->entries++;
-    size_t len = (size_t)snprintf(key, sizeof key, "due:%lld", (long long)second);
+    rfm_buffer key = rfm_buffer_over(text, sizeof text);
+    rfm_write_text(&key, "due:");
+    rfm_write_integer(&key, second);
     rfm_redo_put(&task->redo,
-                 &(rfm_redo_item){.op = RFM_REDO_LIST_ADD, .key = rfm_bytes_of(key, len), .value = client_id});
+                 &(rfm_redo_item){.op = RFM_REDO_LIST_ADD, .key = rfm_buffer_view(&key), .value = client_id});
 }
 
 /* The next list to read after `after`: the next minute's or the next bucket's, whichever is earlier. */

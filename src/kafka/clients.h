@@ -4,8 +4,10 @@
 
 #include "client.h"
 #include "consumer.h"
+#include "offsets.h"
 
 rd_kafka_t *rfm__consumer_member_client(rfm_consumer *consumer);
+rfm__asker *rfm__consumer_asker(rfm_consumer *consumer);
 rd_kafka_t *rfm__consumer_fetch_client(rfm_consumer *consumer);
 /* Nothing of the task is fetched until it is started again: it is being taken over. */
 void rfm__consumer_hold(rfm_consumer *consumer, uint32_t task);

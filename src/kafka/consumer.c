@@ -230,7 +230,7 @@ static int open_parts(rfm_consumer *consumer, uv_loop_t *loop, rfm_error *error)
     }
     code = rfm__member_new(consumer->conf, &member_owner, &consumer->wake, &consumer->member, error);
     if (code == RFM_OK)
-        code = rfm__fetcher_new(consumer->conf, &fetch_owner, rfm__member_client(consumer->member), &consumer->wake,
+        code = rfm__fetcher_new(consumer->conf, &fetch_owner, rfm__member_asker(consumer->member), &consumer->wake,
                                 &consumer->fetcher, error);
     if (code != RFM_OK)
         rfm_consumer_free(consumer);
@@ -299,6 +299,11 @@ rfm_consumer_stats rfm_consumer_stats_of(const rfm_consumer *consumer)
 rd_kafka_t *rfm__consumer_member_client(rfm_consumer *consumer)
 {
     return rfm__member_client(consumer->member);
+}
+
+rfm__asker *rfm__consumer_asker(rfm_consumer *consumer)
+{
+    return rfm__member_asker(consumer->member);
 }
 
 rd_kafka_t *rfm__consumer_fetch_client(rfm_consumer *consumer)

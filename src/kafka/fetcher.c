@@ -42,7 +42,8 @@ struct rfm__fetcher {
     const rfm_kafka_conf *conf;
     rfm_kafka_owner owner;
     rfm__wake *wake;
-    rd_kafka_t *client, *asker;
+    rd_kafka_t *client;
+    rfm__asker *asker;
     rd_kafka_topic_t *topics[RFM_INPUTS_MAX];
     rd_kafka_queue_t *queue, *answers;
     lane *lanes; /* task * input_count + input */
@@ -125,7 +126,7 @@ static void ask_if_due(rfm__fetcher *fetcher)
         pause_ms = ASK_SOON_MS;
     if (pause_ms < lanes / PARTITIONS_A_MS)
         pause_ms = lanes / PARTITIONS_A_MS;
-    if (steady_ms() - fetcher->asked_steady_ms >= pause_ms)
+    if (steady_ms() - fetcher->asked_steady_ms >= pause_ms && rfm__asker_ready(fetcher->asker))
         ask(fetcher);
 }
 
@@ -478,13 +479,13 @@ static int open_client(rfm__fetcher *fetcher, rfm_error *error)
     if (code != RFM_OK)
         return code;
     fetcher->queue = rd_kafka_queue_new(fetcher->client);
-    fetcher->answers = rd_kafka_queue_new(fetcher->asker);
+    fetcher->answers = rd_kafka_queue_new(fetcher->asker->client);
     rfm__wake_watch(fetcher->wake, fetcher->queue);
     rfm__wake_watch(fetcher->wake, fetcher->answers);
     return RFM_OK;
 }
 
-int rfm__fetcher_new(const rfm_kafka_conf *conf, const rfm_kafka_owner *owner, rd_kafka_t *asker, rfm__wake *wake,
+int rfm__fetcher_new(const rfm_kafka_conf *conf, const rfm_kafka_owner *owner, rfm__asker *asker, rfm__wake *wake,
                      rfm__fetcher **made, rfm_error *error)
 {
     rfm__fetcher *fetcher = calloc(1, sizeof *fetcher);

@@ -10,12 +10,13 @@
 
 #include "client.h"
 #include "consumer.h"
+#include "offsets.h"
 
 typedef struct rfm__fetcher rfm__fetcher;
 
 /* `owner` gets feed, AT_END and fatal. Log ends are asked for by `asker`, a client that fetches nothing: a broker answers one
  * request of a connection after the other, and a fetch may wait for records. */
-int rfm__fetcher_new(const rfm_kafka_conf *conf, const rfm_kafka_owner *owner, rd_kafka_t *asker, rfm__wake *wake,
+int rfm__fetcher_new(const rfm_kafka_conf *conf, const rfm_kafka_owner *owner, rfm__asker *asker, rfm__wake *wake,
                      rfm__fetcher **fetcher, rfm_error *error);
 void rfm__fetcher_free(rfm__fetcher *fetcher);
 /* Feeds what is there, within a bound (then it wakes itself again). */

@@ -12,6 +12,7 @@ struct rfm__member {
     rfm__member_owner owner;
     rd_kafka_t *client;
     rd_kafka_queue_t *queue;
+    rfm__asker asker;
     uint8_t *inputs_of; /* by partition: how many inputs the assignment has it of */
     uint32_t *tasks;
     bool leaving, left;
@@ -207,6 +208,11 @@ rd_kafka_t *rfm__member_client(rfm__member *member)
     return member->client;
 }
 
+rfm__asker *rfm__member_asker(rfm__member *member)
+{
+    return &member->asker;
+}
+
 static int subscribe(rfm__member *member, rfm_error *error)
 {
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new((int)member->conf->input_count);
@@ -240,6 +246,8 @@ int rfm__member_new(const rfm_kafka_conf *conf, const rfm__member_owner *owner, 
         rfm__wake_watch(wake, member->queue);
         code = subscribe(member, error);
     }
+    if (code == RFM_OK)
+        code = rfm__asker_init(&member->asker, conf, member->client, error);
     if (code != RFM_OK) {
         rfm__member_free(member);
         return code;
@@ -270,6 +278,7 @@ void rfm__member_free(rfm__member *member)
         finish_leaving(member);
     if (member->queue)
         rd_kafka_queue_destroy(member->queue);
+    rfm__asker_release(&member->asker);
     if (member->client)
         rd_kafka_destroy_flags(member->client, member->left ? 0 : RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     free(member->inputs_of);

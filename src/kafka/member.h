@@ -5,6 +5,7 @@
 
 #include "client.h"
 #include "group.h"
+#include "offsets.h"
 
 typedef struct rfm__member rfm__member;
 typedef struct rfm__member_owner {
@@ -26,5 +27,6 @@ void rfm__member_give_up(rfm__member *member);
 bool rfm__member_is_lost(const rfm__member *member); /* while revoked */
 void rfm__member_leave(rfm__member *member);         /* `revoked` if there is something, then `left` */
 rd_kafka_t *rfm__member_client(rfm__member *member);
+rfm__asker *rfm__member_asker(rfm__member *member);
 
 #endif

@@ -1,28 +1,84 @@
 #include "offsets.h"
 
+#include <rfm/base/time.h>
 #include <stdio.h>
 
-enum { TIMEOUT_MS = 5000 };
+enum { TIMEOUT_MS = 5000, LEADERS_TIMEOUT_MS = 50, LEADERS_RETRY_MS = 500, LEADERS_KNOWN_MS = 60000 };
+
+int rfm__asker_init(rfm__asker *asker, const rfm_kafka_conf *conf, rd_kafka_t *client, rfm_error *error)
+{
+    *asker = (rfm__asker){.conf = conf, .client = client};
+    for (size_t i = 0; i <= conf->input_count; i++) {
+        const char *name = i < conf->input_count ? conf->input_topic[i] : conf->wal;
+        asker->topics[i] = rd_kafka_topic_new(client, name, NULL);
+        if (asker->topics[i] == NULL)
+            return rfm_fail(error, RFM_E_MALFORMED, "topic '%s': %s", name, rd_kafka_err2str(rd_kafka_last_error()));
+    }
+    return RFM_OK;
+}
+
+void rfm__asker_release(rfm__asker *asker)
+{
+    for (size_t i = 0; i <= RFM_INPUTS_MAX; i++)
+        if (asker->topics[i])
+            rd_kafka_topic_destroy(asker->topics[i]);
+    memset(asker->topics, 0, sizeof asker->topics);
+}
+
+/* What will not pass is known as well: whoever asks is told. */
+static bool has_leaders(const struct rd_kafka_metadata *metadata, const char *topic)
+{
+    for (int i = 0; i < metadata->topic_cnt; i++)
+        if (strcmp(metadata->topics[i].topic, topic) == 0)
+            return !rfm__kafka_passes(metadata->topics[i].err);
+    return false;
+}
+
+/* Of the topics that the client knows, which are those held. */
+static bool look_up_leaders(const rfm__asker *asker)
+{
+    const struct rd_kafka_metadata *metadata;
+    if (rd_kafka_metadata(asker->client, 0, NULL, &metadata, LEADERS_TIMEOUT_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return false;
+    bool found = has_leaders(metadata, asker->conf->wal);
+    for (size_t i = 0; i < asker->conf->input_count; i++)
+        found = found && has_leaders(metadata, asker->conf->input_topic[i]);
+    rd_kafka_metadata_destroy(metadata);
+    return found;
+}
+
+bool rfm__asker_ready(rfm__asker *asker)
+{
+    int64_t now_ms = rfm_clock_steady_ns() / 1000000;
+    if (asker->known_ms != 0 && now_ms - asker->known_ms < LEADERS_KNOWN_MS)
+        return true;
+    if (asker->tried_ms != 0 && now_ms - asker->tried_ms < LEADERS_RETRY_MS)
+        return false;
+    bool found = look_up_leaders(asker);
+    asker->tried_ms = rfm_clock_steady_ns() / 1000000;
+    asker->known_ms = found ? asker->tried_ms : 0;
+    return found;
+}
 
 static int64_t spec_of(rfm__which which)
 {
     return which == RFM__LOG_START ? (int64_t)RD_KAFKA_OFFSET_SPEC_EARLIEST : (int64_t)RD_KAFKA_OFFSET_SPEC_LATEST;
 }
 
-void rfm__offsets_ask(rd_kafka_t *client, const rd_kafka_topic_partition_list_t *partitions, rfm__which which,
+void rfm__offsets_ask(const rfm__asker *asker, const rd_kafka_topic_partition_list_t *partitions, rfm__which which,
                       uintptr_t tag, rd_kafka_queue_t *queue)
 {
     char text[128];
     rd_kafka_topic_partition_list_t *asked = rd_kafka_topic_partition_list_copy(partitions);
     for (int i = 0; i < asked->cnt; i++)
         asked->elems[i].offset = spec_of(which);
-    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(client, RD_KAFKA_ADMIN_OP_LISTOFFSETS);
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(asker->client, RD_KAFKA_ADMIN_OP_LISTOFFSETS);
     rd_kafka_AdminOptions_set_request_timeout(options, TIMEOUT_MS, text, sizeof text);
     rd_kafka_AdminOptions_set_opaque(options, (void *)tag);
     rd_kafka_error_destroy(rd_kafka_AdminOptions_set_isolation_level(
         options, which == RFM__STABLE_END ? RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED
                                           : RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED));
-    rd_kafka_ListOffsets(client, asked, options, queue);
+    rd_kafka_ListOffsets(asker->client, asked, options, queue);
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_topic_partition_list_destroy(asked);
 }
@@ -42,9 +98,9 @@ uintptr_t rfm__offsets_tag(rd_kafka_event_t *event)
     return (uintptr_t)rd_kafka_event_opaque(event);
 }
 
-void rfm__round_init(rfm__round *round, rd_kafka_t *client, rfm__wake *wake)
+void rfm__round_init(rfm__round *round, const rfm__asker *asker, rfm__wake *wake)
 {
-    *round = (rfm__round){.client = client, .queue = rd_kafka_queue_new(client)};
+    *round = (rfm__round){.asker = asker, .queue = rd_kafka_queue_new(asker->client)};
     rfm__wake_watch(wake, round->queue);
 }
 
@@ -61,7 +117,7 @@ void rfm__round_ask(rfm__round *round, const rd_kafka_topic_partition_list_t *pa
     RFM_ASSERT(round->waiting == 0);
     round->error = RD_KAFKA_RESP_ERR_NO_ERROR;
     for (size_t i = 0; i < which_count; i++)
-        rfm__offsets_ask(round->client, partitions, which[i], (uintptr_t)which[i], round->queue);
+        rfm__offsets_ask(round->asker, partitions, which[i], (uintptr_t)which[i], round->queue);
     round->waiting = (int)which_count;
 }
 

@@ -29,6 +29,7 @@ struct rfm__positions {
     const rfm_kafka_conf *conf;
     rfm_kafka_owner owner;
     rd_kafka_t *member;
+    rfm__asker *asker;
     rd_kafka_queue_t *queue;
     rfm__round logs;
     bool asking;
@@ -308,7 +309,7 @@ void rfm__positions_serve(rfm__positions *positions)
         return;
     if (!positions->asking)
         ask_committed(positions);
-    if (positions->logs.waiting == 0)
+    if (positions->logs.waiting == 0 && rfm__asker_ready(positions->asker))
         ask_logs(positions);
 }
 
@@ -326,16 +327,17 @@ void rfm__positions_forget(rfm__positions *positions, uint32_t task)
 }
 
 rfm__positions *rfm__positions_new(const rfm_kafka_conf *conf, const rfm_kafka_owner *owner, rd_kafka_t *member,
-                                   rfm__wake *wake)
+                                   rfm__asker *asker, rfm__wake *wake)
 {
     rfm__positions *positions = calloc(1, sizeof *positions);
     RFM_ASSERT(positions);
     positions->conf = conf;
     positions->owner = *owner;
     positions->member = member;
+    positions->asker = asker;
     positions->queue = rd_kafka_queue_new(member);
     rfm__wake_watch(wake, positions->queue);
-    rfm__round_init(&positions->logs, member, wake);
+    rfm__round_init(&positions->logs, asker, wake);
     positions->questions = calloc(conf->partition_count, sizeof *positions->questions);
     RFM_ASSERT(positions->questions);
     return positions;

@@ -5,11 +5,12 @@
 
 #include "client.h"
 #include "consumer.h"
+#include "offsets.h"
 
 typedef struct rfm__positions rfm__positions;
 
 rfm__positions *rfm__positions_new(const rfm_kafka_conf *conf, const rfm_kafka_owner *owner, rd_kafka_t *member,
-                                   rfm__wake *wake);
+                                   rfm__asker *asker, rfm__wake *wake);
 void rfm__positions_free(rfm__positions *positions);
 void rfm__positions_ask(rfm__positions *positions, uint32_t task, uint32_t term);
 void rfm__positions_forget(rfm__positions *positions, uint32_t task);

@@ -30,7 +30,7 @@ typedef struct check {
     size_t problems;
     rfm_error first;
     bool compacted; /* the WAL, as what follows */
-    int64_t retention_ms, message_bytes;
+    int64_t retention_ms, retention_bytes, message_bytes;
 } check;
 
 static void problem(check *of, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -213,8 +213,23 @@ static void take_setting(void *self, const char *name, const char *value)
         of->compacted = strstr(value, "compact") != NULL;
     else if (strcmp(name, "retention.ms") == 0)
         of->retention_ms = strtoll(value, NULL, 10);
+    else if (strcmp(name, "retention.bytes") == 0)
+        of->retention_bytes = strtoll(value, NULL, 10);
     else if (strcmp(name, "max.message.bytes") == 0)
         of->message_bytes = strtoll(value, NULL, 10);
+}
+
+/* An idle task writes often enough for a retention by time; how fast the WAL grows, nobody knows beforehand. */
+static void warn_of_retention(const check *of)
+{
+    if (of->retention_bytes < 0)
+        return;
+    rfm__kafka_log(
+        of->conf, RFM_KAFKA_LOG_WARNING,
+        "topic '%s' keeps %lld bytes of a partition: under load, records that a take-over or a Redis restored "
+        "from a backup needs may be deleted early; better let time alone decide: kafka-configs.sh "
+        "--bootstrap-server %s --alter --topic %s --add-config retention.bytes=-1",
+        of->conf->wal, (long long)of->retention_bytes, of->conf->brokers, of->conf->wal);
 }
 
 /* Without permission to see the settings we must take them for what they should be. */
@@ -241,6 +256,8 @@ static int judge_wal(check *of, rfm_error *error)
                 "topic '%s' takes messages of at most %lld bytes, but %d are needed: kafka-configs.sh "
                 "--bootstrap-server %s --alter --topic %s --add-config max.message.bytes=1048588",
                 wal, (long long)of->message_bytes, WAL_MESSAGE_BYTES, of->conf->brokers, wal);
+    if (code == RFM_OK)
+        warn_of_retention(of);
     return code;
 }
 
@@ -285,7 +302,7 @@ static void fill_in(const check *of, rfm_topics *topics)
 
 int rfm_topics_check(const rfm_kafka_conf *conf, const rfm_topics_wish *wish, rfm_topics *topics, rfm_error *error)
 {
-    check of = {.conf = conf, .wish = wish, .retention_ms = -1};
+    check of = {.conf = conf, .wish = wish, .retention_ms = -1, .retention_bytes = -1};
     *topics = (rfm_topics){0};
     int code = rfm__admin_open(&of.admin, conf, wish->timeout_ms ? wish->timeout_ms : TIMEOUT_MS, error);
     if (code == RFM_OK) {

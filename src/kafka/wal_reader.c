@@ -61,7 +61,8 @@ int rfm_wal_reader_new(const rfm_kafka_conf *conf, uv_loop_t *loop, const rfm_ka
     RFM_ASSERT(reader);
     reader->conf = conf;
     reader->consumer = consumer;
-    rd_kafka_t *fetcher = rfm__consumer_fetch_client(consumer), *asker = rfm__consumer_member_client(consumer);
+    rd_kafka_t *fetcher = rfm__consumer_fetch_client(consumer), *member = rfm__consumer_member_client(consumer);
+    rfm__asker *asker = rfm__consumer_asker(consumer);
     int code = rfm__wake_init(&reader->wake, loop, TICK_MS, on_woken, reader, error);
     if (code != RFM_OK) {
         free(reader);
@@ -72,7 +73,7 @@ int rfm_wal_reader_new(const rfm_kafka_conf *conf, uv_loop_t *loop, const rfm_ka
         rfm_wal_reader_free(reader);
         return code;
     }
-    reader->positions = rfm__positions_new(conf, owner, asker, &reader->wake);
+    reader->positions = rfm__positions_new(conf, owner, member, asker, &reader->wake);
     reader->tails = rfm__wal_tails_new(conf, owner, asker, &reader->wake);
     *made = reader;
     return RFM_OK;

@@ -41,6 +41,7 @@ struct rfm__wal_streams {
     rfm__wake *wake;
     rd_kafka_t *client;
     rd_kafka_topic_t *topic;
+    rfm__asker *asker;
     rfm__round logs, stables;
     stream *streams;
     size_t open; /* questions */
@@ -326,7 +327,7 @@ void rfm__wal_streams_serve(rfm__wal_streams *streams)
     for (uint32_t task = 0; streams->open > 0 && task < streams->conf->partition_count; task++)
         if (streams->streams[task].stage >= READING)
             read_stream(streams, task);
-    if (streams->open > 0)
+    if (streams->open > 0 && rfm__asker_ready(streams->asker))
         ask(streams);
 }
 
@@ -353,7 +354,7 @@ void rfm__wal_streams_forget(rfm__wal_streams *streams, uint32_t task)
 }
 
 int rfm__wal_streams_new(const rfm_kafka_conf *conf, const rfm_kafka_owner *owner, rd_kafka_t *client,
-                         rd_kafka_t *asker, rfm__wake *wake, rfm__wal_streams **made, rfm_error *error)
+                         rfm__asker *asker, rfm__wake *wake, rfm__wal_streams **made, rfm_error *error)
 {
     rd_kafka_topic_t *topic = rd_kafka_topic_new(client, conf->wal, NULL);
     if (topic == NULL)
@@ -366,6 +367,7 @@ int rfm__wal_streams_new(const rfm_kafka_conf *conf, const rfm_kafka_owner *owne
     streams->wake = wake;
     streams->client = client;
     streams->topic = topic;
+    streams->asker = asker;
     rfm__round_init(&streams->logs, asker, wake);
     rfm__round_init(&streams->stables, asker, wake);
     streams->streams = calloc(conf->partition_count, sizeof *streams->streams);

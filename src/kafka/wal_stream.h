@@ -5,12 +5,13 @@
 
 #include "client.h"
 #include "consumer.h"
+#include "offsets.h"
 
 typedef struct rfm__wal_streams rfm__wal_streams;
 
 /* `client` is read_committed and tells partition ends; `asker` fetches nothing. */
 int rfm__wal_streams_new(const rfm_kafka_conf *conf, const rfm_kafka_owner *owner, rd_kafka_t *client,
-                         rd_kafka_t *asker, rfm__wake *wake, rfm__wal_streams **streams, rfm_error *error);
+                         rfm__asker *asker, rfm__wake *wake, rfm__wal_streams **streams, rfm_error *error);
 void rfm__wal_streams_free(rfm__wal_streams *streams);
 void rfm__wal_streams_ask(rfm__wal_streams *streams, uint32_t task, uint32_t term, int64_t from, int64_t until);
 void rfm__wal_streams_forget(rfm__wal_streams *streams, uint32_t task);

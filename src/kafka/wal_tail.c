@@ -24,6 +24,7 @@ struct rfm__wal_tails {
     const rfm_kafka_conf *conf;
     rfm_kafka_owner owner;
     rfm__wake *wake;
+    rfm__asker *asker;
     rd_kafka_t *client;
     rd_kafka_topic_t *topic;
     rfm__round logs;
@@ -229,7 +230,7 @@ void rfm__wal_tails_serve(rfm__wal_tails *tails)
     for (uint32_t task = 0; tails->open > 0 && task < tails->conf->partition_count; task++)
         if (tails->tails[task].stage == READING)
             read_tail(tails, task);
-    if (tails->open > 0 && tails->logs.waiting == 0)
+    if (tails->open > 0 && tails->logs.waiting == 0 && rfm__asker_ready(tails->asker))
         ask(tails);
 }
 
@@ -249,7 +250,7 @@ void rfm__wal_tails_forget(rfm__wal_tails *tails, uint32_t task)
     free_ids(&tails->tails[task]);
 }
 
-rfm__wal_tails *rfm__wal_tails_new(const rfm_kafka_conf *conf, const rfm_kafka_owner *owner, rd_kafka_t *asker,
+rfm__wal_tails *rfm__wal_tails_new(const rfm_kafka_conf *conf, const rfm_kafka_owner *owner, rfm__asker *asker,
                                    rfm__wake *wake)
 {
     rfm__wal_tails *tails = calloc(1, sizeof *tails);
@@ -257,6 +258,7 @@ rfm__wal_tails *rfm__wal_tails_new(const rfm_kafka_conf *conf, const rfm_kafka_o
     tails->conf = conf;
     tails->owner = *owner;
     tails->wake = wake;
+    tails->asker = asker;
     rfm__round_init(&tails->logs, asker, wake);
     tails->tails = calloc(conf->partition_count, sizeof *tails->tails);
     RFM_ASSERT(tails->tails);

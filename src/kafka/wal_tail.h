@@ -5,10 +5,11 @@
 
 #include "client.h"
 #include "consumer.h"
+#include "offsets.h"
 
 typedef struct rfm__wal_tails rfm__wal_tails;
 
-rfm__wal_tails *rfm__wal_tails_new(const rfm_kafka_conf *conf, const rfm_kafka_owner *owner, rd_kafka_t *asker,
+rfm__wal_tails *rfm__wal_tails_new(const rfm_kafka_conf *conf, const rfm_kafka_owner *owner, rfm__asker *asker,
                                    rfm__wake *wake);
 void rfm__wal_tails_free(rfm__wal_tails *tails);
 void rfm__wal_tails_ask(rfm__wal_tails *tails, uint32_t task, uint32_t term);

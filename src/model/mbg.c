@@ -82,6 +82,16 @@ double rfm_model_activity_ratio(const rfm_model *model, double x, double t_x_day
     return p_active_of(&history, idle_days / model->unit_days, horizon) / p_active_of(&history, 0, horizon);
 }
 
+/* P(alive) has fallen to no less than (1 + v)^-s of what it was, v = idle / beta. P(a purchase within the horizon, given
+ * alive) is a concave function of horizon / (beta + idle), 0 at 0, and so has fallen to no less than 1 / (1 + v). Together
+ * (1 + v)^-(s + 1), which is no less than 1 - (s + 1) v (Bernoulli). */
+double rfm_model_activity_ratio_least(const rfm_model *model, double x, double t_x_days, double idle_days)
+{
+    const double rounding = 1e-9; /* far more than the formulas above err */
+    struct history history = history_of(model, x, t_x_days);
+    return 1 - rounding - (history.s + 1) * (idle_days / model->unit_days) / history.beta;
+}
+
 /* w at which P(alive) = threshold; below 0 if it is lower from the start. */
 static double w_at_p_alive(const struct history *history, double threshold)
 {

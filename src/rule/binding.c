@@ -1,5 +1,6 @@
 #include "binding.h"
 
+#include <math.h>
 #include <rfm/base/hash.h>
 #include <stdlib.h>
 
@@ -29,7 +30,10 @@ static void watch(rfm_binding *binding, const rfm_rule *rule, size_t i)
     case RFM_CAUSE_ENTER_LIFECYCLE:
     case RFM_CAUSE_LEAVE_LIFECYCLE: list_add(&binding->lifecycles, i); break;
     case RFM_CAUSE_RISE_RATIO:
-    case RFM_CAUSE_FALL_RATIO: list_add(&binding->ratios, i); break;
+    case RFM_CAUSE_FALL_RATIO:
+        list_add(&binding->ratios, i);
+        binding->ratio_max = fmax(binding->ratio_max, rule->on.threshold);
+        break;
     case RFM_CAUSE_RISE_RISK:
     case RFM_CAUSE_FALL_RISK: list_add(&binding->risks, i); break;
     case RFM_CAUSE_IDLE:
@@ -98,6 +102,7 @@ rfm_binding *rfm_binding_new(const rfm_rules *rules, const rfm_client_conf *conf
     binding->version = version_of(rules, conf);
     binding->population = conf->rfm.r == RFM_AXIS_POPULATION || conf->rfm.f == RFM_AXIS_POPULATION ||
                           conf->rfm.m == RFM_AXIS_POPULATION;
+    binding->ratio_max = fmax(conf->lifecycle.at_risk, conf->lifecycle.lapsed);
     for (size_t i = 0; i < conf->segments.count; i++)
         binding->segment[i] = rfm_names_number(names, rfm_text(conf->segments.name[i]));
     for (size_t i = 0; i < rules->count; i++)

@@ -39,6 +39,7 @@ struct rfm_binding {
     uint32_t version; /* of conf and rules: what marks and slots were taken under */
     bool population;  /* an axis is scored by population: segments move at events and reviews only */
     rfm_rule_set on_event[RFM_EVENT_TYPE_COUNT];
+    double ratio_max;     /* of all thresholds that an activity_ratio is compared with */
     uint32_t since_types; /* event types whose last time has to be kept in the slots */
     rfm_rule_list segments, lifecycles, ratios, risks, idles; /* rules by what they watch */
     rfm_rule_list by_number;                                  /* in ascending order of their numbers */

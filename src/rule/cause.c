@@ -56,7 +56,7 @@ static void note_look(rfm_turn *turn, size_t rule, bool holds, bool begins_by_ti
 static double ratio_at(rfm_turn *turn, int64_t at_ms)
 {
     if (!turn->ratio_known || turn->ratio_ms != at_ms) {
-        turn->ratio = rfm_client_ratio_at(turn->client, turn->conf, at_ms);
+        turn->ratio = rfm_client_ratio_beyond(turn->client, turn->conf, at_ms, turn->binding->ratio_max);
         turn->ratio_ms = at_ms;
         turn->ratio_known = true;
     }
@@ -327,7 +327,7 @@ static int64_t ratio_moment(const rfm_turn *turn, int64_t until_ms)
         if (above && rule->on.threshold > threshold)
             threshold = rule->on.threshold;
     }
-    if (threshold < 0 || rfm_client_ratio_at(turn->client, turn->conf, until_ms - 1) > threshold)
+    if (threshold < 0 || rfm_client_ratio_beyond(turn->client, turn->conf, until_ms - 1, threshold) > threshold)
         return INT64_MAX;
     return rfm_client_ratio_moment_ms(turn->client, turn->conf, threshold);
 }

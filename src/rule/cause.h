@@ -22,7 +22,7 @@ typedef struct rfm_turn {
     bool changed;         /* slots or holding: to be packed again */
     bool ratio_known;     /* several rules ask for it at one instant; facts stand still in a turn */
     int64_t ratio_ms;
-    double ratio;
+    double ratio; /* as good as the ratio for any comparison that is made */
 } rfm_turn;
 
 bool rfm__marks_stale(const rfm_turn *turn);

@@ -89,6 +89,23 @@ def test_unequal_partition_counts_are_named(cluster, shared_broker):
     refuses(process, f"{live.group}-three")
 
 
+def test_a_compacted_log_is_refused(cluster, shared_broker):
+    live = cluster()
+    name = f"{live.group}-compacted"
+    shared_broker.create_topics(live.partitions, name, config={"cleanup.policy": "compact"})
+    refuses(live.add_process(kafka={"wal": name, "group": f"{live.group}-c"}, redis={"prefix": "c"}), "is compacted")
+
+
+def test_a_log_that_is_kept_by_its_size_is_warned_of(cluster, shared_broker):
+    live = cluster()
+    name = f"{live.group}-sized"
+    shared_broker.create_topics(live.partitions, name, config={"retention.bytes": "1000000000"})
+    process = live.add_process(kafka={"wal": name, "group": f"{live.group}-s"}, redis={"prefix": "s"}).start()
+    assert said(process, "keeps 1000000000 bytes of a partition")
+    assert not said(live.processes[0].start(), "bytes of a partition")
+    assert process.stop() == 0 and live.processes[0].stop() == 0
+
+
 def test_create_topics_makes_them(cluster, shared_broker):
     live = cluster()
     names = [f"{live.group}-made-{kind}" for kind in ("wal", "dead")]

@@ -122,6 +122,7 @@ static inline void rfm_write_zigzag(rfm_buffer *buffer, int64_t value)
 void rfm_write_bytes(rfm_buffer *buffer, rfm_bytes bytes);
 void rfm_write_sized(rfm_buffer *buffer, rfm_bytes bytes);
 void rfm_write_text(rfm_buffer *buffer, const char *text); /* without its zero */
+void rfm_write_integer(rfm_buffer *buffer, int64_t value); /* in decimal */
 void rfm_write_format(rfm_buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The same writes into fixed memory, for codecs that know their bound: never grows; not to be released. */

@@ -28,4 +28,11 @@ static inline int64_t rfm_div_floor(int64_t a, int64_t b)
 int64_t rfm_clock_wall_ms(void); /* the one place that reads a clock; for programs and adapters, never for the core */
 int64_t rfm_clock_steady_ns(void);
 
+/* The wall clock as the core wants it: it never stands still or goes back. Where the system's was set back, this one goes
+ * on at half its speed until that has caught up, so that waits end and what has been decided stays past. All zero: new. */
+typedef struct rfm_even_clock {
+    int64_t now_ms, steady_ns;
+} rfm_even_clock;
+int64_t rfm_even_clock_at(rfm_even_clock *clock, int64_t wall_ms, int64_t steady_ns);
+
 #endif

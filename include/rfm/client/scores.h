@@ -21,6 +21,8 @@ rfm_lifecycle rfm_client_lifecycle_at(const rfm_client *client, const rfm_client
 /* The same for a caller that has the ratio at that moment already; only of a buyer. */
 rfm_lifecycle rfm_client_lifecycle_of(const rfm_client *client, const rfm_client_conf *conf, double ratio);
 double rfm_client_ratio_at(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms);
+/* The ratio, or, where that is above `threshold`, any value that is: as good for a comparison, and mostly much cheaper. */
+double rfm_client_ratio_beyond(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms, double threshold);
 double rfm_client_risk_at(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms);
 const char *rfm_lifecycle_name(rfm_lifecycle lifecycle);
 

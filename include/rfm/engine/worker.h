@@ -32,16 +32,12 @@ typedef struct rfm_worker_conf {
 } rfm_worker_conf;
 
 /* Counters since the start; read from other threads as they are (plain words). */
-#define RFM_WORKER_STATS(X)                                                                                           \
-    X(records)                                                                                                        \
-    X(repeats)                                                                                                        \
-    X(dead_letters)                                                                                                   \
-    X(ignored)                                                                                                        \
-    X(triggers)                                                                                                       \
-    X(suppressions)                                                                                                   \
-    X(steps)                                                                                                          \
-    X(redo_bytes) X(stores) X(cache_hits) X(cache_misses) X(evictions) X(loads) X(looks) X(timers_fired) X(takeovers) \
-        X(rollbacks) X(aborts) X(causes_too_old)
+/* clang-format off */
+#define RFM_WORKER_STATS(X) \
+    X(records) X(repeats) X(dead_letters) X(ignored) X(triggers) X(suppressions) X(steps) \
+    X(redo_bytes) X(stores) X(cache_hits) X(cache_misses) X(evictions) X(loads) \
+    X(looks) X(timers_fired) X(takeovers) X(rollbacks) X(aborts) X(causes_too_old)
+/* clang-format on */
 enum { RFM_STEP_TIMES = 64 };
 typedef struct rfm_worker_stats {
 #define X(name) uint64_t name;

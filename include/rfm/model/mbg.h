@@ -25,6 +25,8 @@ double rfm_model_p_active(const rfm_model *model, double x, double t_x_days, dou
 /* P(active) now over P(active) just after the last purchase: 1 down to 0. */
 double rfm_model_activity_ratio(const rfm_model *model, double x, double t_x_days, double idle_days,
                                 double horizon_days);
+/* A value below activity_ratio, whatever the horizon, at hardly any cost: where it is above a threshold, so is the ratio. */
+double rfm_model_activity_ratio_least(const rfm_model *model, double x, double t_x_days, double idle_days);
 /* Idle days at which the value has fallen to `threshold` in (0, 1): 0 if it is there from the start; the root to 1e-9
  * relative by Brent's method within the bounds of the closed forms. */
 double rfm_model_idle_at_p_alive(const rfm_model *model, double x, double t_x_days, double threshold);

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -168,6 +169,22 @@ static void comparing_is_bytewise_then_by_length(void **state)
     assert_true(rfm_bytes_equal(RFM_BYTES_NONE, rfm_text("")));
 }
 
+static void integers_as_printf_has_them(void **state)
+{
+    (void)state;
+    static const int64_t edges[] = {0, 1, -1, 9, 10, -10, 99, 100, INT64_MAX, INT64_MIN, INT64_MIN + 1};
+    uint64_t seed = 1;
+    for (size_t i = 0; i < 20000; i++) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        int64_t value = i < sizeof edges / sizeof *edges ? edges[i] : (int64_t)seed >> i % 63;
+        char expected[32], text[32] = {0};
+        snprintf(expected, sizeof expected, "%lld", (long long)value);
+        rfm_buffer buffer = rfm_buffer_over(text, sizeof text - 1);
+        rfm_write_integer(&buffer, value);
+        assert_string_equal(text, expected);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +195,7 @@ int main(void)
         cmocka_unit_test(overlong_varints_are_bad),
         cmocka_unit_test(sized_bytes_may_not_reach_past_the_end),
         cmocka_unit_test(a_write_beyond_the_limit_leaves_nothing),
+        cmocka_unit_test(integers_as_printf_has_them),
         cmocka_unit_test(long_formats_are_whole),
         cmocka_unit_test(reserving_gives_room_to_fill),
         cmocka_unit_test(comparing_is_bytewise_then_by_length),

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -206,6 +207,23 @@ static void division_rounds_down(void **state)
     assert_int_equal(rfm_div_floor(-1, 86400), -1);
 }
 
+static void an_even_clock_goes_on_where_the_system_s_is_set_back(void **state)
+{
+    (void)state;
+    const int64_t start_ms = INT64_C(1700000000000), second_ns = 1000000000;
+    rfm_even_clock clock = {0};
+    assert_int_equal(rfm_even_clock_at(&clock, start_ms, 5 * second_ns), start_ms);
+    assert_int_equal(rfm_even_clock_at(&clock, start_ms + 10000, 15 * second_ns), start_ms + 10000);
+    assert_int_equal(rfm_even_clock_at(&clock, start_ms + 90000, 16 * second_ns), start_ms + 90000); /* set on */
+    int64_t wall_ms = start_ms + 90000 - 60000, steady_ns = 16 * second_ns, before_ms = start_ms + 90000;
+    for (int64_t ms = 1; ms <= 300000; ms++) { /* set back by a minute: caught up after two */
+        int64_t now_ms = rfm_even_clock_at(&clock, wall_ms + ms, steady_ns + ms * 1000000);
+        int64_t expected_ms = ms < 120000 ? start_ms + 90000 + ms / 2 : wall_ms + ms;
+        assert_true(now_ms >= before_ms && llabs(now_ms - expected_ms) <= 1);
+        before_ms = now_ms;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +236,7 @@ int main(void)
         cmocka_unit_test(dates),
         cmocka_unit_test(durations),
         cmocka_unit_test(division_rounds_down),
+        cmocka_unit_test(an_even_clock_goes_on_where_the_system_s_is_set_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -158,30 +158,6 @@ static void too_little_room_is_told(void **state)
     assert_int_equal(rfm_client_json(&small, rfm_text("c"), &client, &conf, names, NULL, T0, NULL), RFM_E_FULL);
 }
 
-static void numbers_are_the_shortest_that_read_back(void **state)
-{
-    (void)state;
-    static const struct {
-        double value;
-        const char *text;
-    } rows[] = {{0, "0"},
-                {1, "1"},
-                {.1, "0.1"},
-                {1.0 / 3, "0.3333333333333333"},
-                {30, "30"},
-                {1e300, "1e+300"},
-                {5e-324, "4.94065645841247e-324"},
-                {0.1 + 0.2, "0.30000000000000004"},
-                {NAN, "null"},
-                {-INFINITY, "null"}};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        rfm_buffer_clear(&json);
-        rfm_write_json_number(&json, rows[i].value);
-        rfm_write_u8(&json, 0);
-        assert_string_equal((const char *)json.at, rows[i].text);
-    }
-}
-
 #define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -194,7 +170,6 @@ int main(void)
         T(channels_come_in_the_order_of_their_texts),
         T(the_past_is_not_kept),
         T(too_little_room_is_told),
-        T(numbers_are_the_shortest_that_read_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

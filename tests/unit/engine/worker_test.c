@@ -250,6 +250,61 @@ static void test_a_cache_without_room_takes_nothing_until_there_is(void **state)
     desk_free(at);
 }
 
+static size_t lists_asked_for(const desk *at)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < at->load_count; i++)
+        count += at->loads[i].load.what == RFM_LOAD_LIST;
+    return count;
+}
+
+/* What an owner finds is met before the task's timers fire, also a record whose client has to be loaded first. It had counted
+ * as read when it was taken: a client was sent a win-back although its purchase waited. */
+static void test_a_backlog_that_waits_for_its_client_holds_timers_back(void **state)
+{
+    (void)state;
+    const int64_t now_ms = (int64_t)NOW_MS * 1000;
+    desk *at = desk_new(1 << 20);
+    tell(at, (rfm_input){.kind = RFM_IN_TIME, .now_ms = now_ms});
+    tell_position(at, 999, 7); /* of 1,000 */
+    tell_opened(at, "7 999");
+    char second[24], minute[24];
+    snprintf(second, sizeof second, "%lld", (long long)(now_ms / 1000 - 60));
+    snprintf(minute, sizeof minute, "%lld", (long long)(now_ms / RFM_MINUTE_MS));
+    rfm_bytes due[] = {rfm_text(second), rfm_text("1")}, task[] = {rfm_text("0"), rfm_text(minute)};
+    assert_int_equal(at->load_count, TABLES);
+    for (size_t i = 0; i < TABLES; i++) {
+        bool is_due = rfm_bytes_equal(at->loads[i].load.keys[0], rfm_text("n:due"));
+        bool is_task = rfm_bytes_equal(at->loads[i].load.keys[0], rfm_text("n:task"));
+        rfm_input input = {
+            .kind = RFM_IN_LOADED, .term = at->loads[i].term, .loaded = {.load = at->loads[i].load.load}};
+        input.loaded.wal_value = rfm_text("7 999");
+        input.loaded.values = is_due ? due : task;
+        input.loaded.count = is_due || is_task ? 2 : 0;
+        tell(at, input);
+    }
+    assert_int_equal(at->seen[RFM_OUT_CONSUME_FROM], 1);
+    at->load_count = 0;
+
+    char value[200];
+    snprintf(value, sizeof value, "{\"type\":\"visit\",\"id\":\"v\",\"client_id\":\"c\",\"time\":%lld}",
+             (long long)now_ms);
+    rfm_record record = record_of(999, rfm_text("c"), rfm_text(value));
+    record.append_ms = now_ms;
+    assert_int_equal(rfm_worker_feed(at->worker, &record, 1, now_ms), 1);
+    take(at);
+    assert_int_equal(at->load_count, 1);
+    assert_int_equal(lists_asked_for(at), 0);
+    rfm_bytes none = RFM_BYTES_NONE;
+    rfm_input loaded = {.kind = RFM_IN_LOADED, .term = at->loads[0].term, .loaded = {.load = at->loads[0].load.load}};
+    loaded.loaded.wal_value = rfm_text("7 999");
+    loaded.loaded.values = &none;
+    loaded.loaded.count = 1;
+    tell(at, loaded);
+    assert_int_equal(lists_asked_for(at), 1);
+    desk_free(at);
+}
+
 static void feed_two(desk *at, const char *const keys[2], const char *const values[2])
 {
     rfm_record records[2];
@@ -311,6 +366,7 @@ int main(void)
         cmocka_unit_test(test_redis_ahead_of_the_log_is_wrong_only_if_it_stands_still),
         cmocka_unit_test(test_large_records_make_small_steps),
         cmocka_unit_test(test_a_cache_without_room_takes_nothing_until_there_is),
+        cmocka_unit_test(test_a_backlog_that_waits_for_its_client_holds_timers_back),
         cmocka_unit_test(test_a_key_that_is_not_the_client_is_wrong_in_every_format),
         cmocka_unit_test(test_what_is_ignored_is_counted_and_no_dead_letter),
     };

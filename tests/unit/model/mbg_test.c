@@ -172,6 +172,26 @@ static void moments_meet_the_formula(void **state)
     }
 }
 
+/* Below the ratio always, and near enough to spare the formula for a client who has just bought. */
+static void the_least_ratio_is_below_the_ratio(void **state)
+{
+    (void)state;
+    uint64_t seed = 7;
+    for (int i = 0; i < 200000; i++) {
+        rfm_model model = {.r = exp(6 * uniform(&seed) - 4),
+                           .alpha = exp(6 * uniform(&seed) - 2),
+                           .a = exp(6 * uniform(&seed) - 4),
+                           .b = exp(6 * uniform(&seed) - 3),
+                           .unit_days = i % 2 ? 7 : 1,
+                           .evidence_cap = i % 3 ? 5 : INFINITY};
+        double x = floor(exp(8 * uniform(&seed)) - 1), t_x = x * 10 * uniform(&seed);
+        double idle = exp(20 * uniform(&seed) - 13), horizon = .01 + 300 * uniform(&seed);
+        assert_true(rfm_model_activity_ratio_least(&model, x, t_x, idle) <
+                    rfm_model_activity_ratio(&model, x, t_x, idle, horizon));
+    }
+    assert_true(rfm_model_activity_ratio_least(&CDNOW, 3, 60, 1) > .9);
+}
+
 static void gap_quantile_is_the_waiting_time(void **state)
 {
     (void)state;
@@ -210,6 +230,7 @@ int main(void)
         cmocka_unit_test(moments_in_forty_digits),
         cmocka_unit_test(every_value_falls_with_idle_time),
         cmocka_unit_test(moments_meet_the_formula),
+        cmocka_unit_test(the_least_ratio_is_below_the_ratio),
         cmocka_unit_test(gap_quantile_is_the_waiting_time),
         cmocka_unit_test(a_parameter_out_of_range_is_named),
     };
