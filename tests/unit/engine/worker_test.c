@@ -322,8 +322,7 @@ static void test_a_key_that_is_not_the_client_is_wrong_in_every_format(void **st
         "{\"type\":\"visit\",\"id\":\"v\",\"client_id\":\"c\",\"time\":1700000000000}",
         "{\"type\":\"page\",\"messageId\":\"v\",\"userId\":\"c\",\"timestamp\":1700000000000}",
         "{\"event_name\":\"login\",\"user_id\":\"c\",\"event_timestamp\":1700000000000000}",
-        "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"s\",\"type\":\"visit\",\"subject\":\"c\","
-        "\"time\":\"2023-11-14T22:13:20Z\",\"data\":{}}",
+        "{\"specversion\":\"1.0\",\"type\":\"visit\",\"subject\":\"c\",\"data\":{\"id\":\"v\",\"time\":1700000000000}}",
         "{\"type\":\"screen\",\"messageId\":\"v\",\"anonymousId\":\"c\",\"timestamp\":1700000000000}",
     };
     for (int format = 0; format < RFM_FORMAT_COUNT; format++) {
