@@ -120,7 +120,8 @@ int rfm_demo_history_run(rfm_demo_history *history, const rfm_config *config, ui
     rfm_shop_conf conf = {.seed = seed, .clients = clients, .start_ms = from_ms, .days = DAYS, .growth = GROWTH};
     *history = (rfm_demo_history){.shop = rfm_shop_new(&conf)};
     add_quiet(history, config, clients, seed, from_ms, until_ms);
-    int code = rfm_offline_new(config, partition_count, &(rfm_offline_calls){0}, &history->offline, error);
+    int code = rfm_offline_new(config, partition_count, RFM_FORMAT_NATIVE, &(rfm_offline_calls){0}, &history->offline,
+                               error);
     if (code == RFM_OK)
         code = feed(history, from_ms, until_ms, progress, error);
     history->seconds = (double)(rfm_clock_steady_ns() - begun_ns) / 1e9;

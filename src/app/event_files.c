@@ -10,6 +10,7 @@ struct source {
     char *text;
     size_t text_size;
     rfm_decoder *decoder; /* holds what the line's views point to */
+    rfm_reading reading;
     rfm_event_line line;
     int64_t order_ms; /* the line's place in the merge */
     bool ended;
@@ -44,16 +45,19 @@ static int read_line(struct source *source, rfm_error *error)
     rfm_event event;
     rfm_decoder_reset(source->decoder);
     source->line = (rfm_event_line){.value = rfm_bytes_of(source->text, kept), .time_ms = INT64_MIN};
-    if (rfm_decode(source->decoder, source->line.value, INT64_MAX, &event, NULL) != RFM_REASON_NONE)
+    if (rfm_decode_as(source->decoder, &source->reading, source->line.value, RFM_BYTES_NONE, INT64_MAX, &event, NULL) !=
+        RFM_REASON_NONE)
         return RFM_OK;
     source->line.client_id = event.client_id;
     source->line.time_ms = source->order_ms = event.time_ms;
     return RFM_OK;
 }
 
-static int open_source(struct source *source, const char *name, const rfm_money_conf *money, rfm_error *error)
+static int open_source(struct source *source, const char *name, const rfm_reading *reading, const rfm_money_conf *money,
+                       rfm_error *error)
 {
     source->name = name;
+    source->reading = *reading;
     source->order_ms = INT64_MIN;
     source->file = strcmp(name, "-") == 0 ? stdin : fopen(name, "r");
     if (source->file == NULL)
@@ -63,15 +67,15 @@ static int open_source(struct source *source, const char *name, const rfm_money_
     return read_line(source, error);
 }
 
-int rfm_event_files_open(const char *const *names, size_t count, const rfm_money_conf *money, rfm_event_files **out,
-                         rfm_error *error)
+int rfm_event_files_open(const char *const *names, size_t count, const rfm_reading *reading,
+                         const rfm_money_conf *money, rfm_event_files **out, rfm_error *error)
 {
     rfm_event_files *files = calloc(1, sizeof *files);
     RFM_ASSERT(files != NULL);
     files->sources = calloc(count, sizeof *files->sources);
     RFM_ASSERT(files->sources != NULL);
     for (; files->count < count; files->count++) {
-        int code = open_source(&files->sources[files->count], names[files->count], money, error);
+        int code = open_source(&files->sources[files->count], names[files->count], reading, money, error);
         if (code != RFM_OK) {
             files->count++;
             rfm_event_files_close(files);

@@ -13,8 +13,8 @@ typedef struct rfm_event_line {
 
 typedef struct rfm_event_files rfm_event_files;
 /* "-" is standard input. RFM_E_NOT_FOUND, RFM_E_IO with the file's name. */
-int rfm_event_files_open(const char *const *names, size_t count, const rfm_money_conf *money, rfm_event_files **files,
-                         rfm_error *error);
+int rfm_event_files_open(const char *const *names, size_t count, const rfm_reading *reading,
+                         const rfm_money_conf *money, rfm_event_files **files, rfm_error *error);
 void rfm_event_files_close(rfm_event_files *files);
 /* *more false: no line is left. RFM_E_IO. Empty lines are passed over. */
 int rfm_event_files_next(rfm_event_files *files, rfm_event_line *line, bool *more, rfm_error *error);

@@ -357,6 +357,7 @@ static void add_counters(rfm_host *host, const rfm_worker_stats *stats)
         rfm_metric metric;
         uint64_t value;
     } plain[] = {{RFM_METRIC_REPEATS, stats->repeats},
+                 {RFM_METRIC_IGNORED, stats->ignored},
                  {RFM_METRIC_ERASURES, stats->erasures},
                  {RFM_METRIC_FORGOTTEN, stats->events_forgotten},
                  {RFM_METRIC_STEPS, stats->steps},
@@ -588,7 +589,8 @@ static int make_worker(rfm_host *host, rfm_error *error)
                             .client = &config->client,
                             .rules = &config->rules};
     for (size_t i = 0; i < conf.input_count; i++)
-        conf.input_topic[i] = config->kafka.input[i].topic;
+        conf.input_topic[i] = config->kafka.input[i].topic,
+        conf.input_reading[i] = (rfm_reading){config->kafka.input[i].format, config->amount_field};
     return rfm_worker_new(&conf, &host->worker, error);
 }
 

@@ -22,13 +22,14 @@ struct rfm_offline {
     rfm_error failure;
 };
 
-static void make_worker_conf(const rfm_offline *offline, rfm_worker_conf *conf)
+static void make_worker_conf(const rfm_offline *offline, rfm_format format, rfm_worker_conf *conf)
 {
     const rfm_config *config = offline->config;
     *conf = (rfm_worker_conf){.transactional_id = "offline",
                               .partition_count = offline->partition_count,
                               .input_count = 1,
                               .input_topic = {"events"},
+                              .input_reading = {{format, config->amount_field}},
                               .partitioner = RFM_PARTITIONER_NONE,
                               .clock = RFM_CLOCK_RECORD,
                               .cache_bytes_max = config->engine.cache_bytes_max,
@@ -115,8 +116,8 @@ static int drive(rfm_offline *offline, rfm_error *error)
                                            : rfm_fail(error, offline->failure.code, "%s", offline->failure.message);
 }
 
-int rfm_offline_new(const rfm_config *config, uint32_t partition_count, const rfm_offline_calls *calls,
-                    rfm_offline **out, rfm_error *error)
+int rfm_offline_new(const rfm_config *config, uint32_t partition_count, rfm_format format,
+                    const rfm_offline_calls *calls, rfm_offline **out, rfm_error *error)
 {
     rfm_offline *offline = calloc(1, sizeof *offline);
     RFM_ASSERT(offline != NULL);
@@ -135,7 +136,7 @@ int rfm_offline_new(const rfm_config *config, uint32_t partition_count, const rf
     for (uint32_t i = 0; i < partition_count; i++)
         offline->views[i] = rfm_view_new();
     rfm_worker_conf conf;
-    make_worker_conf(offline, &conf);
+    make_worker_conf(offline, format, &conf);
     int code = rfm_worker_new(&conf, &offline->worker, error);
     for (uint32_t i = 0; code == RFM_OK && i < partition_count; i++)
         rfm_worker_tell(offline->worker,

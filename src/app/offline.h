@@ -13,9 +13,9 @@ typedef struct rfm_offline_calls {
 } rfm_offline_calls;
 
 typedef struct rfm_offline rfm_offline;
-/* `config` must outlive it. */
-int rfm_offline_new(const rfm_config *config, uint32_t partition_count, const rfm_offline_calls *calls,
-                    rfm_offline **offline, rfm_error *error);
+/* `config` must outlive it; `format` is that of the events. */
+int rfm_offline_new(const rfm_config *config, uint32_t partition_count, rfm_format format,
+                    const rfm_offline_calls *calls, rfm_offline **offline, rfm_error *error);
 void rfm_offline_free(rfm_offline *offline);
 /* Takes one event, whose clock (append_ms) must not be lower than any before it; the client's partition is found by its id, an
  * event that cannot be read goes to task 0. The bytes last for the call. RFM_E_REFUSED: the worker has halted (message). */

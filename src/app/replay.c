@@ -34,6 +34,7 @@ struct replay {
     rfm_bytes *early_lines;
     size_t early_count;
     int64_t clock_ms, until_ms, flushed_ms;
+    rfm_format format;
     uint64_t events;
 };
 
@@ -326,6 +327,8 @@ static void say_summary(const struct replay *replay)
             (unsigned long long)replay->events, until, (unsigned long long)stats->repeats,
             (unsigned long long)stats->dead_letters, (unsigned long long)stats->triggers,
             (unsigned long long)stats->suppressions);
+    if (stats->ignored > 0)
+        fprintf(stderr, "%llu of them ignored: nothing in them is for rfmd\n", (unsigned long long)stats->ignored);
 }
 
 static void show_progress(const struct replay *replay)
@@ -343,10 +346,11 @@ static int run_files(struct replay *replay, const char *const *names, size_t cou
     rfm_event_files *files = NULL;
     rfm_event_line event;
     bool more = true;
-    int code = rfm_event_files_open(names, count, &replay->config->client.money, &files, error);
+    const rfm_reading reading = {replay->format, replay->config->amount_field};
+    int code = rfm_event_files_open(names, count, &reading, &replay->config->client.money, &files, error);
     rfm_offline_calls calls = {take_message, replay};
     if (code == RFM_OK)
-        code = rfm_offline_new(replay->config, partitions, &calls, &replay->offline, error);
+        code = rfm_offline_new(replay->config, partitions, replay->format, &calls, &replay->offline, error);
     while (code == RFM_OK && (code = rfm_event_files_next(files, &event, &more, error)) == RFM_OK && more) {
         code = take_line(replay, &event, error);
         show_progress(replay);
@@ -372,6 +376,21 @@ static void release(struct replay *replay)
     free(replay->early_lines);
 }
 
+static bool read_format(const rfm_option *option, rfm_format *format)
+{
+    if (!option->given)
+        return true;
+    for (int i = 0; i < RFM_FORMAT_COUNT; i++) {
+        if (strcmp(option->value, rfm_format_name((rfm_format)i)) != 0)
+            continue;
+        *format = (rfm_format)i;
+        return true;
+    }
+    fprintf(stderr, "rfmd replay: --format '%s' is none of native, segment, ga4, cloudevents and auto\n",
+            option->value);
+    return false;
+}
+
 enum {
     CONFIG,
     EVENTS,
@@ -381,6 +400,7 @@ enum {
     DEAD_LETTERS,
     CLIENTS,
     PARTITIONS,
+    FORMAT,
     REPORT,
     REPORT_QUERY,
     OPTION_COUNT = REPORT_QUERY + RFM_REPORT_OPTIONS
@@ -396,13 +416,17 @@ int rfm_replay_command(int argc, char **argv)
                                         {.name = "dead-letters"},
                                         {.name = "clients"},
                                         {.name = "partitions"},
+                                        {.name = "format"},
                                         {.name = "report"},
                                         {.name = "report-by"},
                                         {.name = "report-from"},
                                         {.name = "report-to"},
                                         {.name = "report-source"},
                                         {.name = "report-format"}};
-    struct replay replay = {.clock_ms = INT64_MIN, .until_ms = INT64_MAX, .report_options = &options[REPORT_QUERY]};
+    struct replay replay = {.clock_ms = INT64_MIN,
+                            .until_ms = INT64_MAX,
+                            .format = RFM_FORMAT_AUTO,
+                            .report_options = &options[REPORT_QUERY]};
     int64_t partitions = 4;
     int operand_at, exit_code = rfm_options_parse("replay", argc, argv, options, OPTION_COUNT, &operand_at);
     if (exit_code >= 0)
@@ -412,7 +436,8 @@ int rfm_replay_command(int argc, char **argv)
         return RFM_EXIT_USAGE;
     }
     if (!rfm_option_time("replay", &options[UNTIL], &replay.until_ms) ||
-        !rfm_option_number("replay", &options[PARTITIONS], 1, RFM_TASKS_MAX, &partitions))
+        !rfm_option_number("replay", &options[PARTITIONS], 1, RFM_TASKS_MAX, &partitions) ||
+        !read_format(&options[FORMAT], &replay.format))
         return RFM_EXIT_USAGE;
     replay.config = rfm_command_config("replay", &options[CONFIG], &exit_code);
     if (replay.config == NULL)

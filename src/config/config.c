@@ -12,6 +12,11 @@
 static const char *const deliveries[] = {"exactly_once", "at_least_once", NULL};
 static const char *const partitioners[] = {"murmur2", "crc32", "none", NULL};
 static const char *const clocks[] = {"wall", "record", NULL};
+static const char *const amount_fields[] = {
+#define X(NAME, name) #name,
+    RFM_AMOUNT_FIELDS(X)
+#undef X
+        NULL};
 static const char *const axis_modes[] = {"fixed", "population", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const log_formats[] = {"logfmt", "json", NULL};
@@ -34,8 +39,10 @@ static const rfm__key keys[] = {
      .text = "Static membership as `<instance>-<worker>`: a restart within the session time-out moves no "
              "partitions. Each process its own. Without: dynamic members"},
     {"kafka.inputs", &rfm__inputs, AT(kafka.input), "{purchases: {}, visits: {}, messages: {}}",
-     .text = "`NAME: {topic, format}`, 8 at most, all with the same number of partitions; `topic` is the "
-             "name if not given, `format` is `native`. Any type of event may come on any of them"},
+     .text =
+         "`NAME: {topic, format}`, 8 at most, all with the same number of partitions; `topic` is the "
+         "name if not given; `format` is `native` (if not given), `segment`, `ga4`, `cloudevents`, or `auto`, which "
+         "tells them apart by the record. Any type of event may come on any of them"},
     {"kafka.wal", &rfm__name, AT(kafka.wal), "rfmd-wal",
      .text = "Topic of the write-ahead log, with as many partitions as the inputs"},
     {"kafka.dead_letters", &rfm__name, AT(kafka.dead_letters), "rfmd-dead-letters",
@@ -87,6 +94,10 @@ static const rfm__key keys[] = {
     {"money.rates", &rfm__rates, AT(client.money),
      .text = "`CODE: rate`, base units for one unit of the currency, exact decimals; a currency without a "
              "rate is a dead letter"},
+    {"money.amount_field", &rfm__choice, AT(amount_field), "revenue", .choices = amount_fields,
+     .text =
+         "Which of the sums of an order in the format `segment` is its amount: without tax and shipping (`revenue`, "
+         "as `value` of `ga4`; `subtotal`), or with them (`total`). Where it is absent, the first of the others"},
     {"money.margin", &rfm__share, AT(margin), "1", .text = "Share of revenue that is profit, for lifetime values"},
 
     {"rfm.r", &rfm__choice, AT(client.rfm.r), "population", .choices = axis_modes,

@@ -8,7 +8,6 @@
 #include <rfm/base/arena.h>
 #include <rfm/engine/worker.h>
 
-typedef enum rfm_input_format { RFM_FORMAT_NATIVE } rfm_input_format;
 typedef enum rfm_delivery { RFM_DELIVERY_EXACTLY_ONCE, RFM_DELIVERY_AT_LEAST_ONCE } rfm_delivery;
 typedef enum rfm_output { RFM_OUTPUT_BINARY } rfm_output;
 typedef enum rfm_log_level { RFM_LOG_DEBUG, RFM_LOG_INFO, RFM_LOG_WARN, RFM_LOG_ERROR } rfm_log_level;
@@ -35,7 +34,7 @@ typedef struct rfm_config {
         const char *brokers, *group, *instance_id;
         struct {
             const char *name, *topic;
-            rfm_input_format format;
+            rfm_format format;
         } input[RFM_INPUTS_MAX]; /* in the order written */
         size_t input_count;
         const char *wal, *dead_letters, *audit, *profiles;
@@ -55,6 +54,7 @@ typedef struct rfm_config {
         rfm_clock clock;
     } engine;
     double margin; /* money.margin, 0 to 1 */
+    rfm_amount_field amount_field;
     struct {
         uint32_t clients;
         double log_likelihood;

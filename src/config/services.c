@@ -68,7 +68,11 @@ struct input {
     const char *topic;
     int format;
 };
-static const char *const formats[] = {"native", "!segment", "!ga4", "!cloudevents", "!auto", NULL};
+static const char *const formats[] = {
+#define X(NAME, name) #name,
+    RFM_FORMATS(X)
+#undef X
+        NULL};
 static const rfm__key input_keys[] = {
     {"topic", &rfm__name, offsetof(struct input, topic), .text = ""},
     {"format", &rfm__choice, offsetof(struct input, format), "native", .choices = formats, .text = ""},
@@ -92,7 +96,7 @@ static void read_input(rfm__loader *loader, const rfm_yaml *node)
     size_t i = config->kafka.input_count++;
     config->kafka.input[i].name = rfm__keep(loader, node->key, strlen(node->key));
     config->kafka.input[i].topic = rfm__keep(loader, input.topic, strlen(input.topic));
-    config->kafka.input[i].format = (rfm_input_format)input.format;
+    config->kafka.input[i].format = (rfm_format)input.format;
 }
 
 static void read_inputs(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
@@ -112,7 +116,7 @@ static void print_inputs(rfm_buffer *yaml, const rfm__key *key, const rfm_config
     (void)key, (void)at;
     for (size_t i = 0; i < config->kafka.input_count; i++)
         rfm_write_format(yaml, "%s%s: {topic: %s, format: %s}", i ? ", " : "{", config->kafka.input[i].name,
-                         config->kafka.input[i].topic, formats[config->kafka.input[i].format]);
+                         config->kafka.input[i].topic, rfm_format_name(config->kafka.input[i].format));
     rfm_write_text(yaml, "}");
 }
 

@@ -538,7 +538,8 @@ static void decode_record(const rfm_worker *worker, const rfm_record *record, rf
     fault->reason = RFM_REASON_NONE;
     fault->detail[0] = 0;
     int64_t append_ms = worker->conf.check_records ? record->append_ms : INT64_MAX;
-    fault->reason = rfm_decode(worker->decoder, record->value, append_ms, event, fault);
+    fault->reason = rfm_decode_as(worker->decoder, &worker->conf.input_reading[record->input], record->value,
+                                  record->headers, append_ms, event, fault);
     if (fault->reason == RFM_REASON_NONE)
         check_key(worker, record, event, fault);
 }
@@ -636,7 +637,9 @@ static bool take_record(rfm_worker *worker, struct window *window, size_t i)
     rfm__join_step(worker, task);
     worker->making->records++;
     worker->stats.records++;
-    if (fault->reason != RFM_REASON_NONE)
+    if (fault->reason == RFM_REASON_IGNORED)
+        worker->stats.ignored++;
+    else if (fault->reason != RFM_REASON_NONE)
         rfm__dead_letter(worker, task, record, fault);
     else if (rfm__cache_at(&worker->cache, entry)->loading)
         wait_for_client(worker, task, record, entry);

@@ -25,6 +25,26 @@ const char *rfm_reason_text(rfm_reason reason)
     return (unsigned)reason < RFM_REASON_COUNT ? texts[reason] : "unknown";
 }
 
+const char *rfm_format_name(rfm_format format)
+{
+    static const char *const names[] = {
+#define X(NAME, name) #name,
+        RFM_FORMATS(X)
+#undef X
+    };
+    return (unsigned)format < RFM_FORMAT_COUNT ? names[format] : "unknown";
+}
+
+const char *rfm_amount_field_name(rfm_amount_field field)
+{
+    static const char *const names[] = {
+#define X(NAME, name) #name,
+        RFM_AMOUNT_FIELDS(X)
+#undef X
+    };
+    return (unsigned)field < RFM_AMOUNT_FIELD_COUNT ? names[field] : "unknown";
+}
+
 /* The parser takes one block for all nodes, and grows it: it is the decoder's scratch. */
 
 static void *scratch_resize(void *context, void *block, size_t bytes_before, size_t bytes)
@@ -107,11 +127,44 @@ static inline void clear(rfm_event *event)
     event->feedback = RFM_FEEDBACK_NPS, event->score = 0;
 }
 
-rfm_reason rfm_decode(rfm_decoder *decoder, rfm_bytes value, int64_t append_ms, rfm_event *event, rfm_fault *fault)
+static inline yyjson_val *parse_object(decode_run *run, rfm_bytes text, const char *what)
+{
+    yyjson_read_err error;
+    rfm_decoder *decoder = run->decoder;
+    yyjson_doc *doc = yyjson_read_opts(copy_padded(decoder, text), text.len,
+                                       YYJSON_READ_INSITU | YYJSON_READ_NUMBER_AS_RAW, &decoder->allocator, &error);
+    if (!doc)
+        refuse(run, RFM_REASON_MALFORMED, "%s%s at byte %zu", what, error.msg, error.pos);
+    else if (yyjson_is_obj(yyjson_doc_get_root(doc)))
+        return yyjson_doc_get_root(doc);
+    else
+        refuse(run, RFM_REASON_MALFORMED, "%sthe value is not an object", what);
+    return NULL;
+}
+
+yyjson_val *rfm__parse_object(decode_run *run, rfm_bytes text, const char *what)
+{
+    return parse_object(run, text, what);
+}
+
+static inline void decode_root(decode_run *run, yyjson_val *root)
+{
+    switch (run->reading->format) {
+    case RFM_FORMAT_NATIVE: rfm__decode_native(run, root); break;
+    case RFM_FORMAT_SEGMENT: rfm__decode_segment(run, root); break;
+    case RFM_FORMAT_GA4: rfm__decode_ga4(run, root); break;
+    case RFM_FORMAT_CLOUDEVENTS: rfm__decode_cloudevent(run, root); break;
+    case RFM_FORMAT_AUTO:
+    case RFM_FORMAT_COUNT: rfm__decode_any(run, root); break;
+    }
+}
+
+rfm_reason rfm_decode_as(rfm_decoder *decoder, const rfm_reading *reading, rfm_bytes value, rfm_bytes headers,
+                         int64_t append_ms, rfm_event *event, rfm_fault *fault)
 {
     decode_run run;
-    yyjson_read_err error;
     run.decoder = decoder, run.event = event, run.fault = fault, run.reason = RFM_REASON_NONE;
+    run.reading = reading, run.headers = headers, run.append_ms = append_ms;
     clear(event);
     if (value.len == 0) {
         refuse(&run, RFM_REASON_MALFORMED, "the record has no value");
@@ -122,13 +175,14 @@ rfm_reason rfm_decode(rfm_decoder *decoder, rfm_bytes value, int64_t append_ms, 
                RFM_EVENT_BYTES_MAX);
         return run.reason;
     }
-    yyjson_doc *doc = yyjson_read_opts(copy_padded(decoder, value), value.len,
-                                       YYJSON_READ_INSITU | YYJSON_READ_NUMBER_AS_RAW, &decoder->allocator, &error);
-    if (!doc)
-        refuse(&run, RFM_REASON_MALFORMED, "%s at byte %zu", error.msg, error.pos);
-    else if (!yyjson_is_obj(yyjson_doc_get_root(doc)))
-        refuse(&run, RFM_REASON_MALFORMED, "the value is not an object");
-    else
-        rfm__decode_native(&run, yyjson_doc_get_root(doc), append_ms);
+    yyjson_val *root = parse_object(&run, value, "");
+    if (root)
+        decode_root(&run, root);
     return run.reason;
+}
+
+rfm_reason rfm_decode(rfm_decoder *decoder, rfm_bytes value, int64_t append_ms, rfm_event *event, rfm_fault *fault)
+{
+    static const rfm_reading native = {0};
+    return rfm_decode_as(decoder, &native, value, RFM_BYTES_NONE, append_ms, event, fault);
 }

@@ -3,9 +3,10 @@
 #include <rfm/base/hash.h>
 #include <rfm/base/time.h>
 
-/* One pass sorts an object's members into an array by field; then each type takes its fields from there. */
+/* One pass sorts an object's members into an array by field; then each type takes its fields from there. Other formats put
+ * their values into that array themselves. */
 
-static const char *const field_names[] = {
+const char *const rfm__native_names[FIELD_COUNT] = {
 #define X(name) #name,
     EVENT_FIELDS(X)
 #undef X
@@ -38,8 +39,8 @@ static bool place_names(rfm_decoder *decoder)
         decoder->names[i] = (name_slot){.field = FIELD_UNKNOWN}; /* an empty name finds an empty slot */
     for (size_t i = 0; i < FIELD_COUNT; i++) {
         char name[16] = {0};
-        size_t len = strlen(field_names[i]);
-        memcpy(name, field_names[i], len);
+        size_t len = strlen(rfm__native_names[i]);
+        memcpy(name, rfm__native_names[i], len);
         uint64_t word = name_word(name, len);
         name_slot *slot = &decoder->names[name_slot_of(word, decoder->multiplier)];
         if (slot->len)
@@ -63,7 +64,7 @@ static inline field_id field_of(const rfm_decoder *decoder, const char *name, si
     const name_slot *slot = &decoder->names[name_slot_of(word, decoder->multiplier)];
     if (slot->word != word || slot->len != len)
         return FIELD_UNKNOWN;
-    if (len > NAME_WORD_BYTES && memcmp(name, field_names[slot->field], len) != 0)
+    if (len > NAME_WORD_BYTES && memcmp(name, rfm__native_names[slot->field], len) != 0)
         return FIELD_UNKNOWN;
     return (field_id)slot->field;
 }
@@ -125,7 +126,7 @@ static yyjson_val *needed(decode_run *run, field_id field)
 {
     yyjson_val *value = present(&run->fields, field);
     if (!value)
-        refuse(run, RFM_REASON_MISSING_FIELD, "%s is missing", field_names[field]);
+        refuse(run, RFM_REASON_MISSING_FIELD, "%s is missing", run->names[field]);
     return value;
 }
 
@@ -134,11 +135,11 @@ static rfm_bytes text_of(decode_run *run, field_id field, yyjson_val *value, siz
     if (!value)
         return RFM_BYTES_NONE;
     if (!unsafe_yyjson_is_str(value)) {
-        refuse(run, RFM_REASON_WRONG_TYPE, "%s is not a string", field_names[field]);
+        refuse(run, RFM_REASON_WRONG_TYPE, "%s is not a string", run->names[field]);
         return RFM_BYTES_NONE;
     }
     if (unsafe_yyjson_get_len(value) > len_max)
-        refuse(run, RFM_REASON_TOO_LARGE, "%s has more than %zu bytes", field_names[field], len_max);
+        refuse(run, RFM_REASON_TOO_LARGE, "%s has more than %zu bytes", run->names[field], len_max);
     return rfm_bytes_of(unsafe_yyjson_get_str(value), unsafe_yyjson_get_len(value));
 }
 
@@ -164,7 +165,7 @@ static rfm_bytes text_needed(decode_run *run, field_id field, size_t len_max)
     yyjson_val *value = needed(run, field);
     rfm_bytes text = text_of(run, field, value, len_max);
     if (value && text.len == 0)
-        refuse(run, RFM_REASON_BAD_VALUE, "%s is empty", field_names[field]);
+        refuse(run, RFM_REASON_BAD_VALUE, "%s is empty", run->names[field]);
     return text;
 }
 
@@ -173,7 +174,7 @@ static bool boolean(decode_run *run, field_id field, yyjson_val *value, bool oth
     if (!value)
         return otherwise;
     if (!unsafe_yyjson_is_bool(value))
-        refuse(run, RFM_REASON_WRONG_TYPE, "%s is neither true nor false", field_names[field]);
+        refuse(run, RFM_REASON_WRONG_TYPE, "%s is neither true nor false", run->names[field]);
     return unsafe_yyjson_get_bool(value);
 }
 
@@ -191,7 +192,7 @@ static rfm_bytes number_text(yyjson_val *value)
 static int decimal_of(decode_run *run, field_id field, yyjson_val *value, bool or_text, rfm_decimal *decimal)
 {
     if (!is_number(value) && !(or_text && unsafe_yyjson_is_str(value))) {
-        refuse(run, RFM_REASON_WRONG_TYPE, "%s is not a number", field_names[field]);
+        refuse(run, RFM_REASON_WRONG_TYPE, "%s is not a number", run->names[field]);
         return RFM_E_RANGE;
     }
     return rfm_decimal_parse(number_text(value), decimal);
@@ -202,7 +203,7 @@ static rfm_decimal decimal_or(decode_run *run, field_id field, yyjson_val *value
 {
     rfm_decimal decimal = otherwise;
     if (value && decimal_of(run, field, value, or_text, &decimal) == RFM_E_MALFORMED)
-        refuse(run, RFM_REASON_BAD_VALUE, "%s is not a decimal number", field_names[field]);
+        refuse(run, RFM_REASON_BAD_VALUE, "%s is not a decimal number", run->names[field]);
     return decimal;
 }
 
@@ -232,7 +233,7 @@ static void decode_type(decode_run *run)
         return;
     int type = index_of(name, type_names, RFM_EVENT_TYPE_COUNT);
     if (type < 0)
-        refuse(run, RFM_REASON_UNKNOWN_TYPE, "type is none of the known ones");
+        refuse(run, RFM_REASON_UNKNOWN_TYPE, "%s is none of the known ones", run->names[FIELD_type]);
     else
         run->event->type = (rfm_event_type)type;
 }
@@ -275,6 +276,7 @@ static void decode_time(decode_run *run, int64_t append_ms)
 {
     const int64_t year_10000_ms = INT64_C(253402300800000);
     yyjson_val *value = needed(run, FIELD_time);
+    const char *name = run->names[FIELD_time];
     int64_t time_ms = 0;
     int code = RFM_E_MALFORMED;
     if (!value)
@@ -284,14 +286,14 @@ static void decode_time(decode_run *run, int64_t append_ms)
     else if (is_number(value))
         code = parse_integer(number_text(value), &time_ms);
     if (code != 0)
-        refuse(run, RFM_REASON_BAD_TIME, "time is neither RFC 3339 with an offset nor integer milliseconds");
+        refuse(run, RFM_REASON_BAD_TIME, "%s is neither RFC 3339 with an offset nor integer milliseconds", name);
     else if (time_ms < RFM_TIME_1990_MS)
-        refuse(run, RFM_REASON_TIME_TOO_OLD, "time lies before 1990");
+        refuse(run, RFM_REASON_TIME_TOO_OLD, "%s lies before 1990", name);
     else if (append_ms < INT64_MAX - FUTURE_MS_MAX && time_ms > append_ms + FUTURE_MS_MAX)
-        refuse(run, RFM_REASON_TIME_IN_FUTURE, "time lies %lld s after the record's timestamp",
+        refuse(run, RFM_REASON_TIME_IN_FUTURE, "%s lies %lld s after the record's timestamp", name,
                (long long)((time_ms - append_ms) / 1000));
     else if (time_ms >= year_10000_ms)
-        refuse(run, RFM_REASON_BAD_TIME, "time lies after the year 9999");
+        refuse(run, RFM_REASON_BAD_TIME, "%s lies after the year 9999", name);
     run->event->time_ms = time_ms;
 }
 
@@ -316,7 +318,7 @@ static void decode_amount(decode_run *run, yyjson_val *value)
     if (code == RFM_E_NOT_FOUND)
         refuse(run, RFM_REASON_UNKNOWN_CURRENCY, "no rate is configured for the currency");
     else
-        refuse(run, RFM_REASON_BAD_AMOUNT, "amount is %s",
+        refuse(run, RFM_REASON_BAD_AMOUNT, "%s is %s", run->names[FIELD_amount],
                code == 0             ? "negative"
                : code == RFM_E_RANGE ? "too large, or has too many decimals"
                                      : "no number, or has more decimals than its currency");
@@ -404,11 +406,11 @@ static void decode_items(decode_run *run)
     if (!items)
         return;
     if (!unsafe_yyjson_is_arr(items)) {
-        refuse(run, RFM_REASON_WRONG_TYPE, "items is not an array");
+        refuse(run, RFM_REASON_WRONG_TYPE, "%s is not an array", run->names[FIELD_items]);
         return;
     }
     if (unsafe_yyjson_get_len(items) > RFM_EVENT_ITEMS_MAX) {
-        refuse(run, RFM_REASON_TOO_LARGE, "items has more than %d", RFM_EVENT_ITEMS_MAX);
+        refuse(run, RFM_REASON_TOO_LARGE, "%s has more than %d", run->names[FIELD_items], RFM_EVENT_ITEMS_MAX);
         return;
     }
     rfm_bytes *categories = rfm_arena_take(&run->decoder->arena,
@@ -418,7 +420,7 @@ static void decode_items(decode_run *run)
     {
         rfm_bytes category;
         if (!unsafe_yyjson_is_obj(item)) {
-            refuse(run, RFM_REASON_WRONG_TYPE, "an item is not an object");
+            refuse(run, RFM_REASON_WRONG_TYPE, "one of %s is not an object", run->names[FIELD_items]);
             return;
         }
         item_worth worth = decode_item(run, item, &category);
@@ -455,7 +457,7 @@ static void decode_refund(decode_run *run)
     decode_order_id(run);
     run->event->currency = text(run, FIELD_currency);
     if (present(&run->fields, FIELD_currency) && run->event->currency.len == 0)
-        refuse(run, RFM_REASON_BAD_VALUE, "currency is empty");
+        refuse(run, RFM_REASON_BAD_VALUE, "%s is empty", run->names[FIELD_currency]);
     if (amount && run->reason == RFM_REASON_NONE)
         decode_amount(run, amount);
 }
@@ -555,12 +557,12 @@ static void decode_traits(decode_run *run)
     if (!traits)
         return;
     if (!unsafe_yyjson_is_obj(traits)) {
-        refuse(run, RFM_REASON_WRONG_TYPE, "traits is not an object");
+        refuse(run, RFM_REASON_WRONG_TYPE, "%s is not an object", run->names[FIELD_traits]);
         return;
     }
     size_t count = unsafe_yyjson_get_len(traits);
     if (count > RFM_EVENT_TRAITS_MAX) {
-        refuse(run, RFM_REASON_TOO_LARGE, "traits has more than %d", RFM_EVENT_TRAITS_MAX);
+        refuse(run, RFM_REASON_TOO_LARGE, "%s has more than %d", run->names[FIELD_traits], RFM_EVENT_TRAITS_MAX);
         return;
     }
     rfm_trait_value *values = rfm_arena_take(&run->decoder->arena, (count + 1) * sizeof *values);
@@ -606,12 +608,10 @@ static void decode_cost(decode_run *run)
         decode_amount(run, amount);
 }
 
-void rfm__decode_native(decode_run *run, yyjson_val *root, int64_t append_ms)
+void rfm__decode_laid_out(decode_run *run)
 {
-    sort_fields(run, root, 1, &run->fields);
-    decode_type(run);
     decode_ids(run);
-    decode_time(run, append_ms);
+    decode_time(run, run->append_ms);
     if (run->reason != RFM_REASON_NONE)
         return;
     yyjson_val *items = present(&run->fields, FIELD_items);
@@ -630,4 +630,35 @@ void rfm__decode_native(decode_run *run, yyjson_val *root, int64_t append_ms)
     case RFM_EVENT_ERASE:
     case RFM_EVENT_TYPE_COUNT: break;
     }
+}
+
+static inline void sort_event(decode_run *run, yyjson_val *root)
+{
+    run->names = rfm__native_names;
+    sort_fields(run, root, 1, &run->fields);
+}
+
+void rfm__decode_native(decode_run *run, yyjson_val *root)
+{
+    sort_event(run, root);
+    decode_type(run);
+    rfm__decode_laid_out(run);
+}
+
+/* For the other formats, which may take longer by a call. */
+
+void rfm__sort_event(decode_run *run, yyjson_val *root)
+{
+    sort_event(run, root);
+}
+
+void rfm__decode_sorted(decode_run *run)
+{
+    decode_type(run);
+    rfm__decode_laid_out(run);
+}
+
+void rfm__bound_depth(decode_run *run, yyjson_val *root)
+{
+    bound_depth(run, root, 0);
 }

@@ -85,12 +85,17 @@ typedef struct decode_run {
     rfm_decoder *decoder;
     rfm_event *event;
     rfm_fault *fault;
+    const rfm_reading *reading;
+    rfm_bytes headers;
+    int64_t append_ms;
     rfm_reason reason;
+    const char *const *names; /* of the fields, for messages */
+    const char **own_names;   /* the same where the format has names of its own: rfm__lay_begin */
     field_values fields;
 } decode_run;
 
-__attribute__((cold, format(printf, 3, 4))) static void refuse(decode_run *run, rfm_reason reason, const char *format,
-                                                               ...)
+__attribute__((cold, format(printf, 3, 4))) static inline void refuse(decode_run *run, rfm_reason reason,
+                                                                      const char *format, ...)
 {
     if (run->reason != RFM_REASON_NONE)
         return;
@@ -104,8 +109,30 @@ __attribute__((cold, format(printf, 3, 4))) static void refuse(decode_run *run, 
     va_end(args);
 }
 
+/* decoder.c */
+/* The object in `text`; NULL and refused (the message begins with `what`): it is none. The nodes of the object before are
+ * overwritten, its texts stay. */
+yyjson_val *rfm__parse_object(decode_run *run, rfm_bytes text, const char *what);
+
+/* native.c */
+extern const char *const rfm__native_names[FIELD_COUNT];
 void rfm__names_init(rfm_decoder *decoder);
-/* One native event, whole. */
-void rfm__decode_native(decode_run *run, yyjson_val *root, int64_t append_ms);
+void rfm__decode_native(decode_run *run, yyjson_val *root);
+/* The same in two parts. */
+void rfm__sort_event(decode_run *run, yyjson_val *root);
+void rfm__decode_sorted(decode_run *run);
+/* After the event's type is set and its values are laid out. */
+void rfm__decode_laid_out(decode_run *run);
+/* A native event's nesting is bounded as its fields are sorted; that of another format at once. */
+void rfm__bound_depth(decode_run *run, yyjson_val *root);
+
+/* A file for each other format. */
+void rfm__decode_segment(decode_run *run, yyjson_val *root);
+void rfm__decode_ga4(decode_run *run, yyjson_val *root);
+void rfm__decode_cloudevent(decode_run *run, yyjson_val *root);
+void rfm__decode_any(decode_run *run, yyjson_val *root); /* auto.c: whatever it is */
+bool rfm__is_segment(yyjson_val *root);
+bool rfm__is_ga4(yyjson_val *root);
+bool rfm__is_cloudevent(const decode_run *run, yyjson_val *root);
 
 #endif

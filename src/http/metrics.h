@@ -12,6 +12,7 @@
 #define RFM_METRICS(X)                                                                                                \
     X(EVENTS, "events_total", COUNTER, "topic,type", "Events that were accepted or known as repeats.")                \
     X(REPEATS, "repeats_total", COUNTER, "", "Events that had no effect because they had come before.")               \
+    X(IGNORED, "ignored_total", COUNTER, "", "Records of other formats in which nothing is for rfmd.")                \
     X(ERASURES, "erasures_total", COUNTER, "", "Clients that were erased.")                                           \
     X(FORGOTTEN, "events_forgotten_total", COUNTER, "", "Events from before their client's erasure, dropped.")        \
     X(TRAITS_DROPPED, "traits_dropped_total", COUNTER, "reason",                                                      \

@@ -1,4 +1,6 @@
-/* Any bytes as an event: a refusal explains itself in ASCII, an accepted event keeps every promise of event.h. */
+/* Any bytes as an event: a refusal explains itself in ASCII, an accepted event keeps every promise of event.h. A first byte
+ * S, G, C or A is no part of the value: it says segment, ga4, cloudevents or auto; c and a say the latter two of a record
+ * with headers, whose length is the next byte. */
 #include <rfm/base/time.h>
 #include <rfm/base/utf8.h>
 #include <rfm/event/decode.h>
@@ -35,29 +37,71 @@ static void check_event(const rfm_event *event, int64_t append_ms)
     check_text(event->sku, 0);
     check_text(event->category, 0);
     check_text(event->trigger_id, 0);
+    check_text(event->page, 0);
+    check_text(event->coupon, 0);
+    check_text(event->case_id, 0);
+    check_text(event->source, 0);
+    check_text(event->reason, 0);
+    check_text(event->timezone, 0);
+    check_text(event->language, 0);
+    CHECK(event->category_count <= RFM_EVENT_ITEMS_MAX && event->trait_count <= RFM_EVENT_TRAITS_MAX);
+    for (size_t i = 0; i < event->category_count; i++)
+        check_text(event->categories[i], 1);
+    for (size_t i = 0; i < event->trait_count; i++) {
+        CHECK(rfm_utf8_valid(event->traits[i].name) && event->traits[i].kind <= RFM_VALUE_OTHER);
+        CHECK(rfm_utf8_valid(event->traits[i].text));
+    }
+    CHECK(event->feedback < RFM_FEEDBACK_COUNT);
+    CHECK(!event->has_score || (event->score >= 0 && event->score <= 100) || event->feedback >= RFM_FEEDBACK_COMPLAINT);
+    CHECK(event->delta <= INT64_C(1000000000000000) && event->delta >= -INT64_C(1000000000000000));
     CHECK(event->time_ms >= RFM_TIME_1990_MS && (append_ms == INT64_MAX || event->time_ms <= append_ms + 600000));
     CHECK(event->id48 >> 48 == 0 && event->order_id48 >> 48 == 0);
     CHECK(event->amount_minor >= 0 && (event->has_amount || event->type != RFM_EVENT_PURCHASE));
+}
+
+struct input {
+    rfm_reading reading;
+    rfm_bytes headers, value;
+};
+
+static struct input input_of(const uint8_t *data, size_t size)
+{
+    static const char letters[] = "SGCAca";
+    static const rfm_format formats[] = {RFM_FORMAT_SEGMENT, RFM_FORMAT_GA4,         RFM_FORMAT_CLOUDEVENTS,
+                                         RFM_FORMAT_AUTO,    RFM_FORMAT_CLOUDEVENTS, RFM_FORMAT_AUTO};
+    struct input input = {.value = rfm_bytes_of(data, size)};
+    const char *letter = size > 0 && data[0] ? strchr(letters, data[0]) : NULL;
+    if (!letter)
+        return input;
+    input.reading.format = formats[letter - letters];
+    input.reading.amount_field = (rfm_amount_field)(size % RFM_AMOUNT_FIELD_COUNT);
+    size_t headers_at = letter - letters >= 4 && size > 1 ? 2 : 1, len = headers_at == 2 ? data[1] : 0;
+    len = len < size - headers_at ? len : size - headers_at;
+    input.headers = rfm_bytes_of(data + headers_at, len);
+    input.value = rfm_bytes_of(data + headers_at + len, size - headers_at - len);
+    return input;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static rfm_decoder *decoder;
     const int64_t append_ms = size % 2 ? INT64_MAX : INT64_C(1767225600000);
+    const struct input in = input_of(data, size);
     rfm_event event, again;
     rfm_fault fault = {.reason = RFM_REASON_NONE};
     if (!decoder)
         decoder = rfm_decoder_new(&money);
     CHECK(decoder);
-    rfm_reason reason = rfm_decode(decoder, rfm_bytes_of(data, size), append_ms, &event, &fault);
-    CHECK(reason == fault.reason && reason < RFM_REASON_COUNT);
+    rfm_reason reason = rfm_decode_as(decoder, &in.reading, in.value, in.headers, append_ms, &event, &fault);
+    CHECK(reason == fault.reason && reason <= RFM_REASON_IGNORED);
+    CHECK(reason != RFM_REASON_IGNORED || in.reading.format != RFM_FORMAT_NATIVE);
     if (reason == RFM_REASON_NONE)
         check_event(&event, append_ms);
-    else
+    else if (reason != RFM_REASON_IGNORED)
         CHECK(fault.detail[0] && memchr(fault.detail, 0, sizeof fault.detail));
     for (const char *at = fault.detail; *at; at++)
         CHECK(*at >= ' ' && *at <= '~');
-    CHECK(rfm_decode(decoder, rfm_bytes_of(data, size), append_ms, &again, NULL) == reason);
+    CHECK(rfm_decode_as(decoder, &in.reading, in.value, in.headers, append_ms, &again, NULL) == reason);
     CHECK(reason != RFM_REASON_NONE || (again.id48 == event.id48 && rfm_bytes_equal(again.category, event.category)));
     rfm_decoder_reset(decoder);
     return 0;

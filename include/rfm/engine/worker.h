@@ -19,6 +19,7 @@ typedef struct rfm_worker_conf {
     uint32_t partition_count;     /* of every input topic and the WAL */
     size_t input_count;
     const char *input_topic[RFM_INPUTS_MAX]; /* for dead letters */
+    rfm_reading input_reading[RFM_INPUTS_MAX];
     rfm_partitioner partitioner;
     bool check_records; /* false in replay: files have no keys, partitions or append times to check against */
     rfm_clock clock;
@@ -33,10 +34,10 @@ typedef struct rfm_worker_conf {
 /* Counters since the start; read from other threads as they are (plain words). */
 /* clang-format off */
 #define RFM_WORKER_STATS(X) \
-    X(records) X(repeats) X(dead_letters) X(triggers) X(suppressions) X(steps) \
+    X(records) X(repeats) X(dead_letters) X(ignored) X(triggers) X(suppressions) X(steps) \
     X(redo_bytes) X(stores) X(cache_hits) X(cache_misses) X(evictions) X(loads) \
-    X(looks) X(timers_fired) X(takeovers) X(rollbacks) X(aborts) X(causes_too_old) X(erasures) X(events_forgotten) \
-    X(traits_undeclared) X(traits_refused) X(zones_unknown)
+    X(looks) X(timers_fired) X(takeovers) X(rollbacks) X(aborts) X(causes_too_old) \
+    X(erasures) X(events_forgotten) X(traits_undeclared) X(traits_refused) X(zones_unknown)
 /* clang-format on */
 enum { RFM_STEP_TIMES = 64 };
 typedef struct rfm_worker_stats {

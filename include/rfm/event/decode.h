@@ -1,7 +1,8 @@
 /* Decoding: strict, bounded, exact. Everything that can be wrong with a record has a reason, a stable code that goes
  * to the dead letters; the table is the only list and generates its documentation. One decoder per thread; its memory
  * grows to what a batch needs and is kept over a reset. Unknown fields are ignored; a null field is an absent one;
- * repeated keys of one object: the first counts. */
+ * repeated keys of one object: the first counts. Events of other formats are laid out as native ones (docs/events.md
+ * has the tables) and checked as those are, in the names of their own fields. */
 #ifndef RFM_EVENT_DECODE_H
 #define RFM_EVENT_DECODE_H
 
@@ -31,10 +32,36 @@ typedef enum rfm_reason {
 #define X(NAME, name, text) RFM_REASON_##NAME,
     RFM_DEAD_LETTER_REASONS(X)
 #undef X
-        RFM_REASON_COUNT
+        RFM_REASON_COUNT,
+    RFM_REASON_IGNORED = RFM_REASON_COUNT /* nothing is wrong and nothing is in it for us: counted, no dead letter */
 } rfm_reason;
 const char *rfm_reason_name(rfm_reason reason);
 const char *rfm_reason_text(rfm_reason reason);
+
+#define RFM_FORMATS(X) X(NATIVE, native) X(SEGMENT, segment) X(GA4, ga4) X(CLOUDEVENTS, cloudevents) X(AUTO, auto)
+typedef enum rfm_format {
+#define X(NAME, name) RFM_FORMAT_##NAME,
+    RFM_FORMATS(X)
+#undef X
+        RFM_FORMAT_COUNT
+} rfm_format;
+const char *rfm_format_name(rfm_format format);
+
+/* Which of an order's sums in the format segment is its amount. Where it is absent, the first of these that is there. */
+#define RFM_AMOUNT_FIELDS(X) X(REVENUE, revenue) X(SUBTOTAL, subtotal) X(TOTAL, total)
+typedef enum rfm_amount_field {
+#define X(NAME, name) RFM_AMOUNT_##NAME,
+    RFM_AMOUNT_FIELDS(X)
+#undef X
+        RFM_AMOUNT_FIELD_COUNT
+} rfm_amount_field;
+const char *rfm_amount_field_name(rfm_amount_field field);
+
+/* How an input's records are read; all zero: as native events. */
+typedef struct rfm_reading {
+    rfm_format format;
+    rfm_amount_field amount_field;
+} rfm_reading;
 
 typedef struct rfm_decoder rfm_decoder;
 typedef struct rfm_fault {
@@ -48,6 +75,10 @@ void rfm_decoder_reset(rfm_decoder *decoder); /* forgets all events decoded sinc
 /* Decodes one native event: RFM_REASON_NONE and *event, or the reason and *fault (may be NULL), and *event is
  * undefined. Key and partition are not looked at. `append_ms`: the record's Kafka timestamp; INT64_MAX: no limit. */
 rfm_reason rfm_decode(rfm_decoder *decoder, rfm_bytes value, int64_t append_ms, rfm_event *event, rfm_fault *fault);
+/* The same of a record in any format; also RFM_REASON_IGNORED. `headers` (see headers.h): where CloudEvents of the binary
+ * mode have their attributes. */
+rfm_reason rfm_decode_as(rfm_decoder *decoder, const rfm_reading *reading, rfm_bytes value, rfm_bytes headers,
+                         int64_t append_ms, rfm_event *event, rfm_fault *fault);
 
 typedef enum rfm_partitioner { RFM_PARTITIONER_MURMUR2, RFM_PARTITIONER_CRC32, RFM_PARTITIONER_NONE } rfm_partitioner;
 /* The partition that the partitioner chooses for a key; NONE: UINT32_MAX (not checked). */

@@ -58,33 +58,34 @@ static void test_every_key(void **state)
 {
     (void)state;
     files all = {
-        .file = {{"etc/rfmd.yaml", "kafka:\n"
-                                   "  brokers: [a:9092, 'b:9093']\n"
-                                   "  group: g\n"
-                                   "  instance_id: pod-1\n"
-                                   "  inputs: {orders: {topic: shop.orders, format: native}, rest: }\n"
-                                   "  wal: w\n  dead_letters: d\n  audit: u\n  profiles: p\n"
-                                   "  delivery: at_least_once\n  partitioner: crc32\n"
-                                   "  properties: {security.protocol: SSL}\n"
-                                   "  consumer:\n    session.timeout.ms: 6000\n"
-                                   "  producer: {linger.ms: '5'}\n"
-                                   "redis: {url: 'rediss://cache:6380/1', prefix: p, username: me, "
-                                   "password_file: secrets/redis, ca_file: /ca.pem, cert_file: c, key_file: k, "
-                                   "timeout: 250ms}\n"
-                                   "engine: {workers: 4, cache_bytes_max: 1GiB, dirty_bytes_max: 128 MiB, "
-                                   "step_events_max: 5, clock: record}\n"
-                                   "money: {base_currency: JPY, rates: {EUR: 161.5, USD: '150'}, margin: 40%}\n"
-                                   "rfm:\n  r: fixed\n  f: population\n  m: fixed\n  population_min: 7\n"
-                                   "  timezone: Europe/Berlin\n  refresh: 1h30m\n"
-                                   "  thresholds: {recency_days: [1, 2, 3, 4], frequency: [5, 6, 7, 8], "
-                                   "monetary: [1000, 2000, 3000, 4000]}\n"
-                                   "churn: {horizon: 36h}\nlifecycle: {at_risk: 60%, lapsed: 0.1}\n"
-                                   "ltv: {horizon: 730d}\nsegments: rf-10\nmodel: model.yaml\n"
-                                   "traits: {vip: {type: bool}, birth_date: {type: date}}\n"
-                                   "promo: {secret_file: secrets/promo}\noutput: binary\n"
-                                   "cloudevents: {type_prefix: com.shop.}\nrules: []\n"
-                                   "erase: {remember: 7d}\nhttp: {listen: '[::1]:8080', token_file: /token}\n"
-                                   "log: {level: debug, format: json}\n"},
+        .file = {{"etc/rfmd.yaml",
+                  "kafka:\n"
+                  "  brokers: [a:9092, 'b:9093']\n"
+                  "  group: g\n"
+                  "  instance_id: pod-1\n"
+                  "  inputs: {orders: {topic: shop.orders, format: segment}, rest: }\n"
+                  "  wal: w\n  dead_letters: d\n  audit: u\n  profiles: p\n"
+                  "  delivery: at_least_once\n  partitioner: crc32\n"
+                  "  properties: {security.protocol: SSL}\n"
+                  "  consumer:\n    session.timeout.ms: 6000\n"
+                  "  producer: {linger.ms: '5'}\n"
+                  "redis: {url: 'rediss://cache:6380/1', prefix: p, username: me, "
+                  "password_file: secrets/redis, ca_file: /ca.pem, cert_file: c, key_file: k, "
+                  "timeout: 250ms}\n"
+                  "engine: {workers: 4, cache_bytes_max: 1GiB, dirty_bytes_max: 128 MiB, "
+                  "step_events_max: 5, clock: record}\n"
+                  "money: {base_currency: JPY, rates: {EUR: 161.5, USD: '150'}, margin: 40%, amount_field: total}\n"
+                  "rfm:\n  r: fixed\n  f: population\n  m: fixed\n  population_min: 7\n"
+                  "  timezone: Europe/Berlin\n  refresh: 1h30m\n"
+                  "  thresholds: {recency_days: [1, 2, 3, 4], frequency: [5, 6, 7, 8], "
+                  "monetary: [1000, 2000, 3000, 4000]}\n"
+                  "churn: {horizon: 36h}\nlifecycle: {at_risk: 60%, lapsed: 0.1}\n"
+                  "ltv: {horizon: 730d}\nsegments: rf-10\nmodel: model.yaml\n"
+                  "traits: {vip: {type: bool}, birth_date: {type: date}}\n"
+                  "promo: {secret_file: secrets/promo}\noutput: binary\n"
+                  "cloudevents: {type_prefix: com.shop.}\nrules: []\n"
+                  "erase: {remember: 7d}\nhttp: {listen: '[::1]:8080', token_file: /token}\n"
+                  "log: {level: debug, format: json}\n"},
                  {"etc/model.yaml", "model: mbg_nbd\nunit: day\nr: 1\nalpha: 2.5\na: 3e-1\nb: 4\n"
                                     "evidence_cap: none\nspend: {p: 1, q: 2, v: 3}\n"
                                     "fitted: {clients: 10, log_likelihood: -5.5, until: 2026-01-01}\n"},
@@ -97,7 +98,9 @@ static void test_every_key(void **state)
     assert_int_equal(config->kafka.input_count, 2);
     assert_string_equal(config->kafka.input[0].name, "orders");
     assert_string_equal(config->kafka.input[0].topic, "shop.orders");
+    assert_int_equal(config->kafka.input[0].format, RFM_FORMAT_SEGMENT);
     assert_string_equal(config->kafka.input[1].topic, "rest");
+    assert_int_equal(config->kafka.input[1].format, RFM_FORMAT_NATIVE);
     assert_string_equal(config->kafka.profiles, "p");
     assert_int_equal(config->kafka.delivery, RFM_DELIVERY_AT_LEAST_ONCE);
     assert_int_equal(config->kafka.partitioner, RFM_PARTITIONER_CRC32);
@@ -137,6 +140,7 @@ static void test_every_key(void **state)
     assert_string_equal(config->fitted.until, "2026-01-01");
     assert_int_equal(config->client.segments.count, 11);
     assert_int_equal(config->trait_count, 2);
+    assert_int_equal(config->amount_field, RFM_AMOUNT_TOTAL);
     assert_string_equal(config->traits[0].name, "birth_date");
     assert_int_equal(config->traits[0].type, RFM_TRAIT_DATE);
     assert_int_equal(config->rules.secret_len, 9);
@@ -210,7 +214,9 @@ static void test_bad_values(void **state)
         {MONEY "kafka: {wal: audit, audit: audit}", "kafka.audit: topic audit is that of kafka.wal already"},
         {MONEY "kafka: {inputs: {a: {topic: t}, b: {topic: t}}}", "topic t is that of kafka.inputs already"},
         {MONEY "kafka: {inputs: {}}", "at least one input"},
-        {MONEY "kafka: {inputs: {a: {format: ga4}}}", "format: ga4 is not supported in this version"},
+        {MONEY "kafka: {inputs: {a: {format: xml}}}",
+         "format: may be native, segment, ga4, cloudevents, auto; not \"xml\""},
+        {"money: {base_currency: EUR, amount_field: tax}", "amount_field: may be revenue, subtotal, total"},
         {MONEY "kafka: {inputs: {a: {form: native}}}", "nearest known one is \"format\""},
         {MONEY "kafka: {inputs: {a: , b: , c: , d: , e: , f: , g: , h: , i: }}", "more than 8 inputs"},
         {MONEY "kafka: {brokers: []}", "the list is empty"},

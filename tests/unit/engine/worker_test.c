@@ -43,7 +43,7 @@ static void tell(desk *at, rfm_input input)
     take(at);
 }
 
-static desk *desk_new(size_t cache_bytes_max)
+static desk *desk_new_reading(size_t cache_bytes_max, rfm_format format)
 {
     rfm_error error = {0};
     desk *at = calloc(1, sizeof *at);
@@ -53,6 +53,7 @@ static desk *desk_new(size_t cache_bytes_max)
                             .partition_count = 1,
                             .input_count = 1,
                             .input_topic = {"visits"},
+                            .input_reading = {{.format = format}},
                             .check_records = true,
                             .cache_bytes_max = cache_bytes_max,
                             .dirty_bytes_max = 64 << 20,
@@ -63,6 +64,11 @@ static desk *desk_new(size_t cache_bytes_max)
     assert_int_equal(rfm_worker_new(&conf, &at->worker, &error), RFM_OK);
     tell(at, (rfm_input){.kind = RFM_IN_ASSIGNED, .assignment = 1});
     return at;
+}
+
+static desk *desk_new(size_t cache_bytes_max)
+{
+    return desk_new_reading(cache_bytes_max, RFM_FORMAT_NATIVE);
 }
 
 static void desk_free(desk *at)
@@ -299,6 +305,59 @@ static void test_a_backlog_that_waits_for_its_client_holds_timers_back(void **st
     desk_free(at);
 }
 
+static void feed_two(desk *at, const char *const keys[2], const char *const values[2])
+{
+    rfm_record records[2];
+    for (int i = 0; i < 2; i++) {
+        records[i] = record_of(i, rfm_text(keys[i]), rfm_text(values[i]));
+        records[i].append_ms = (int64_t)NOW_MS * 1000;
+    }
+    assert_int_equal(rfm_worker_feed(at->worker, records, 2, NOW_MS), 2);
+}
+
+static void test_a_key_that_is_not_the_client_is_wrong_in_every_format(void **state)
+{
+    (void)state;
+    static const char *const values[RFM_FORMAT_COUNT] = {
+        "{\"type\":\"visit\",\"id\":\"v\",\"client_id\":\"c\",\"time\":1700000000000}",
+        "{\"type\":\"page\",\"messageId\":\"v\",\"userId\":\"c\",\"timestamp\":1700000000000}",
+        "{\"event_name\":\"login\",\"user_id\":\"c\",\"event_timestamp\":1700000000000000}",
+        "{\"specversion\":\"1.0\",\"type\":\"visit\",\"subject\":\"c\",\"data\":{\"id\":\"v\",\"time\":1700000000000}}",
+        "{\"type\":\"screen\",\"messageId\":\"v\",\"anonymousId\":\"c\",\"timestamp\":1700000000000}",
+    };
+    for (int format = 0; format < RFM_FORMAT_COUNT; format++) {
+        desk *at = desk_new_reading(1 << 20, (rfm_format)format);
+        begin_new(at);
+        feed_two(at, (const char *const[]){"c", "d"}, (const char *const[]){values[format], values[format]});
+        const rfm_worker_stats *stats = rfm_worker_stats_of(at->worker);
+        assert_int_equal(stats->dead_letters, 1);
+        assert_int_equal(stats->dead_by_reason[RFM_REASON_WRONG_KEY], 1);
+        desk_free(at);
+    }
+}
+
+/* An input from another system carries much that is not for us: it moves on, and that is all. */
+static void test_what_is_ignored_is_counted_and_no_dead_letter(void **state)
+{
+    (void)state;
+    desk *at = desk_new_reading(1 << 20, RFM_FORMAT_SEGMENT);
+    begin_new(at);
+    feed_two(at, (const char *const[]){"c", "c"},
+             (const char *const[]){"{\"type\":\"group\",\"groupId\":\"g\"}",
+                                   "{\"type\":\"track\",\"event\":\"Song Played\"}"});
+    const rfm_worker_stats *stats = rfm_worker_stats_of(at->worker);
+    assert_int_equal(stats->ignored, 2);
+    assert_int_equal(stats->records, 2);
+    assert_int_equal(stats->dead_letters, 0);
+    take(at);
+    assert_int_equal(at->seen[RFM_OUT_PUBLISH], 1);
+    const rfm_step *step = at->last[RFM_OUT_PUBLISH].step;
+    assert_int_equal(step->changes[0].to.next[0], 2);
+    for (size_t i = 0; i < step->message_count; i++)
+        assert_int_equal(step->messages[i].topic, RFM_TOPIC_WAL);
+    desk_free(at);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +366,8 @@ int main(void)
         cmocka_unit_test(test_large_records_make_small_steps),
         cmocka_unit_test(test_a_cache_without_room_takes_nothing_until_there_is),
         cmocka_unit_test(test_a_backlog_that_waits_for_its_client_holds_timers_back),
+        cmocka_unit_test(test_a_key_that_is_not_the_client_is_wrong_in_every_format),
+        cmocka_unit_test(test_what_is_ignored_is_counted_and_no_dead_letter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
