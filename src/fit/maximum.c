@@ -7,8 +7,9 @@
 
 enum { N = RFM_PARAMETERS_MAX, EVALUATIONS_MAX = 400, NEWTON_STEPS_MAX = 30 };
 
-/* Half the gain that Newton's next step promises, in units of log-likelihood: there. */
-#define DECREMENT_MIN 1e-10
+/* Twice the log-likelihood that Newton's next step promises to gain: where it is trusted unseen, and where it is the last. */
+#define NEAR  1e-4
+#define THERE 1e-12
 /* A standard error of a logarithm beyond which the parameter may as well be twenty times as large. */
 #define ERROR_MAX 3.0
 #define STEP      1e-4
@@ -140,7 +141,8 @@ static bool step_up(const struct search *search, double *logs, const double *ste
     return false;
 }
 
-/* To the top of the hill, as far as digits go. false: it has none here (a ridge or a bound). */
+/* To the top of the hill, as far as digits go: what a last full step promises is below them. false: it has no top here (a
+ * ridge, or a bound). */
 static bool reach_top(const struct search *search, double *logs, double *value, struct matrix *root)
 {
     size_t count = search->problem->count;
@@ -152,9 +154,16 @@ static bool reach_top(const struct search *search, double *logs, double *value, 
         if (!root_of(&information, count, root))
             return false;
         solve(root, count, gradient, step);
-        if (dot(gradient, step, count) < DECREMENT_MIN * fmax(1, fabs(*value) * 1e-3) ||
-            !step_up(search, logs, step, value))
-            return dot(gradient, step, count) < 1e-4;
+        double decrement = dot(gradient, step, count);
+        if (decrement < NEAR && decrement >= 0) {
+            for (size_t j = 0; j < count; j++)
+                logs[j] += step[j];
+            *value = value_at(search, logs, NULL);
+            if (decrement < THERE)
+                return true;
+        } else if (!step_up(search, logs, step, value)) {
+            return false;
+        }
     }
     return false;
 }

@@ -21,14 +21,14 @@ static double y_of(double share, double most)
     return TOP + SIDE * (1 - share / most);
 }
 
-/* The axes end at the next tenth above everything that is shown. */
+/* The axes end at the next fifth above everything that is shown. */
 static double most_of(const struct series *series, size_t count)
 {
     double most = .1;
     for (size_t i = 0; i < count; i++)
         for (size_t j = 0; j < RFM_DECILES; j++)
             most = fmax(most, fmax(series[i].decile[j].predicted, series[i].decile[j].observed));
-    return fmin(1, ceil(most * 10 - 1e-9) / 10);
+    return fmin(1, ceil(most * 5 - 1e-9) / 5);
 }
 
 static void draw_axes(rfm_buffer *svg, double most)
@@ -76,9 +76,7 @@ static void draw_series(rfm_buffer *svg, const struct series *series, size_t pla
 
 void rfm_study_plot(const rfm_study *study, rfm_buffer *svg)
 {
-    const rfm_cap_trial *chosen = &study->trial[study->chosen], *plain = chosen;
-    for (size_t i = 0; i < study->trial_count; i++)
-        plain = isinf(study->trial[i].cap) ? &study->trial[i] : plain;
+    const rfm_cap_trial *chosen = &study->trial[study->chosen], *plain = rfm_study_plain(study);
     char name[40];
     snprintf(name, sizeof name, "evidence cap %g", chosen->cap);
     struct series series[3] = {{"plain model", "#7570b3", plain->quality.decile}};

@@ -108,21 +108,30 @@ static void write_proposal(const rfm_study *study, rfm_buffer *text)
 
 static void write_deciles(const rfm_study *study, rfm_buffer *text)
 {
-    const rfm_cap_trial *plain = &study->trial[study->trial_count - 1], *chosen = &study->trial[study->chosen];
-    for (size_t i = 0; i < study->trial_count; i++)
-        plain = isinf(study->trial[i].cap) ? &study->trial[i] : plain;
-    rfm_write_format(
-        text,
-        "\nCalibration by decile of the chance (lowest first; equal chances stay together)\n"
-        "            cap none                      cap %-8s                  recency alone\n"
-        "           clients predicted observed    clients predicted observed    clients predicted observed\n",
-        cap_of(chosen->cap).text);
+    const rfm_cap_trial *plain = rfm_study_plain(study), *chosen = &study->trial[study->chosen];
+    const rfm_decile *sets[3] = {plain->quality.decile};
+    char names[3][24] = {"plain model"};
+    size_t count = 1;
+    if (chosen != plain) {
+        snprintf(names[count], sizeof names[count], "cap %s", cap_of(chosen->cap).text);
+        sets[count++] = chosen->quality.decile;
+    }
+    if (study->has_recency) {
+        snprintf(names[count], sizeof names[count], "recency alone");
+        sets[count++] = study->recency.decile;
+    }
+    rfm_write_text(text, "\nCalibration by decile of the chance (lowest first; equal chances stay together)\n      ");
+    for (size_t j = 0; j < count; j++)
+        rfm_write_format(text, "  %27s", names[j]);
+    rfm_write_text(text, "\n      ");
+    for (size_t j = 0; j < count; j++)
+        rfm_write_format(text, "  %8s %9s %8s", "clients", "predicted", "observed");
+    rfm_write_u8(text, '\n');
     for (size_t i = 0; i < RFM_DECILES; i++) {
-        const rfm_decile *sets[] = {&plain->quality.decile[i], &chosen->quality.decile[i], &study->recency.decile[i]};
         rfm_write_format(text, "  %2zu  ", i + 1);
-        for (size_t j = 0; j < (study->has_recency ? 3 : 2); j++)
-            rfm_write_format(text, "  %10llu %9.4f %8.4f", (unsigned long long)sets[j]->clients, sets[j]->predicted,
-                             sets[j]->observed);
+        for (size_t j = 0; j < count; j++)
+            rfm_write_format(text, "  %8llu %9.4f %8.4f", (unsigned long long)sets[j][i].clients, sets[j][i].predicted,
+                             sets[j][i].observed);
         rfm_write_u8(text, '\n');
     }
 }
@@ -140,6 +149,8 @@ static void write_holdout(const rfm_study *study, rfm_buffer *text)
         write_quality(text, cap_of(study->trial[i].cap).text, &study->trial[i].quality, true,
                       study->trial[i].inner_log_loss);
     write_quality(text, "recency alone", &study->recency, study->has_recency, NAN);
+    rfm_write_text(text,
+                   "  (AUC: ties count a half. Recency's chances are fitted to this very hold-out, in its favour)\n");
     if (study->conf.kind == RFM_NBD_MBG)
         write_proposal(study, text);
     write_deciles(study, text);

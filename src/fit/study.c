@@ -48,15 +48,14 @@ static void split_inner(rfm_study *study)
     study->inner.until = study->histories.until - study->inner.days;
 }
 
-static void try_inner(rfm_study *study, rfm_purchases *purchases, rfm_recency *recency)
+static void try_inner(rfm_study *study, rfm_purchases *purchases)
 {
     rfm_histories inner;
     rfm_maximum nbd;
     rfm_error error;
     split_inner(study);
     rfm_purchases_histories(purchases, study->inner.until, study->inner.days, &inner);
-    study->has_recency = rfm_recency_fit(&inner, recency, &error) == RFM_OK;
-    study->inner.known = rfm_fit_nbd(study->conf.kind, &inner, study->conf.unit_days, &nbd, &error) == RFM_OK;
+    study->inner.known = rfm_fit_nbd(RFM_NBD_MBG, &inner, study->conf.unit_days, &nbd, &error) == RFM_OK;
     if (!study->inner.known)
         snprintf(study->inner.why, sizeof study->inner.why, "%s", error.message);
     for (size_t i = 0; i < study->trial_count; i++) {
@@ -77,15 +76,18 @@ static size_t trial_of(const rfm_study *study, double cap)
     return i;
 }
 
+const rfm_cap_trial *rfm_study_plain(const rfm_study *study)
+{
+    return &study->trial[trial_of(study, INFINITY)];
+}
+
 /* The caps to try, the one that the user named among them. */
 static void list_trials(rfm_study *study)
 {
-    size_t count = study->conf.kind == RFM_NBD_MBG ? sizeof caps / sizeof *caps : 0;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < sizeof caps / sizeof *caps; i++)
         study->trial[study->trial_count++].cap = caps[i];
-    double named = study->conf.kind == RFM_NBD_MBG ? study->conf.cap : INFINITY;
-    if (named > 0 && trial_of(study, named) == study->trial_count)
-        study->trial[study->trial_count++].cap = named;
+    if (study->conf.cap > 0 && trial_of(study, study->conf.cap) == study->trial_count)
+        study->trial[study->trial_count++].cap = study->conf.cap;
 }
 
 static size_t proposed(const rfm_study *study)
@@ -106,35 +108,38 @@ static void try_caps(rfm_study *study)
     study->model.evidence_cap = study->trial[study->chosen].cap;
 }
 
-/* Recency ranks by itself; its chances need what the inner split tells. */
-static void try_recency(rfm_study *study, const rfm_recency *recency)
+static void try_plain(rfm_study *study)
 {
-    const rfm_recency rank = {0, -1};
-    rfm_holdout_recency(&study->histories, &rank, &study->recency);
-    if (study->has_recency) {
-        double auc = study->recency.auc;
-        rfm_holdout_recency(&study->histories, recency, &study->recency);
-        study->recency.auc = auc;
-    }
+    rfm_nbd nbd = rfm_nbd_of(study->conf.kind, study->nbd.at);
+    rfm_cap_trial *trial = &study->trial[study->trial_count++];
+    *trial = (rfm_cap_trial){.cap = INFINITY, .inner_log_loss = NAN};
+    rfm_holdout_nbd(&study->histories, &nbd, study->conf.unit_days, study->conf.holdout_days, &trial->quality);
+}
+
+/* In its favour, its two parameters are fitted to the hold-out itself. */
+static void try_recency(rfm_study *study)
+{
+    rfm_recency recency;
+    rfm_error error;
+    study->has_recency = rfm_recency_fit(&study->histories, &recency, &error) == RFM_OK;
+    if (!study->has_recency)
+        recency = (rfm_recency){0, -1};
+    rfm_holdout_recency(&study->histories, &recency, &study->recency);
 }
 
 int rfm_study_purchases(rfm_study *study, rfm_purchases *purchases, int32_t until, rfm_error *error)
 {
-    rfm_recency recency = {0};
     rfm_purchases_histories(purchases, until, study->conf.holdout_days, &study->histories);
     int code = rfm_study_histories(study, error);
     if (code != RFM_OK || study->conf.holdout_days == 0)
         return code;
-    list_trials(study);
-    try_inner(study, purchases, &recency);
     if (study->conf.kind == RFM_NBD_MBG) {
+        list_trials(study);
+        try_inner(study, purchases);
         try_caps(study);
     } else {
-        rfm_nbd nbd = rfm_nbd_of(RFM_NBD_BG, study->nbd.at);
-        study->chosen = 0;
-        rfm_holdout_nbd(&study->histories, &nbd, study->conf.unit_days, study->conf.holdout_days,
-                        &study->trial[0].quality);
+        try_plain(study);
     }
-    try_recency(study, &recency);
+    try_recency(study);
     return RFM_OK;
 }

@@ -44,6 +44,8 @@ void rfm_study_init(rfm_study *study, const rfm_study_conf *conf);
 void rfm_study_release(rfm_study *study);
 /* Over the purchases up to `until`. RFM_E_RANGE: the data do not tell the parameters. */
 int rfm_study_purchases(rfm_study *study, rfm_purchases *purchases, int32_t until, rfm_error *error);
+/* The trial without a cap: the model as published. */
+const rfm_cap_trial *rfm_study_plain(const rfm_study *study);
 /* Over study->histories, which the caller filled; without hold-out. */
 int rfm_study_histories(rfm_study *study, rfm_error *error);
 
