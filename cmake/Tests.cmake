@@ -64,6 +64,10 @@ if(RFM_TESTS)
             "$<TARGET_FILE:sim_load_fence>" "$<TARGET_FILE:sim_takeover_replay>")
     endif()
 
+    # For tests/e2e, which compares the models with another implementation.
+    add_executable(model_points "${PROJECT_SOURCE_DIR}/tests/model/points.c")
+    target_link_libraries(model_points PRIVATE rfm_model)
+
     # bench/<name>.c or <name>_bench.c: bench_<name>; those that start with e2e speak to Kafka and Redis.
     file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/*.c")
     foreach(source IN LISTS sources)

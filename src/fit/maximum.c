@@ -181,11 +181,8 @@ static int say_not_told(const rfm_problem *problem, const bool *which, const cha
 {
     char names[64];
     write_names(problem, which, names, sizeof names);
-    return rfm_fail(
-        error, RFM_E_RANGE,
-        "%s: the data do not tell %s: %s. More clients, a longer time or, if purchases lie closer together than "
-        "a day, another grouping may",
-        problem->what, names[0] ? names : "the parameters", how);
+    return rfm_fail(error, RFM_E_RANGE, "%s: the data do not tell %s: %s. Fit on more clients or a longer time",
+                    problem->what, names[0] ? names : "the parameters", how);
 }
 
 static int check_bounds(const rfm_problem *problem, const double *logs, rfm_error *error)
