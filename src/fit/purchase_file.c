@@ -63,7 +63,7 @@ static int read_row(const rfm_purchase_file *file, const rfm_csv_record *record,
         code = rfm_cell_day(record->fields[at[RFM_COLUMN_DAY]], file->zone, &day, error);
     if (code == RFM_OK)
         code = rfm_cell_amount(record->fields[at[RFM_COLUMN_AMOUNT]], &amount, error);
-    return code == RFM_OK ? rfm_purchases_add(purchases, client_id, day, amount, error) : code;
+    return code == RFM_OK ? rfm_purchases_add(purchases, client_id, day, amount, 0, error) : code;
 }
 
 static int read_rows(rfm_purchase_file *file, rfm_csv *csv, const size_t at[RFM_COLUMN_COUNT], rfm_purchases *purchases,
@@ -106,7 +106,7 @@ static int read_csv(rfm_purchase_file *file, FILE *stream, rfm_purchases *purcha
     return code;
 }
 
-/* NDJSON. */
+/* NDJSON. An order that comes twice, as it does where delivery is at least once, counts once. */
 
 struct events {
     rfm_purchase_file *file;
@@ -160,7 +160,7 @@ static int read_event(struct events *events, rfm_bytes line, rfm_error *error)
         events->file->others++;
     else
         code = rfm_purchases_add(events->purchases, event.client_id, rfm_zone_day(events->file->zone, event.time_ms),
-                                 amount_of(events, event.amount_minor), error);
+                                 amount_of(events, event.amount_minor), event.order_id48, error);
     if (code == RFM_OK)
         count_row(events->file);
     rfm_decoder_free(plain);

@@ -8,13 +8,14 @@ struct purchase {
     uint32_t client;
     int32_t day;
     double amount;
+    uint64_t order;
 };
 
 /* A client is known by 128 bits of hash: at a billion of them, two are taken for one with a chance of 10^-21. */
 struct rfm_purchases {
     struct purchase *items;
     size_t count, size;
-    bool sorted; /* by client, then day */
+    bool sorted; /* by client, day, order */
     uint8_t (*ids)[16];
     size_t client_count, client_size;
     rfm_table by_id;
@@ -63,7 +64,8 @@ static uint32_t client_of(rfm_purchases *purchases, rfm_bytes client_id)
     return (uint32_t)purchases->client_count++;
 }
 
-int rfm_purchases_add(rfm_purchases *purchases, rfm_bytes client_id, int32_t day, double amount, rfm_error *error)
+int rfm_purchases_add(rfm_purchases *purchases, rfm_bytes client_id, int32_t day, double amount, uint64_t order,
+                      rfm_error *error)
 {
     if (purchases->count == UINT32_MAX)
         return rfm_fail(error, RFM_E_FULL, "more than %u purchases: fit on a part of your clients", UINT32_MAX);
@@ -72,7 +74,7 @@ int rfm_purchases_add(rfm_purchases *purchases, rfm_bytes client_id, int32_t day
     purchases->first_day = purchases->count == 0 || day < purchases->first_day ? day : purchases->first_day;
     purchases->last_day = purchases->count == 0 || day > purchases->last_day ? day : purchases->last_day;
     purchases->items[purchases->count++] = (struct purchase){
-        .client = client_of(purchases, client_id), .day = day, .amount = amount};
+        .client = client_of(purchases, client_id), .day = day, .amount = amount, .order = order};
     purchases->sorted = false;
     return RFM_OK;
 }
@@ -100,10 +102,12 @@ int32_t rfm_purchases_last_day(const rfm_purchases *purchases)
 static int compare_days(const void *left, const void *right)
 {
     const struct purchase *a = left, *b = right;
-    return (a->day > b->day) - (a->day < b->day);
+    if (a->day != b->day)
+        return a->day < b->day ? -1 : 1;
+    return (a->order > b->order) - (a->order < b->order);
 }
 
-/* By client by counting, which a file of millions needs, then each client's few by day. */
+/* By client by counting, which a file of millions needs, then each client's few by day and order. */
 static void sort(rfm_purchases *purchases)
 {
     if (purchases->sorted || purchases->count == 0)
@@ -216,8 +220,9 @@ static void add_client(rfm_histories *histories, const struct purchase *items, s
     for (size_t i = 0; i < count && items[i].day <= holdout_end;) {
         int32_t day = items[i].day;
         double amount = 0;
-        for (; i < count && items[i].day == day; i++)
-            amount += items[i].amount;
+        for (size_t first = i; i < count && items[i].day == day; i++)
+            if (items[i].order == 0 || i == first || items[i].order != items[i - 1].order)
+                amount += items[i].amount;
         if (day > histories->until) {
             later++;
             continue;

@@ -1,4 +1,5 @@
-/* Purchases as they come from a file, in any order: 16 bytes each, and 24 a client. What the models need of them is made for
+/* Purchases as they come from a file, in any order: 24 bytes each (48 while they are
+ * sorted), and 40 a client. What the models need of them is made for
  * any end of observation: purchase days of a client (several purchases of a day are one), from the first up to the end. */
 #ifndef RFM_FIT_PURCHASES_H
 #define RFM_FIT_PURCHASES_H
@@ -39,8 +40,10 @@ void rfm_histories_seal(rfm_histories *histories);
 typedef struct rfm_purchases rfm_purchases;
 rfm_purchases *rfm_purchases_new(void);
 void rfm_purchases_free(rfm_purchases *purchases);
-/* An amount of 0 counts as a purchase day, not for spend. RFM_E_FULL: more than 4 billion. */
-int rfm_purchases_add(rfm_purchases *purchases, rfm_bytes client_id, int32_t day, double amount, rfm_error *error);
+/* An amount of 0 counts as a purchase day, not for spend. `order`: a number of the order, of which one of a client and day
+ * counts; 0: none. RFM_E_FULL: more than 4 billion. */
+int rfm_purchases_add(rfm_purchases *purchases, rfm_bytes client_id, int32_t day, double amount, uint64_t order,
+                      rfm_error *error);
 uint64_t rfm_purchases_count(const rfm_purchases *purchases);
 uint32_t rfm_purchases_clients(const rfm_purchases *purchases);
 int32_t rfm_purchases_first_day(const rfm_purchases *purchases); /* of at least one purchase, as the next */

@@ -311,3 +311,31 @@ def test_known_parameters_are_recovered_in_200_runs(tmp_path):
     print(shares)
     assert sum(shares.values()) / len(shares) >= .945
     assert min(shares.values()) >= .9
+
+
+# -- the live state
+
+
+def test_the_live_state_gives_what_its_purchases_give(cluster, tmp_path):
+    gen = tmp_path / "made-up.ndjson"
+    assert run_command("gen", "--clients", 3000, "--events", 12000, "--seed", 5, "--output", gen).returncode == 0
+    purchases = [line for line in gen.read_text().splitlines() if json.loads(line)["type"] == "purchase"]
+    live = cluster(processes=1)
+    live.start()
+    writer = live.writer()
+    for line in purchases:
+        event = json.loads(line)
+        writer.send(live.inputs[0], event["client_id"], event)
+    writer.flush()
+    live.settle(120)
+    today = datetime.now(timezone.utc).strftime("%Y-%m-%d")
+    by_state, by_file = tmp_path / "state.yaml", tmp_path / "file.yaml"
+    out, _ = fit("--from-state", "-c", live.config_path, "-o", by_state)
+    fit("--purchases", written(tmp_path / "purchases.ndjson", "\n".join(purchases)), "--until", today, "-o", by_file)
+    found, expected = (yaml.safe_load(path.read_text()) for path in (by_state, by_file))
+    assert f"{expected['fitted']['clients']} clients in Redis, 0 of them without a purchase" in out
+    assert found["fitted"] == expected["fitted"]
+    for name in ("r", "alpha", "a", "b"):
+        assert found[name] == pytest.approx(expected[name], rel=1e-6)
+    assert found["spend"] == pytest.approx(expected["spend"], rel=1e-5)
+    assert live.clients(), "it goes on"

@@ -74,7 +74,7 @@ static void histories_equal_brute_force(void **state)
             snprintf(id, sizeof id, "client-%u", client);
             shop.bought[client][day] = true;
             shop.amount[client][day] += cents / 100.;
-            assert_int_equal(rfm_purchases_add(purchases, rfm_text(id), (int32_t)day, cents / 100., NULL), 0);
+            assert_int_equal(rfm_purchases_add(purchases, rfm_text(id), (int32_t)day, cents / 100., 0, NULL), 0);
         }
         for (int until = 10; until < DAYS; until += 23) {
             rfm_histories histories, expected = {0};
@@ -106,8 +106,8 @@ static void equal_histories_are_one_row(void **state)
     for (int i = 0; i < 1000; i++) {
         char id[16];
         snprintf(id, sizeof id, "%d", i);
-        assert_int_equal(rfm_purchases_add(purchases, rfm_text(id), 5, 1, NULL), 0);
-        assert_int_equal(rfm_purchases_add(purchases, rfm_text(id), 5 + i % 2 * 3, 2, NULL), 0);
+        assert_int_equal(rfm_purchases_add(purchases, rfm_text(id), 5, 1, 0, NULL), 0);
+        assert_int_equal(rfm_purchases_add(purchases, rfm_text(id), 5 + i % 2 * 3, 2, 0, NULL), 0);
     }
     rfm_histories histories;
     rfm_purchases_histories(purchases, 20, 0, &histories);
@@ -119,11 +119,32 @@ static void equal_histories_are_one_row(void **state)
     rfm_purchases_free(purchases);
 }
 
+static void an_order_of_a_day_counts_once(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t day;
+        double amount;
+        uint64_t order;
+    } rows[] = {{1, 5, 1}, {9, 7, 3}, {9, 20, 2}, {9, 7, 3}, {9, 1, 0}, {9, 1, 0}, {12, 7, 3}};
+    rfm_purchases *purchases = rfm_purchases_new();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_int_equal(rfm_purchases_add(purchases, rfm_text("c"), rows[i].day, rows[i].amount, rows[i].order, NULL),
+                         0);
+    rfm_histories histories;
+    rfm_purchases_histories(purchases, 20, 0, &histories);
+    assert_true(histories.repeat_count == 1 && histories.repeats[0].x == 2);
+    assert_true(histories.repeats[0].mean == (7 + 20 + 1 + 1 + 7) / 2.);
+    rfm_histories_release(&histories);
+    rfm_purchases_free(purchases);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(histories_equal_brute_force),
         cmocka_unit_test(equal_histories_are_one_row),
+        cmocka_unit_test(an_order_of_a_day_counts_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
