@@ -198,7 +198,7 @@ int main(int argc, char **argv)
         rfm_offline *offline;
         rfm_keyspace space;
         rfm__keyspace_init(&space, config->redis.prefix, (uint32_t)task, TASKS);
-        RFM_ASSERT(rfm_offline_new(config, 1, &(rfm_offline_calls){0}, &offline, &error) == RFM_OK);
+        RFM_ASSERT(rfm_offline_new(config, 1, RFM_FORMAT_NATIVE, &(rfm_offline_calls){0}, &offline, &error) == RFM_OK);
         run_shop(offline, task, each, events_each);
         write_view(rfm_offline_view(offline, 0), &space);
         write_clients(rfm_offline_view(offline, 0), &space, ids);
