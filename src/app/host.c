@@ -541,6 +541,7 @@ void rfm_store_conf_of(const rfm_config *config, uint32_t partition_count, rfm_s
     *conf = (rfm_store_conf){.url = config->redis.url,
                              .username = none_if_empty(config->redis.username),
                              .password = none_if_empty(config->redis.password),
+                             .sentinel_password = none_if_empty(config->redis.sentinel_password),
                              .ca_file = none_if_empty(config->redis.ca_file),
                              .cert_file = none_if_empty(config->redis.cert_file),
                              .key_file = none_if_empty(config->redis.key_file),
