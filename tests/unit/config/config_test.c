@@ -149,7 +149,7 @@ static void test_every_key(void **state)
     assert_int_equal(config->http.port, 8080);
     assert_string_equal(config->http.token, "token");
     assert_int_equal(config->log.format, RFM_LOG_JSON);
-    assert_int_equal(config->files.count, 5);
+    assert_int_equal(config->files.count, 6);
     rfm_config_free(config);
 }
 

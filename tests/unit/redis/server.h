@@ -21,7 +21,7 @@
 enum { SERVER_ARGS_MAX = 24 };
 
 typedef struct test_server {
-    char folder[64], socket[96];
+    char folder[64], socket[96], config[96]; /* config: of a Sentinel; empty: none */
     int port;
     pid_t pid;
 } test_server;
@@ -53,6 +53,8 @@ static inline void server__run(const test_server *server, const char *const *arg
         "--bind",       "127.0.0.1",    "--save",       "",      "--logfile",    "redis.log",
     };
     size_t count = 13;
+    if (server->config[0])
+        execlp("redis-server", "redis-server", server->config, "--sentinel", (char *)NULL);
     for (; args && *args; args++) /* what comes later holds */
         argv[count++] = *args;
     execvp("redis-server", (char **)(uintptr_t)argv);
@@ -90,7 +92,23 @@ static inline void server_init(test_server *server)
     assert_non_null(mkdtemp(server->folder));
     snprintf(server->socket, sizeof server->socket, "%s/redis.sock", server->folder);
     server->port = server__free_port();
+    server->config[0] = '\0';
     server->pid = 0;
+}
+
+/* To be started without arguments: watches the server at `port` under the name `master`, alone. */
+static inline void server_init_sentinel(test_server *server, int port, const char *more)
+{
+    server_init(server);
+    snprintf(server->config, sizeof server->config, "%s/sentinel.conf", server->folder);
+    FILE *file = fopen(server->config, "w");
+    assert_non_null(file);
+    fprintf(file,
+            "port %d\nbind 127.0.0.1\nunixsocket %s\ndir %s\nlogfile redis.log\n"
+            "sentinel monitor master 127.0.0.1 %d 1\nsentinel down-after-milliseconds master 400\n"
+            "sentinel failover-timeout master 3000\n%s",
+            server->port, server->socket, server->folder, port, more);
+    assert_int_equal(fclose(file), 0);
 }
 
 static inline void server_kill(test_server *server)
