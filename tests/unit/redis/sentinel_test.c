@@ -6,14 +6,11 @@
 static test_server master, replica, sentinel;
 static test_driver world;
 
-static void follow_master(const char *const *more)
+static void follow_master(void)
 {
     char port[16];
-    const char *args[SERVER_ARGS_MAX] = {"--replicaof", "127.0.0.1", port};
     snprintf(port, sizeof port, "%d", master.port);
-    for (size_t count = 3; more && *more; more++)
-        args[count++] = *more;
-    server_start(&replica, args);
+    server_start(&replica, (const char *const[]){"--replicaof", "127.0.0.1", port, NULL});
 }
 
 /* Until INFO of the server has the words. */
@@ -35,8 +32,8 @@ static int set_up(void **state)
     (void)state;
     server_init(&master);
     server_init(&replica);
-    server_start(&master, NULL);
-    follow_master((const char *const[]){"--repl-diskless-sync-delay", "0", NULL});
+    server_start(&master, (const char *const[]){"--repl-diskless-sync-delay", "0", NULL});
+    follow_master();
     server_init_sentinel(&sentinel, master.port, "");
     server_start(&sentinel, NULL);
     wait_for_info(&replica, "replication", "master_link_status:up");
