@@ -23,25 +23,11 @@ static void node_id(const test_server *node, char id[64])
     freeReplyObject(reply);
 }
 
-/* Until the reply has the words. */
-static void wait_for(const test_server *node, const char *command, const char *words)
-{
-    for (int i = 0; i < 1500; i++) {
-        redisReply *reply = server_ask(node, command);
-        bool has = reply->type != REDIS_REPLY_ERROR && reply->str && strstr(reply->str, words);
-        freeReplyObject(reply);
-        if (has)
-            return;
-        usleep(10000);
-    }
-    fail_msg("%s: %s does not come to say %s", node->folder, command, words);
-}
-
 static void wait_for_cluster(void)
 {
     for (int i = 0; i < NODES; i++) {
-        wait_for(&nodes[i], "CLUSTER INFO", "cluster_state:ok");
-        wait_for(&nodes[i], "CLUSTER INFO", "cluster_known_nodes:4");
+        server_wait(&nodes[i], "CLUSTER INFO", "cluster_state:ok");
+        server_wait(&nodes[i], "CLUSTER INFO", "cluster_known_nodes:4");
     }
 }
 
@@ -52,10 +38,10 @@ static void give_slots(void)
     server_tell(&nodes[1], "CLUSTER ADDSLOTSRANGE 5461 10922");
     server_tell(&nodes[2], "CLUSTER ADDSLOTSRANGE 10923 16383");
     node_id(&nodes[OWNER], id);
-    wait_for(&nodes[REPLICA], "CLUSTER NODES", id);
+    server_wait(&nodes[REPLICA], "CLUSTER NODES", id);
     server_tell(&nodes[REPLICA], "CLUSTER REPLICATE %s", id);
     wait_for_cluster();
-    wait_for(&nodes[REPLICA], "INFO replication", "master_link_status:up");
+    server_wait(&nodes[REPLICA], "INFO replication", "master_link_status:up");
 }
 
 static int set_up_without_slots(void **state)
@@ -243,7 +229,9 @@ static void a_replica_takes_over(void **state)
     driver_start(&world);
     driver_opened(&world);
     driver_stored(&world, two_clients, 2, "1 0");
-    server_tell(&nodes[OWNER], "WAIT 1 5000");
+    char command[320];
+    snprintf(command, sizeof command, "GET %s", key("wal"));
+    server_wait(&nodes[REPLICA], command, "1 0");
     server_kill(&nodes[OWNER]);
     driver_expect(&world, RFM_IN_CLOSED, RFM_DONE);
     assert_bytes(driver_expect(&world, RFM_IN_OPENED, RFM_DONE)->input.wal_value, "1 0");

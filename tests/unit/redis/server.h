@@ -129,6 +129,24 @@ static inline void server_release(test_server *server)
     assert_int_equal(system(command), 0);
 }
 
+/* Until the reply to what may fail meanwhile has the words. */
+static inline void server_wait(const test_server *server, const char *command, const char *words)
+{
+    for (int i = 0; i < 3000; i++) {
+        redisContext *connection = redisConnectUnix(server->socket);
+        redisReply *readonly = redisCommand(connection, "READONLY"); /* at a Cluster's replica; elsewhere an error */
+        redisReply *reply = redisCommand(connection, command);
+        bool has = reply && reply->type != REDIS_REPLY_ERROR && reply->str && strstr(reply->str, words);
+        freeReplyObject(readonly);
+        freeReplyObject(reply);
+        redisFree(connection);
+        if (has)
+            return;
+        usleep(10000);
+    }
+    fail_msg("%s: %s does not come to say %s", server->folder, command, words);
+}
+
 /* A command from somebody else; an error reply fails the test unless it may. */
 static inline redisReply *server_ask(const test_server *server, const char *format, ...)
 {
