@@ -131,6 +131,7 @@ static void carry_out(rfm_host *host, const rfm_effect *effect)
     case RFM_OUT_LOAD:
     case RFM_OUT_STORE: rfm_store_do(host->store, effect); break;
     case RFM_OUT_CONSUME_FROM: rfm_consumer_consume_from(host->consumer, effect->task, &effect->from); break;
+    case RFM_OUT_COMMIT: rfm_consumer_commit(host->consumer, effect->task, &effect->from); break;
     case RFM_OUT_RELEASED: rfm_consumer_released(host->consumer, effect->task); break;
     case RFM_OUT_HALT: fail(host, effect->reason); break;
     }

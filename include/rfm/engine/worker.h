@@ -5,7 +5,13 @@
  *           something answers, records arrive, or rfm_worker_wake_ms
  *
  * While step n is in its transaction, n + 1 is loaded and applied on the cached states and n - 1 is stored. After an abort or
- * an unknown outcome the cached states are forgotten and the tasks taken over again: one path for everything that goes wrong. */
+ * an unknown outcome the cached states are forgotten and the tasks taken over again: one path for everything that goes wrong.
+ *
+ * `at_least_once`: Redis is the truth, and not a view of a WAL. A step's messages are published and acknowledged, then each
+ * task's part is stored by the same rule, then its offsets are committed, for those who look at lags. `wal` in Redis counts
+ * the changes: the upper bits by one each, the lower ones tell whose change it was, so that two owners never make the same
+ * value. A take-over goes on from the offsets in Redis `wal`. What was published and not stored is published again, with the
+ * same ids; a Redis that was rolled back goes on from where it is, as long as the inputs reach back so far. */
 #ifndef RFM_ENGINE_WORKER_H
 #define RFM_ENGINE_WORKER_H
 
@@ -20,6 +26,8 @@ typedef struct rfm_worker_conf {
     size_t input_count;
     const char *input_topic[RFM_INPUTS_MAX]; /* for dead letters */
     rfm_partitioner partitioner;
+    bool at_least_once; /* no WAL, no transactions: see below */
+    uint32_t mark;      /* at_least_once: random at each start of the process, another one in each worker */
     bool check_records; /* false in replay: files have no keys, partitions or append times to check against */
     rfm_clock clock;
     size_t cache_bytes_max, dirty_bytes_max, step_events_max;
@@ -36,8 +44,9 @@ typedef struct rfm_worker_conf {
     X(repeats)                                                                                                    \
     X(dead_letters)                                                                                               \
     X(triggers)                                                                                                   \
-    X(suppressions) X(steps) X(redo_bytes) X(stores) X(cache_hits) X(cache_misses) X(evictions) X(loads) X(looks) \
-        X(timers_fired) X(takeovers) X(rollbacks) X(aborts) X(causes_too_old)
+    X(suppressions)                                                                                               \
+    X(steps) X(redo_bytes) X(stores) X(cache_hits) X(cache_misses) X(evictions) X(loads) X(looks) X(timers_fired) \
+        X(takeovers) X(rollbacks) X(aborts) X(causes_too_old)
 enum { RFM_STEP_TIMES = 64 };
 typedef struct rfm_worker_stats {
 #define X(name) uint64_t name;
