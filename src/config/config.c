@@ -45,7 +45,9 @@ static const rfm__key keys[] = {
     {"kafka.profiles", &rfm__name, AT(kafka.profiles),
      .text = "Topic of clients' profiles; reserved: nothing is written to it yet"},
     {"kafka.delivery", &rfm__choice, AT(kafka.delivery), "exactly_once", .choices = deliveries,
-     .text = "`at_least_once` does without transactions: faster, triggers may repeat (with the same id)"},
+     .text =
+         "`at_least_once` does without transactions and WAL: faster, triggers may repeat (with the same id). Belongs "
+         "to the state in Redis: each way refuses the other's"},
     {"kafka.partitioner", &rfm__choice, AT(kafka.partitioner), "murmur2", .choices = partitioners,
      .text = "How producers of the inputs choose a key's partition: `murmur2` as Java, `crc32` as "
              "librdkafka; `none`: not checked"},
