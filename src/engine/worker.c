@@ -349,7 +349,7 @@ static void try_release(rfm_worker *worker, rfm__task *task)
         } else {
             if (task->in_step || publishes(worker, task) || has_client_loads(worker, task) || worker->loaded.count > 0)
                 return;
-            if (task->linked && task->stores.count > 0 && !task->store_refused)
+            if (task->linked && task->stores.count > 0 && (task->store_under_way || !task->store_refused))
                 return;
         }
     }

@@ -88,9 +88,10 @@ static inline void server_start(test_server *server, const char *const *args)
 static inline void server_init(test_server *server)
 {
     signal(SIGPIPE, SIG_IGN);
-    snprintf(server->folder, sizeof server->folder, "/tmp/rfm-redis-XXXXXX");
-    assert_non_null(mkdtemp(server->folder));
-    snprintf(server->socket, sizeof server->socket, "%s/redis.sock", server->folder);
+    char folder[] = "/tmp/rfm-redis-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    snprintf(server->folder, sizeof server->folder, "%s", folder);
+    snprintf(server->socket, sizeof server->socket, "%s/redis.sock", folder);
     server->port = server__free_port();
     server->config[0] = '\0';
     server->pid = 0;
