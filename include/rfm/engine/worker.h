@@ -26,7 +26,7 @@ typedef struct rfm_worker_conf {
     size_t input_count;
     const char *input_topic[RFM_INPUTS_MAX]; /* for dead letters */
     rfm_partitioner partitioner;
-    bool at_least_once; /* no WAL, no transactions: see below */
+    bool at_least_once; /* no WAL, no transactions: see above */
     uint32_t mark;      /* at_least_once: random at each start of the process, another one in each worker */
     bool check_records; /* false in replay: files have no keys, partitions or append times to check against */
     rfm_clock clock;
@@ -44,9 +44,8 @@ typedef struct rfm_worker_conf {
     X(repeats)                                                                                                    \
     X(dead_letters)                                                                                               \
     X(triggers)                                                                                                   \
-    X(suppressions)                                                                                               \
-    X(steps) X(redo_bytes) X(stores) X(cache_hits) X(cache_misses) X(evictions) X(loads) X(looks) X(timers_fired) \
-        X(takeovers) X(rollbacks) X(aborts) X(causes_too_old)
+    X(suppressions) X(steps) X(redo_bytes) X(stores) X(cache_hits) X(cache_misses) X(evictions) X(loads) X(looks) \
+        X(timers_fired) X(takeovers) X(rollbacks) X(aborts) X(causes_too_old)
 enum { RFM_STEP_TIMES = 64 };
 typedef struct rfm_worker_stats {
 #define X(name) uint64_t name;
