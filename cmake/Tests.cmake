@@ -44,8 +44,10 @@ if(RFM_TESTS)
         target_link_libraries(sim PRIVATE rfm_engine)
         if(RFM_SANITIZE MATCHES "thread") # one thread: there is little to find, slowly
             rfm_add_test(sim sim --seeds 20)
+            rfm_add_test(sim_at_least_once sim --at-least-once --seeds 20)
         else()
             rfm_add_test(sim sim)
+            rfm_add_test(sim_at_least_once sim --at-least-once)
         endif()
     endif()
 
@@ -60,6 +62,8 @@ if(RFM_TESTS)
             target_compile_definitions(sim_${fault} PRIVATE ${definition}=1)
             target_link_libraries(sim_${fault} PRIVATE sim_objects rfm_engine)
         endforeach()
+        rfm_add_test(sim_mutations_at_least_once "${PROJECT_SOURCE_DIR}/tests/sim/mutations.sh" --at-least-once
+            "$<TARGET_FILE:sim_store_rule>" "$<TARGET_FILE:sim_load_fence>")
         rfm_add_test(sim_mutations "${PROJECT_SOURCE_DIR}/tests/sim/mutations.sh" "$<TARGET_FILE:sim_store_rule>"
             "$<TARGET_FILE:sim_load_fence>" "$<TARGET_FILE:sim_takeover_replay>")
     endif()

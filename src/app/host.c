@@ -3,10 +3,12 @@
 #include "kafka/publisher.h"
 #include "kafka/wal_reader.h"
 #include "log.h"
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <time.h>
 
 enum { REPORT_MS = 1000, STOP_MS = 15000 /* of the promised 25 s: ending may take some more */ };
@@ -137,6 +139,7 @@ static void carry_out(rfm_host *host, const rfm_effect *effect)
     case RFM_OUT_LOAD:
     case RFM_OUT_STORE: rfm_store_do(host->store, effect); break;
     case RFM_OUT_CONSUME_FROM: rfm_consumer_consume_from(host->consumer, effect->task, &effect->from); break;
+    case RFM_OUT_COMMIT: rfm_consumer_commit(host->consumer, effect->task, &effect->from); break;
     case RFM_OUT_RELEASED: rfm_consumer_released(host->consumer, effect->task); break;
     case RFM_OUT_HALT: fail(host, effect->reason); break;
     }
@@ -553,6 +556,7 @@ void rfm_store_conf_of(const rfm_config *config, uint32_t partition_count, rfm_s
     *conf = (rfm_store_conf){.url = config->redis.url,
                              .username = none_if_empty(config->redis.username),
                              .password = none_if_empty(config->redis.password),
+                             .sentinel_password = none_if_empty(config->redis.sentinel_password),
                              .ca_file = none_if_empty(config->redis.ca_file),
                              .cert_file = none_if_empty(config->redis.cert_file),
                              .key_file = none_if_empty(config->redis.key_file),
@@ -568,7 +572,8 @@ static void make_names(rfm_host *host)
     snprintf(host->transactional_id, sizeof host->transactional_id, "%s-%s", config->kafka.group, host->instance_id);
     rfm_kafka_conf_of(config, &host->kafka, host->trigger_topics);
     host->kafka.instance_id = config->kafka.instance_id[0] != 0 ? host->instance_id : NULL;
-    host->kafka.transactional_id = host->transactional_id;
+    bool once = config->kafka.delivery == RFM_DELIVERY_EXACTLY_ONCE;
+    host->kafka.transactional_id = once ? host->transactional_id : NULL;
     host->kafka.partition_count = host->conf.topics->partition_count;
     host->kafka.mock = host->conf.mock;
 }
@@ -576,10 +581,15 @@ static void make_names(rfm_host *host)
 static int make_worker(rfm_host *host, rfm_error *error)
 {
     const rfm_config *config = host->conf.config;
+    uint32_t mark;
+    if (getrandom(&mark, sizeof mark, 0) != (ssize_t)sizeof mark)
+        return rfm_fail(error, RFM_E_IO, "getrandom: %s", strerror(errno));
     rfm_worker_conf conf = {.transactional_id = host->transactional_id,
                             .partition_count = host->conf.topics->partition_count,
                             .input_count = config->kafka.input_count,
                             .partitioner = config->kafka.partitioner,
+                            .at_least_once = config->kafka.delivery == RFM_DELIVERY_AT_LEAST_ONCE,
+                            .mark = mark,
                             .check_records = true,
                             .clock = config->engine.clock,
                             .cache_bytes_max = config->engine.cache_bytes_max / host->conf.count,

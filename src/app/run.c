@@ -1,8 +1,6 @@
 #include "command.h"
 #include "service.h"
 
-#include <stdio.h>
-
 enum { CONFIG, CREATE_TOPICS, PARTITIONS, OPTION_COUNT };
 
 int rfm_run_command(int argc, char **argv)
@@ -18,13 +16,6 @@ int rfm_run_command(int argc, char **argv)
     rfm_config *config = rfm_command_config("run", &options[CONFIG], &exit_code);
     if (config == NULL)
         return exit_code;
-    if (config->kafka.delivery == RFM_DELIVERY_AT_LEAST_ONCE) {
-        fprintf(
-            stderr,
-            "rfmd run: kafka.delivery: at_least_once is not supported in this version; leave it out or set exactly_once\n");
-        rfm_config_free(config);
-        return RFM_EXIT_INPUT;
-    }
     rfm_service_conf conf = {.config_path = options[CONFIG].value,
                              .config = config,
                              .create_topics = options[CREATE_TOPICS].given,

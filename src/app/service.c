@@ -46,7 +46,7 @@ struct rfm_service {
     rfm_snapshot *snapshot;
     rfm_http *http;
     int signals;
-    char instance[280], partition_text[16], format_text[8], input_names[RFM_INPUTS_MAX][280];
+    char instance[280], partition_text[16], format_text[32], input_names[RFM_INPUTS_MAX][280];
     char waiting_for[600]; /* before workers run: why */
     pthread_mutex_t mutex; /* waiting_for, hosts */
     _Atomic bool stop, failed;
@@ -245,7 +245,9 @@ static void add_meta(rfm_service *service, const char *name, const char *value)
 static void make_meta(rfm_service *service)
 {
     snprintf(service->partition_text, sizeof service->partition_text, "%u", service->topics.partition_count);
-    snprintf(service->format_text, sizeof service->format_text, "%d", FORMAT);
+    /* The two ways count changes differently, and only one of them has a WAL that leads to the state. */
+    bool once = service->config->kafka.delivery == RFM_DELIVERY_EXACTLY_ONCE;
+    snprintf(service->format_text, sizeof service->format_text, once ? "%d" : "%d at_least_once", FORMAT);
     add_meta(service, "format", service->format_text);
     add_meta(service, "group", service->config->kafka.group);
     add_meta(service, "cluster", service->topics.cluster_id);

@@ -52,7 +52,9 @@ static const rfm__key keys[] = {
     {"kafka.profiles", &rfm__name, AT(kafka.profiles),
      .text = "Topic of clients' profiles; reserved: nothing is written to it yet"},
     {"kafka.delivery", &rfm__choice, AT(kafka.delivery), "exactly_once", .choices = deliveries,
-     .text = "`at_least_once` does without transactions: faster, triggers may repeat (with the same id)"},
+     .text =
+         "`at_least_once` does without transactions and WAL: faster, triggers may repeat (with the same id). Belongs "
+         "to the state in Redis: each way refuses the other's"},
     {"kafka.partitioner", &rfm__choice, AT(kafka.partitioner), "murmur2", .choices = partitioners,
      .text = "How producers of the inputs choose a key's partition: `murmur2` as Java, `crc32` as "
              "librdkafka; `none`: not checked"},
@@ -62,14 +64,20 @@ static const rfm__key keys[] = {
     {"kafka.producer", &rfm__settings, AT(kafka.producer), .text = "The same, only for producers"},
 
     {"redis.url", &rfm__redis_url, AT(redis.url), "redis://127.0.0.1:6379/0",
-     .text = "`redis://host:port/db`, `rediss://` (TLS), `unix:///path`; a user and password in it are "
-             "taken as the keys below"},
+     .text =
+         "`redis://host:port/db`, `unix:///path`, `redis+sentinel://host:port,host:port/name/db`, "
+         "`redis+cluster://host:port,host:port`; with TLS `rediss://`, `rediss+sentinel://`, `rediss+cluster://`. A "
+         "user and password in it are taken as the keys below"},
     {"redis.prefix", &rfm__redis_prefix, AT(redis.prefix), "rfm",
      .text = "All keys start with it; 64 bytes at most, no `{`, `}`"},
     {"redis.username", &rfm__text, AT(redis.username), .text = "User of the access control list"},
     {"redis.password", &rfm__secret, AT(redis.password), .flags = RFM__SECRET,
      .text = "Only from the environment: `RFMD_REDIS__PASSWORD`"},
     {"redis.password_file", &rfm__password_file, AT(redis.password_file), .text = "File that holds the password"},
+    {"redis.sentinel_password", &rfm__secret, AT(redis.sentinel_password), .flags = RFM__SECRET,
+     .text = "Only from the environment: `RFMD_REDIS__SENTINEL_PASSWORD`"},
+    {"redis.sentinel_password_file", &rfm__sentinel_file, AT(redis.sentinel_password_file),
+     .text = "File that holds the password of the Sentinels, if they want one"},
     {"redis.ca_file", &rfm__file, AT(redis.ca_file),
      .text = "Certificates of authorities, for TLS; without: the system's"},
     {"redis.cert_file", &rfm__file, AT(redis.cert_file), .text = "Own certificate, for TLS"},
@@ -351,6 +359,8 @@ void rfm_config_print(const rfm_config *config, rfm_buffer *yaml)
         rfm_write_format(yaml, "#   %s\n", config->rules.rule[i].name);
     if (*config->redis.password)
         rfm_write_text(yaml, "# redis.password: redacted\n");
+    if (*config->redis.sentinel_password)
+        rfm_write_text(yaml, "# redis.sentinel_password: redacted\n");
     if (config->rules.secret_len)
         rfm_write_text(yaml, "# promo.secret: redacted\n");
     if (*config->http.token)

@@ -45,6 +45,7 @@ typedef struct rfm_config {
     struct {
         const char *url, *prefix, *username, *password;
         const char *password_file, *ca_file, *cert_file, *key_file;
+        const char *sentinel_password, *sentinel_password_file;
         int64_t timeout_ms;
     } redis;
     struct {

@@ -91,7 +91,8 @@ void rfm__print_size(rfm_buffer *yaml, uint64_t bytes);
 extern const rfm__kind rfm__brokers, rfm__inputs, rfm__settings;
 extern const rfm__kind rfm__redis_url, rfm__redis_prefix, rfm__listen;
 /* secret.c */
-extern const rfm__kind rfm__secret, rfm__password_file, rfm__token_file, rfm__promo_secret, rfm__promo_secret_file;
+extern const rfm__kind rfm__secret, rfm__password_file, rfm__sentinel_file, rfm__token_file, rfm__promo_secret;
+extern const rfm__kind rfm__promo_secret_file;
 /* scoring.c */
 extern const rfm__kind rfm__base_currency, rfm__rates, rfm__timezone, rfm__day_list, rfm__count_list, rfm__money_list;
 extern const rfm__kind rfm__traits;

@@ -76,6 +76,14 @@ static void read_password_file(rfm__loader *loader, const rfm__key *key, const r
 
 const rfm__kind rfm__password_file = {"file", true, true, read_password_file, rfm__print_text_at};
 
+static void read_sentinel_file(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
+{
+    (void)key;
+    read_text_file(loader, node, at, &loader->config->redis.sentinel_password);
+}
+
+const rfm__kind rfm__sentinel_file = {"file", true, true, read_sentinel_file, rfm__print_text_at};
+
 static void read_token_file(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
 {
     (void)key;

@@ -218,28 +218,39 @@ static const char *take_userinfo(rfm__loader *loader, const char *url)
     return shown;
 }
 
+/* In what follows redis+sentinel://. */
+static bool names_master(const char *rest)
+{
+    const char *slash = strchr(rest, '/');
+    return slash && slash > rest && slash[1] && slash[1] != '/';
+}
+
 static void read_redis_url(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
 {
-    static const char *const schemes[] = {"redis://", "rediss://", "unix://"}, *const later[] = {"redis+cluster://",
-                                                                                                 "redis+sentinel://"};
+    static const char *const schemes[] = {
+        "redis://",          "rediss://", "redis+sentinel://", "rediss+sentinel://", "redis+cluster://",
+        "rediss+cluster://", "unix://"};
+    enum { SCHEMES = sizeof schemes / sizeof *schemes, UNIX = SCHEMES - 1 };
     const char *text;
     (void)key;
     if (!rfm__text_of(loader, node, &text))
         return;
-    for (size_t i = 0; i < 2; i++) {
-        if (strncmp(text, later[i], strlen(later[i])) == 0) {
-            rfm__report(loader, node, "%s is not supported in this version", later[i]);
-            return;
-        }
-    }
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < SCHEMES; i++) {
         size_t len = strlen(schemes[i]);
-        if (strncmp(text, schemes[i], len) == 0 && text[len] && strlen(text) < 1024 && !strpbrk(text, " \t\n")) {
-            *(const char **)at = i == 2 ? rfm__keep(loader, text, strlen(text)) : take_userinfo(loader, text);
+        if (strncmp(text, schemes[i], len) != 0 || !text[len] || strlen(text) >= 1024 || strpbrk(text, " \t\n"))
+            continue;
+        if (strstr(schemes[i], "sentinel") && !names_master(text + len)) {
+            rfm__report(loader, node,
+                        "the master's name among the Sentinels is missing, as in "
+                        "redis+sentinel://host:26379,host:26379/mymaster");
             return;
         }
+        *(const char **)at = i == UNIX ? rfm__keep(loader, text, strlen(text)) : take_userinfo(loader, text);
+        return;
     }
-    rfm__report(loader, node, "redis://host:port/db, rediss://host:port/db or unix:///path is needed here");
+    rfm__report(loader, node,
+                "redis://host:port/db, rediss://host:port/db, unix:///path, redis+sentinel://hosts/name or "
+                "redis+cluster://hosts is needed here");
 }
 
 const rfm__kind rfm__redis_url = {"URL", true, true, read_redis_url, rfm__print_text_at};

@@ -136,6 +136,24 @@ static void write_task(rfm_worker *worker, rfm__task *task)
         put_hash(task, "n:task", 1, task->clock_ms);
 }
 
+/* at_least_once: above the present one, and nobody else's, also if another owner goes on from the same state. */
+static int64_t next_count(const rfm_worker *worker, const rfm_change *change)
+{
+    enum { MARK_BITS = 24 };
+    int64_t count = change->from.wal == RFM_OFFSET_NONE ? 0 : change->from.wal >> MARK_BITS;
+    uint32_t mark = worker->conf.mark * 0x9e3779b1u + change->term * 0x85ebca6bu;
+    return (int64_t)((uint64_t)(count + 1) << MARK_BITS | mark >> (32 - MARK_BITS));
+}
+
+static void push_redo(rfm__step *step, const rfm_change *change)
+{
+    for (size_t i = 0; i < change->redo_count; i++)
+        rfm__push(&step->messages, (rfm_message){.topic = RFM_TOPIC_WAL,
+                                                 .partition = (int32_t)change->task,
+                                                 .change = (int32_t)step->changes.count,
+                                                 .value = change->redo[i]});
+}
+
 /* The task's part: what it publishes and stores, and where it stands afterwards. */
 static void close_task(rfm_worker *worker, rfm__step *step, rfm__task *task)
 {
@@ -144,11 +162,8 @@ static void close_task(rfm_worker *worker, rfm__step *step, rfm__task *task)
     write_task(worker, task);
     size_t bytes = rfm_redo_bytes(&task->redo);
     change.redo_count = rfm_redo_end(&task->redo, task->position.wal, task->next, &step->arena, &change.redo);
-    for (size_t i = 0; i < change.redo_count; i++)
-        rfm__push(&step->messages, (rfm_message){.topic = RFM_TOPIC_WAL,
-                                                 .partition = (int32_t)task->number,
-                                                 .change = (int32_t)step->changes.count,
-                                                 .value = change.redo[i]});
+    if (!worker->conf.at_least_once)
+        push_redo(step, &change);
     rfm__push(&step->changes, change);
     step->redo_bytes += bytes;
     task->in_step = false;
@@ -178,7 +193,7 @@ static void close_step(rfm_worker *worker)
 
 static bool is_stale(const rfm_worker *worker, const rfm__task *task)
 {
-    return task->phase == RFM__RUNNING && !task->revoking &&
+    return task->phase == RFM__RUNNING && !task->revoking && !worker->conf.at_least_once &&
            worker->now_ms - task->published_ms >= worker->conf.wal_idle_ms;
 }
 
@@ -232,6 +247,8 @@ static void keep_for_storing(rfm_worker *worker, rfm__step *step)
         rfm__task *task = rfm__task_at(worker, change->task);
         if (task == NULL || task->term != change->term || task->phase != RFM__RUNNING)
             continue;
+        if (worker->conf.at_least_once)
+            change->to.wal = next_count(worker, change);
         RFM_ASSERT(change->to.wal > change->from.wal);
         task->position = change->to;
         task->published_ms = worker->now_ms;
@@ -307,6 +324,11 @@ void rfm__store_done(rfm_worker *worker, rfm__task *task)
     worker->owners[task->number].stored_step = store.step->step.number;
     worker->cache.stuck = false;
     worker->stats.stores++;
+    if (worker->conf.at_least_once)
+        rfm__effect(worker, &(rfm_effect){.kind = RFM_OUT_COMMIT,
+                                          .task = task->number,
+                                          .term = task->term,
+                                          .from = store.step->changes.items[store.change].to});
     release_store(worker, store.step);
 }
 

@@ -106,7 +106,7 @@ static void got_position(rfm_worker *worker, rfm__task *task, const rfm_input *i
         rest(worker, task);
         return;
     }
-    if (!position_holds(worker, task, input))
+    if (!worker->conf.at_least_once && !position_holds(worker, task, input))
         return;
     memcpy(task->log_begin, input->position.begin, sizeof task->log_begin);
     memcpy(task->log_end, input->position.end, sizeof task->log_end);
@@ -240,6 +240,43 @@ static void store_replayed(rfm_worker *worker, rfm__task *task)
                                                 .fenced = !RFM__FAULT_STORE_RULE}});
 }
 
+/* at_least_once: is there still to be read what Redis does not have yet? */
+static bool redis_holds(rfm_worker *worker, rfm__task *task)
+{
+    const rfm_position *at = &task->replayed;
+    for (size_t i = 0; i < worker->conf.input_count; i++) {
+        bool lost = at->wal == RFM_OFFSET_NONE && task->committed.next[i] != RFM_OFFSET_NONE;
+        int64_t next = at->next[i] == RFM_OFFSET_NONE && lost ? 0 : at->next[i];
+        if (next == RFM_OFFSET_NONE || (next >= task->log_begin[i] && next <= task->log_end[i]))
+            continue;
+        task->committed.wal = at->wal;
+        if (may_reread(worker, task))
+            return false;
+        rfm__halt(
+            worker,
+            "%s [%u]: Redis goes on from offset %lld, but the log has %lld to %lld: restore a newer backup of Redis, or, with a "
+            "new topic, start with a new group and Redis prefix",
+            worker->conf.input_topic[i], task->number, (long long)next, (long long)task->log_begin[i],
+            (long long)task->log_end[i]);
+        return false;
+    }
+    return true;
+}
+
+/* at_least_once: Redis says where to go on. */
+static void go_on_from_redis(rfm_worker *worker, rfm__task *task)
+{
+    if (!redis_holds(worker, task))
+        return;
+    task->committed = task->replayed;
+    task->target_known = true;
+    if (task->committed.wal != RFM_OFFSET_NONE)
+        rfm__effect(
+            worker,
+            &(rfm_effect){.kind = RFM_OUT_COMMIT, .task = task->number, .term = task->term, .from = task->committed});
+    replay_done(worker, task);
+}
+
 static void got_opened(rfm_worker *worker, rfm__task *task, const rfm_input *input)
 {
     int64_t wal = rfm_wal_value_parse(input->wal_value), target = task->committed.wal;
@@ -255,6 +292,10 @@ static void got_opened(rfm_worker *worker, rfm__task *task, const rfm_input *inp
     set_replayed(task, input->wal_value, wal);
     task->replay_parts.count = task->replay_whole = 0;
     task->replay_from = wal + 1;
+    if (worker->conf.at_least_once) {
+        go_on_from_redis(worker, task);
+        return;
+    }
     if (task->target_known && wal > target) {
         if (!may_reread(worker, task))
             rfm__halt(

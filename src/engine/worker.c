@@ -352,7 +352,7 @@ static void try_release(rfm_worker *worker, rfm__task *task)
         } else {
             if (task->in_step || publishes(worker, task) || has_client_loads(worker, task) || worker->loaded.count > 0)
                 return;
-            if (task->linked && task->stores.count > 0 && !task->store_refused)
+            if (task->linked && task->stores.count > 0 && (task->store_under_way || !task->store_refused))
                 return;
         }
     }
@@ -409,6 +409,14 @@ static size_t find_load(const rfm_worker *worker, uint64_t number)
     return i;
 }
 
+/* at_least_once: no transaction keeps back what follows from another owner's state. */
+static bool is_own(const rfm__task *task, const rfm__load *load, int64_t wal)
+{
+    return wal == load->known_wal || wal == task->stored_wal ||
+           (task->store_under_way &&
+            wal == task->stores.items[0].step->changes.items[task->stores.items[0].change].to.wal);
+}
+
 static void loaded(rfm_worker *worker, rfm__task *task, const rfm_input *input)
 {
     size_t at = find_load(worker, input->loaded.load);
@@ -416,7 +424,8 @@ static void loaded(rfm_worker *worker, rfm__task *task, const rfm_input *input)
         return;
     rfm__load *load = worker->loads.items[at];
     int64_t wal = rfm_wal_value_parse(input->loaded.wal_value);
-    if (wal < load->known_wal && !RFM__FAULT_LOAD_FENCE) { /* Redis was rolled back: use nothing */
+    bool old = wal < load->known_wal || (worker->conf.at_least_once && !is_own(task, load, wal));
+    if (old && !RFM__FAULT_LOAD_FENCE) { /* Redis was rolled back: use nothing */
         worker->stats.rollbacks++;
         rfm__reset(worker, false);
         return;
@@ -881,7 +890,8 @@ int64_t rfm_worker_wake_ms(const rfm_worker *worker)
         if (task->phase != RFM__RUNNING)
             continue;
         wake_at(worker, task->checked_ms + RFM__CHECK_MS, &wake_ms);
-        wake_at(worker, task->published_ms + worker->conf.wal_idle_ms, &wake_ms);
+        if (!worker->conf.at_least_once)
+            wake_at(worker, task->published_ms + worker->conf.wal_idle_ms, &wake_ms);
         wake_at(worker, rfm__timers_wake_ms(worker, task), &wake_ms);
     }
     return wake_ms;

@@ -277,7 +277,7 @@ static void end_logs(rfm__positions *positions, uint32_t task)
         answer(positions, task, RFM_REFUSED_FOR_GOOD, reason);
     } else if (!logs_known(positions, of)) {
         retry(of, ERROR_RETRY_MS);
-    } else if (of->committed.wal >= of->wal_end) {
+    } else if (positions->conf->transactional_id && of->committed.wal >= of->wal_end) {
         snprintf(reason, sizeof reason,
                  "%s [%u]: the committed WAL record %lld lies at or beyond the log's end %lld: the topic "
                  "was made anew or lost records; restore it, or start with a new group, WAL topic and Redis prefix",

@@ -19,24 +19,26 @@ static bool number_of(const char *text, size_t len, unsigned long max, unsigned 
     return *number <= max;
 }
 
-static int parse_database(const char *text, rfm_endpoint *endpoint, rfm_error *error)
+static int parse_database(const char *text, rfm_address *address, rfm_error *error)
 {
     unsigned long number = 0;
     if (*text && !number_of(text, strlen(text), 65535, &number))
         return rfm_fail(error, RFM_E_MALFORMED, "redis.url: the database must be a number, as in redis://host:6379/0");
-    endpoint->database = (uint32_t)number;
+    address->database = (uint32_t)number;
     return RFM_OK;
 }
 
-static int parse_local(const char *path, rfm_endpoint *endpoint, rfm_error *error)
+static int parse_local(const char *path, rfm_address *address, rfm_error *error)
 {
-    static const struct sockaddr_un address;
+    static const struct sockaddr_un unix_address;
+    rfm_endpoint *endpoint = &address->seed[0];
     size_t len = strcspn(path, "?");
     if (len == 0 || path[0] != '/')
         return rfm_fail(error, RFM_E_MALFORMED, "redis.url: unix:// needs a full path, as in unix:///run/redis.sock");
-    if (len >= sizeof address.sun_path)
+    if (len >= sizeof unix_address.sun_path)
         return rfm_fail(error, RFM_E_MALFORMED, "redis.url: the path of a unix socket has at most %zu bytes",
-                        sizeof address.sun_path - 1);
+                        sizeof unix_address.sun_path - 1);
+    address->seed_count = 1;
     endpoint->local = true;
     memcpy(endpoint->host, path, len);
     endpoint->host[len] = '\0';
@@ -45,7 +47,7 @@ static int parse_local(const char *path, rfm_endpoint *endpoint, rfm_error *erro
         return RFM_OK;
     if (strncmp(path + len, "?db=", 4) != 0)
         return rfm_fail(error, RFM_E_MALFORMED, "redis.url: unknown parameter, only ?db=NUMBER is known");
-    return parse_database(path + len + 4, endpoint, error);
+    return parse_database(path + len + 4, address, error);
 }
 
 /* The host of host[:port] or [v6][:port], and where the port starts; 0 if there is none. */
@@ -68,49 +70,138 @@ static size_t split_host(const char *text, size_t len, const char **host, const 
     return (size_t)(host_end - *host);
 }
 
-static int parse_remote(const char *text, rfm_endpoint *endpoint, rfm_error *error)
+static void set_remote(rfm_endpoint *endpoint, const char *host, size_t host_len, unsigned long port)
+{
+    memmove(endpoint->host, host, host_len);
+    endpoint->host[host_len] = '\0';
+    endpoint->local = false;
+    endpoint->port = (uint16_t)port;
+    snprintf(endpoint->name, sizeof endpoint->name, "%s:%u", endpoint->host, endpoint->port);
+}
+
+/* One host[:port]. */
+static int parse_seed(const char *text, size_t len, rfm_address *address, rfm_error *error)
 {
     const char *host, *port;
+    if (address->seed_count == RFM_SEEDS_MAX)
+        return rfm_fail(error, RFM_E_MALFORMED, "redis.url: at most %d hosts", RFM_SEEDS_MAX);
+    size_t host_len = split_host(text, len, &host, &port);
+    if (host_len == 0 || host_len >= RFM_HOST_MAX)
+        return rfm_fail(error, RFM_E_MALFORMED, "redis.url: no host, as in redis://host:6379/0");
+    unsigned long number = address->layout == RFM_SENTINEL ? 26379 : 6379;
+    size_t port_len = (size_t)(text + len - port);
+    if (port_len && (*port != ':' || !number_of(port + 1, port_len - 1, 65535, &number) || number == 0))
+        return rfm_fail(error, RFM_E_MALFORMED, "redis.url: the port must be a number from 1 to 65535");
+    set_remote(&address->seed[address->seed_count++], host, host_len, number);
+    return RFM_OK;
+}
+
+static int parse_seeds(const char *text, size_t len, rfm_address *address, rfm_error *error)
+{
+    const char *end = text + len;
+    if (address->layout == RFM_ONE_SERVER && memchr(text, ',', len))
+        return rfm_fail(error, RFM_E_MALFORMED,
+                        "redis.url: several hosts are for redis+sentinel:// and redis+cluster://; name one");
+    for (;;) {
+        const char *comma = memchr(text, ',', (size_t)(end - text));
+        int code = parse_seed(text, (size_t)((comma ? comma : end) - text), address, error);
+        if (code || !comma)
+            return code;
+        text = comma + 1;
+    }
+}
+
+/* What stands behind the hosts' slash in redis+sentinel://hosts/service[/database]. */
+static int parse_service(const char *text, rfm_address *address, rfm_error *error)
+{
+    size_t len = strcspn(text, "/?#");
+    if (len == 0 || len >= sizeof address->service)
+        return rfm_fail(error, RFM_E_MALFORMED,
+                        "redis.url: the master's name among the Sentinels is missing or too long, as in "
+                        "redis+sentinel://host:26379/mymaster");
+    memcpy(address->service, text, len);
+    if (text[len] && text[len] != '/')
+        return rfm_fail(error, RFM_E_MALFORMED, "redis.url: unknown parameters, only /DATABASE may follow the name");
+    return text[len] ? parse_database(text + len + 1, address, error) : RFM_OK;
+}
+
+static int parse_remote(const char *text, rfm_address *address, rfm_error *error)
+{
     size_t authority_len = strcspn(text, "/?#");
     if (strchr(text, '@'))
         return rfm_fail(error, RFM_E_MALFORMED,
                         "redis.url: no user or password here; use redis.username and redis.password_file");
-    if (memchr(text, ',', authority_len))
-        return rfm_fail(error, RFM_E_USAGE, "redis.url: several hosts are not supported; name one");
-    size_t host_len = split_host(text, authority_len, &host, &port);
-    if (host_len == 0 || host_len >= sizeof endpoint->host)
-        return rfm_fail(error, RFM_E_MALFORMED, "redis.url: no host, as in redis://host:6379/0");
-    memcpy(endpoint->host, host, host_len);
-    unsigned long number = 6379;
-    size_t port_len = (size_t)(text + authority_len - port);
-    if (port_len && (*port != ':' || !number_of(port + 1, port_len - 1, 65535, &number) || number == 0))
-        return rfm_fail(error, RFM_E_MALFORMED, "redis.url: the port must be a number from 1 to 65535");
-    endpoint->port = (uint16_t)number;
-    snprintf(endpoint->name, sizeof endpoint->name, "%s:%u", endpoint->host, endpoint->port);
-    if (text[authority_len] == '\0')
+    int code = parse_seeds(text, authority_len, address, error);
+    if (code)
+        return code;
+    text += authority_len;
+    if (address->layout == RFM_SENTINEL)
+        return parse_service(*text == '/' ? text + 1 : "", address, error);
+    if (*text == '\0')
         return RFM_OK;
-    if (text[authority_len] != '/')
+    if (*text != '/')
         return rfm_fail(error, RFM_E_MALFORMED, "redis.url: unknown parameters, only /DATABASE may follow the port");
-    return parse_database(text + authority_len + 1, endpoint, error);
+    code = parse_database(text + 1, address, error);
+    if (!code && address->layout == RFM_CLUSTER && address->database)
+        return rfm_fail(error, RFM_E_MALFORMED, "redis.url: a Redis Cluster has the database 0 alone");
+    return code;
 }
 
-int rfm__endpoint_parse(const char *url, rfm_endpoint *endpoint, rfm_error *error)
+int rfm__address_parse(const char *url, rfm_address *address, rfm_error *error)
 {
-    *endpoint = (rfm_endpoint){0};
+    static const struct {
+        const char *name;
+        rfm_layout layout;
+        bool tls;
+    } schemes[] = {
+        {"redis", RFM_ONE_SERVER, false},        {"rediss", RFM_ONE_SERVER, true},
+        {"redis+sentinel", RFM_SENTINEL, false}, {"rediss+sentinel", RFM_SENTINEL, true},
+        {"redis+cluster", RFM_CLUSTER, false},   {"rediss+cluster", RFM_CLUSTER, true},
+    };
+    *address = (rfm_address){.layout = RFM_ONE_SERVER};
     const char *rest = url ? strstr(url, "://") : NULL;
     if (!rest)
         return rfm_fail(error, RFM_E_MALFORMED, "redis.url: no scheme, as in redis://host:6379/0");
-    size_t scheme_len = (size_t)(rest - url);
-    rest += 3;
-#define SCHEME_IS(text) (scheme_len == sizeof(text) - 1 && memcmp(url, text, sizeof(text) - 1) == 0)
-    if (SCHEME_IS("redis+cluster") || SCHEME_IS("redis+sentinel"))
-        return rfm_fail(error, RFM_E_USAGE, "redis.url: %.*s:// is not supported yet; name one server", (int)scheme_len,
-                        url);
-    if (SCHEME_IS("unix"))
-        return parse_local(rest, endpoint, error);
-    endpoint->tls = SCHEME_IS("rediss");
-    if (endpoint->tls || SCHEME_IS("redis"))
-        return parse_remote(rest, endpoint, error);
-#undef SCHEME_IS
-    return rfm_fail(error, RFM_E_MALFORMED, "redis.url: unknown scheme; redis://, rediss:// and unix:// are known");
+    rfm_bytes scheme = rfm_bytes_of(url, (size_t)(rest - url));
+    if (rfm_bytes_is(scheme, "unix"))
+        return parse_local(rest + 3, address, error);
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        if (!rfm_bytes_is(scheme, schemes[i].name))
+            continue;
+        address->layout = schemes[i].layout;
+        address->tls = schemes[i].tls;
+        return parse_remote(rest + 3, address, error);
+    }
+    return rfm_fail(error, RFM_E_MALFORMED,
+                    "redis.url: unknown scheme; redis://, unix://, redis+sentinel://, redis+cluster:// and, with TLS, "
+                    "rediss://, rediss+sentinel://, rediss+cluster:// are known");
+}
+
+bool rfm__endpoint_set(rfm_endpoint *endpoint, rfm_bytes host, rfm_bytes port)
+{
+    unsigned long number;
+    if (host.len == 0 || host.len >= RFM_HOST_MAX || !number_of((const char *)port.at, port.len, 65535, &number) ||
+        number == 0)
+        return false;
+    for (size_t i = 0; i < host.len; i++) {
+        if (host.at[i] <= ' ' || host.at[i] >= 0x7f)
+            return false;
+    }
+    set_remote(endpoint, (const char *)host.at, host.len, number);
+    return true;
+}
+
+bool rfm__endpoint_moved(rfm_bytes error, const rfm_endpoint *from, rfm_endpoint *to)
+{
+    static const char start[] = "MOVED ";
+    if (error.len < sizeof start || memcmp(error.at, start, sizeof start - 1) != 0)
+        return false;
+    const uint8_t *slot = error.at + sizeof start - 1, *end = error.at + error.len;
+    const uint8_t *host = memchr(slot, ' ', (size_t)(end - slot)), *colon = memrchr(slot, ':', (size_t)(end - slot));
+    if (!host++ || !colon || colon < host)
+        return false;
+    rfm_bytes name = rfm_bytes_of(host, (size_t)(colon - host));
+    if ((name.len == 0 || rfm_bytes_is(name, "?")) && !from->local)
+        name = rfm_text(from->host);
+    return rfm__endpoint_set(to, name, rfm_bytes_of(colon + 1, (size_t)(end - colon) - 1));
 }

@@ -63,7 +63,7 @@ static void write_arrival(rfm_request *request, const rfm_identity *identity, rf
     add_step(request, NAME);
 }
 
-void rfm__greet_write(rfm_request *request, const rfm_identity *identity, bool login, rfm_buffer *out)
+void rfm__greet_write(rfm_request *request, const rfm_identity *identity, bool login, bool meta, rfm_buffer *out)
 {
     request->greeting.identity = identity;
     if (login)
@@ -72,20 +72,28 @@ void rfm__greet_write(rfm_request *request, const rfm_identity *identity, bool l
     add_step(request, INFO);
     rfm__command_words(out, "CONFIG GET maxmemory-policy");
     add_step(request, POLICY);
-    write_read_meta(out, identity);
-    add_step(request, META);
+    if (meta) {
+        write_read_meta(out, identity);
+        add_step(request, META);
+    }
     rfm__command_words(out, "MULTI"); /* whether we may: changes rely on it */
     add_step(request, MULTI);
     rfm__command_words(out, "EXEC");
     add_step(request, EXEC);
 }
 
-void rfm__visit_write(rfm_request *request, const rfm_identity *identity, rfm_buffer *out)
+void rfm__visit_write(rfm_request *request, const rfm_identity *identity, bool meta, rfm_buffer *out)
 {
     request->greeting.identity = identity;
     write_arrival(request, identity, out);
-    write_read_meta(out, identity);
-    add_step(request, META);
+    if (identity->layout == RFM_SENTINEL) { /* what a Sentinel says may be old */
+        rfm__command_words(out, "INFO");
+        add_step(request, INFO);
+    }
+    if (meta) {
+        write_read_meta(out, identity);
+        add_step(request, META);
+    }
 }
 
 void rfm__identify_write(rfm_request *request, const rfm_identity *identity, rfm_buffer *out)
@@ -163,9 +171,13 @@ static rfm_verdict take_info(rfm_greeting *greeting, const rfm_reply *reply, cha
         major = major * 10 + (version.at[i] - '0');
     if (major < VERSION_MAJOR_MIN)
         return rfm__verdict(RFM_REFUSE, why, "its version is too old: %d or newer is needed", VERSION_MAJOR_MIN);
-    if (rfm_bytes_is(info_field(reply->text, "cluster_enabled"), "1"))
-        return rfm__verdict(RFM_REFUSE, why, "it is a node of a Redis Cluster, which is not supported yet");
-    if (!rfm_bytes_is(info_field(reply->text, "role"), "master"))
+    bool cluster = greeting->identity->layout == RFM_CLUSTER;
+    if (cluster != rfm_bytes_is(info_field(reply->text, "cluster_enabled"), "1"))
+        return rfm__verdict(RFM_REFUSE, why,
+                            cluster ? "it is no node of a Redis Cluster: set redis.url to redis://host:port"
+                                    : "it is a node of a Redis Cluster: set redis.url to redis+cluster://host:port");
+    /* A Cluster's replica sends us on with the first key. */
+    if (!cluster && !rfm_bytes_is(info_field(reply->text, "role"), "master"))
         return rfm__verdict(RFM_GIVE_UP, why, "it is a replica; the master is needed");
     keep_policy(greeting, info_field(reply->text, "maxmemory_policy"));
     return RFM_GOES_ON;

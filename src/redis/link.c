@@ -7,6 +7,7 @@
 enum {
     RETRY_MS_MIN = 50,
     RETRY_MS_MAX = 2000,
+    HOPS_MAX = 8,        /* from a seed to the server that the task belongs to; two do, unless slots are on the move */
     SECOND_LOOK_MS = 20, /* after a time-out: the loop itself may have been held up, with the answer waiting */
 };
 
@@ -17,6 +18,10 @@ struct rfm_link {
     uint32_t task, term;
     state state;
     rfm_wire *wire;
+    const rfm_endpoint *peer; /* the wire's, or the last one's: a seed or `node` */
+    rfm_endpoint node;        /* where we were sent */
+    uint32_t seed, hops;
+    bool met; /* meta was looked at on this way */
     rfm_keyspace space;
     rfm_request *first, *last; /* sent or to be sent, not answered */
     rfm_request *held;         /* a refused change, whose answer waits a little */
@@ -52,10 +57,16 @@ static void tell(const rfm_link *link, const rfm_input *input)
     link->world->calls.answer(link->world->calls.owner, input);
 }
 
+static bool at_sentinel(const rfm_link *link)
+{
+    return link->world->site.address.layout == RFM_SENTINEL && link->peer != &link->node;
+}
+
 static void in_trouble(rfm_link *link, const char *why)
 {
     rfm_link_world *world = link->world;
-    snprintf(link->reason, sizeof link->reason, "Redis at %s: %s", world->site.endpoint.name, why);
+    snprintf(link->reason, sizeof link->reason, "%s at %s: %s", at_sentinel(link) ? "Sentinel" : "Redis",
+             link->peer->name, why);
     if (!link->troubled)
         world->troubled++;
     link->troubled = true;
@@ -144,10 +155,13 @@ static void on_retry(uv_timer_t *timer);
 
 static void lose(rfm_link *link, const char *why)
 {
+    rfm_link_world *world = link->world;
+    if (link->state != OPEN && world->seed == link->seed) /* else another link has turned to the next one already */
+        world->seed = (link->seed + 1) % (uint32_t)world->site.address.seed_count;
     hang_up(link);
     link->state = WAITING;
     in_trouble(link, why);
-    uv_timer_start(&link->later, on_retry, pause_ms(link->world, link->attempts++), 0);
+    uv_timer_start(&link->later, on_retry, pause_ms(world, link->attempts++), 0);
     tell_closed(link);
 }
 
@@ -164,12 +178,12 @@ static void refuse(rfm_link *link, const char *why)
     tell(link, &input);
 }
 
-static void follow(rfm_link *link, rfm_verdict verdict, const char *why)
+/* What an open connection is answered with, a new one may be answered with, too: such as that keys are being moved. */
+static void give_up(rfm_link *link, const char *why)
 {
-    if (verdict == RFM_REFUSE)
-        refuse(link, why);
-    else
-        lose(link, why);
+    if (link->state == OPEN)
+        link->attempts = link->refusals++;
+    lose(link, why);
 }
 
 /* A request in flight gets no byte for too long. */
@@ -245,7 +259,15 @@ static void ask_greeting(rfm_link *link, bool login)
     if (link->state == OPEN)
         link->world->stats.tasks_open--;
     link->state = GREETING;
-    rfm__greet_write(request, &link->world->site.identity, login, rfm__wire_out(link->wire));
+    rfm__greet_write(request, &link->world->site.identity, login, !link->met, rfm__wire_out(link->wire));
+    queue(link, request);
+}
+
+static void ask_sentinel(rfm_link *link)
+{
+    rfm_request *request = rfm__request_take(&link->world->pool, RFM_REQUEST_LOCATE);
+    link->state = GREETING;
+    rfm__locate_write(request, &link->world->site.identity, rfm__wire_out(link->wire));
     queue(link, request);
 }
 
@@ -354,17 +376,51 @@ static bool stored(rfm_link *link, rfm_request *request)
     return true;
 }
 
+static void connect_to(rfm_link *link, const rfm_endpoint *peer);
+
+/* To the server that `node` names. */
+static void go_on(rfm_link *link)
+{
+    if (++link->hops > HOPS_MAX) {
+        lose(link, "its nodes send us from one to the other: CLUSTER SLOTS tells what each of them believes");
+        return;
+    }
+    hang_up(link);
+    connect_to(link, &link->node);
+}
+
+/* MOVED; what was under way is answered as after any other break. */
+static void moved(rfm_link *link)
+{
+    char why[RFM_WHY_MAX];
+    if (link->state != OPEN) {
+        go_on(link);
+        return;
+    }
+    snprintf(why, sizeof why, "the keys of partition %u have moved to another node", link->task);
+    give_up(link, why);
+}
+
+static void met(rfm_link *link, const rfm_request *request)
+{
+    if (request->kind == RFM_REQUEST_GREET && request->greeting.meta_absent) {
+        ask_identity(link);
+        return;
+    }
+    link->met = true;
+    ask_watch(link);
+}
+
 /* True: the request is given back by the caller. */
 static bool finish(rfm_link *link, rfm_request *request)
 {
     switch (request->kind) {
-    case RFM_REQUEST_GREET:
-        if (request->greeting.meta_absent)
-            ask_identity(link);
-        else
-            ask_watch(link);
+    case RFM_REQUEST_LOCATE:
+        link->node = request->locating.master;
+        go_on(link);
         return true;
-    case RFM_REQUEST_IDENTIFY: ask_watch(link); return true;
+    case RFM_REQUEST_GREET:
+    case RFM_REQUEST_IDENTIFY: met(link, request); return true;
     case RFM_REQUEST_WATCH: opened(link, request); return true;
     case RFM_REQUEST_LOAD: loaded(link, request); return true;
     case RFM_REQUEST_CHANGE: return stored(link, request);
@@ -382,11 +438,18 @@ static void on_reply(void *owner, const rfm_reply *reply)
         lose(link, why);
         return;
     }
-    rfm_verdict verdict = rfm__request_feed(request, reply, why);
-    if (verdict != RFM_GOES_ON) {
-        follow(link, verdict, why);
+    if (reply->kind == RFM_REPLY_ERROR && link->world->site.address.layout == RFM_CLUSTER &&
+        rfm__endpoint_moved(reply->text, link->peer, &link->node)) {
+        moved(link);
         return;
     }
+    rfm_verdict verdict = rfm__request_feed(request, reply, why);
+    if (verdict == RFM_REFUSE)
+        refuse(link, why);
+    else if (verdict == RFM_GIVE_UP)
+        give_up(link, why);
+    if (verdict != RFM_GOES_ON)
+        return;
     if (request->seen < request->expected)
         return;
     link->first = request->next;
@@ -400,7 +463,11 @@ static void on_reply(void *owner, const rfm_reply *reply)
 
 static void on_ready(void *owner)
 {
-    ask_greeting(owner, true);
+    rfm_link *link = owner;
+    if (at_sentinel(link))
+        ask_sentinel(link);
+    else
+        ask_greeting(link, true);
 }
 
 static void on_broken(void *owner, const char *why)
@@ -408,19 +475,29 @@ static void on_broken(void *owner, const char *why)
     lose(owner, why);
 }
 
-static void connect_now(rfm_link *link)
+static void connect_to(rfm_link *link, const rfm_endpoint *peer)
 {
     static const rfm_wire_calls calls = {on_ready, on_reply, on_broken};
     rfm_link_world *world = link->world;
-    rfm_wire_conf conf = {&world->site.endpoint, world->site.tls, &world->site.limits, link->attempts};
+    uint32_t round = link->attempts / (uint32_t)world->site.address.seed_count;
+    rfm_wire_conf conf = {peer, world->site.tls, &world->site.limits, round};
     rfm_error error;
     link->state = CONNECTING;
+    link->peer = peer;
     if (rfm__wire_new(world->loop, &conf, &calls, link, &link->wire, &error)) {
         link->wire = NULL;
         lose(link, error.message);
         return;
     }
     look_after(link, world->site.timeout_ms);
+}
+
+static void connect_now(rfm_link *link)
+{
+    link->seed = link->world->seed;
+    link->hops = 0;
+    link->met = false;
+    connect_to(link, &link->world->site.address.seed[link->seed]);
 }
 
 static void on_retry(uv_timer_t *timer)
@@ -433,10 +510,13 @@ void rfm__link_open(rfm_link *link, uint32_t term)
     link->term = term;
     link->told_open = false;
     drop_held(link);
-    if (link->state == IDLE)
+    if (link->state == IDLE) {
         connect_now(link);
-    else if (link->state == OPEN)
+    } else if (link->state == OPEN) {
+        link->hops = 0;
+        link->met = false;
         ask_greeting(link, false);
+    }
 }
 
 void rfm__link_close(rfm_link *link)
@@ -480,6 +560,7 @@ rfm_link *rfm__link_new(rfm_link_world *world, uint32_t task)
     RFM_ASSERT(link && "out of memory");
     link->world = world;
     link->task = task;
+    link->peer = &world->site.address.seed[0];
     rfm__keyspace_init(&link->space, world->site.identity.prefix, task, world->site.partition_count);
     uv_timer_init(world->loop, &link->later);
     uv_timer_init(world->loop, &link->watchdog);

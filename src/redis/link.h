@@ -1,5 +1,6 @@
 /* One task's connection, kept up: opened by its checks, opened again after every break, its requests answered in their
- * order. */
+ * order. With Sentinels or a Cluster it may take several connections, one after the other, to come to the server that the
+ * task belongs to; each way begins anew at a seed. */
 #ifndef RFM_REDIS_LINK_H
 #define RFM_REDIS_LINK_H
 
@@ -22,6 +23,7 @@ typedef struct rfm_link_world {
     void (*relief)(struct rfm_link_world *world); /* no link is in trouble any more */
     void (*link_gone)(struct rfm_link_world *world);
     uint32_t troubled;
+    uint32_t seed; /* the one that answered last, or the next to be asked */
 } rfm_link_world;
 
 rfm_link *rfm__link_new(rfm_link_world *world, uint32_t task); /* closed; no memory: stops the program */

@@ -6,15 +6,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SCAN_COUNT = 1000 };
+enum { SCAN_COUNT = 1000, HOPS_MAX = 8 };
 
 /* The same wire as a worker's, on a loop of its own that runs only while an answer is awaited. */
 struct rfm_store_reader {
     uv_loop_t loop;
     uv_timer_t timer;
     rfm_site site;
-    rfm_wire *wire;       /* NULL: not connected */
-    rfm_request *request; /* the greeting under way, or NULL */
+    rfm_wire *wire;           /* NULL: not connected */
+    const rfm_endpoint *peer; /* the wire's, or the last one's: a seed or `node` */
+    rfm_endpoint node;        /* where we were sent */
+    bool met, moved;          /* meta is ours; the last answer was that it is at `node` */
+    rfm_request *request;     /* the greeting under way, or NULL */
     bool done, broken;
     int code; /* why broken */
     char why[RFM_WHY_MAX];
@@ -58,9 +61,11 @@ static void take_greeting(rfm_store_reader *reader, const rfm_reply *reply)
 static void on_reply(void *owner, const rfm_reply *reply)
 {
     rfm_store_reader *reader = owner;
-    if (reader->broken)
+    if (reader->broken || reader->done)
         return;
-    if (reader->request) {
+    reader->moved = reply->kind == RFM_REPLY_ERROR && reader->site.address.layout == RFM_CLUSTER &&
+                    rfm__endpoint_moved(reply->text, reader->peer, &reader->node);
+    if (reader->request && !reader->moved) {
         take_greeting(reader, reply);
         return;
     }
@@ -75,6 +80,12 @@ static void hang_up(rfm_store_reader *reader)
     reader->wire = NULL;
 }
 
+static int fail(const rfm_store_reader *reader, int code, const char *why, rfm_error *error)
+{
+    bool sentinel = reader->site.address.layout == RFM_SENTINEL && reader->peer != &reader->node;
+    return rfm_fail(error, code, "%s at %s: %s", sentinel ? "Sentinel" : "Redis", reader->peer->name, why);
+}
+
 /* Until it is done, or the connection is given up. */
 static int wait_for(rfm_store_reader *reader, rfm_error *error)
 {
@@ -85,7 +96,7 @@ static int wait_for(rfm_store_reader *reader, rfm_error *error)
     if (!reader->broken)
         return RFM_OK;
     hang_up(reader);
-    return rfm_fail(error, reader->code, "Redis at %s: %s", reader->site.endpoint.name, reader->why);
+    return fail(reader, reader->code, reader->why, error);
 }
 
 static int ask(rfm_store_reader *reader, rfm_error *error)
@@ -96,36 +107,85 @@ static int ask(rfm_store_reader *reader, rfm_error *error)
     return wait_for(reader, error);
 }
 
+static int connect_to(rfm_store_reader *reader, const rfm_endpoint *peer, rfm_error *error)
+{
+    static const rfm_wire_calls calls = {on_ready, on_reply, on_broken};
+    rfm_error why;
+    int code = RFM_E_AWAY;
+    hang_up(reader);
+    reader->peer = peer;
+    for (uint32_t attempt = 0; code == RFM_E_AWAY && attempt < 2; attempt++) { /* localhost has two addresses */
+        rfm_wire_conf conf = {peer, reader->site.tls, &reader->site.limits, attempt};
+        reader->done = reader->broken = false;
+        if (rfm__wire_new(&reader->loop, &conf, &calls, reader, &reader->wire, &why)) {
+            reader->wire = NULL;
+            return fail(reader, why.code, why.message, error);
+        }
+        code = wait_for(reader, error);
+    }
+    return code;
+}
+
+static int ask_master(rfm_store_reader *reader, rfm_error *error)
+{
+    rfm_request_pool pool = {NULL};
+    reader->request = rfm__request_take(&pool, RFM_REQUEST_LOCATE);
+    rfm__locate_write(reader->request, &reader->site.identity, rfm__wire_out(reader->wire));
+    int code = ask(reader, error);
+    if (!code)
+        reader->node = reader->request->locating.master;
+    rfm__request_give(&pool, reader->request);
+    rfm__request_pool_release(&pool);
+    reader->request = NULL;
+    return code ? code : connect_to(reader, &reader->node, error);
+}
+
 static int greet(rfm_store_reader *reader, rfm_error *error)
 {
     rfm_request_pool pool = {NULL};
     reader->request = rfm__request_take(&pool, RFM_REQUEST_GREET);
-    rfm__visit_write(reader->request, &reader->site.identity, rfm__wire_out(reader->wire));
+    rfm__visit_write(reader->request, &reader->site.identity, !reader->met, rfm__wire_out(reader->wire));
     int code = ask(reader, error);
-    if (!code && reader->request->greeting.meta_absent)
-        code = rfm_fail(error, RFM_E_NOT_FOUND, "Redis at %s: no state under the prefix %s", reader->site.endpoint.name,
+    if (!code && !reader->moved && reader->request->greeting.meta_absent)
+        code = rfm_fail(error, RFM_E_NOT_FOUND, "Redis at %s: no state under the prefix %s", reader->peer->name,
                         reader->site.identity.prefix);
     rfm__request_give(&pool, reader->request);
     rfm__request_pool_release(&pool);
     reader->request = NULL;
+    reader->met = reader->met || (!code && !reader->moved);
+    return code;
+}
+
+/* Where MOVED sent us, until it does so no more. */
+static int follow(rfm_store_reader *reader, uint32_t *hops, rfm_error *error)
+{
+    int code = RFM_OK;
+    while (!code && reader->moved) {
+        if (++*hops > HOPS_MAX)
+            return fail(reader, RFM_E_AWAY, "its nodes send us from one to the other", error);
+        code = connect_to(reader, &reader->node, error);
+        if (!code)
+            code = greet(reader, error);
+    }
     return code;
 }
 
 static int connect_once(rfm_store_reader *reader, rfm_error *error)
 {
-    static const rfm_wire_calls calls = {on_ready, on_reply, on_broken};
-    rfm_error why;
-    for (uint32_t attempt = 0; attempt < 2; attempt++) { /* localhost has two addresses */
-        rfm_wire_conf conf = {&reader->site.endpoint, reader->site.tls, &reader->site.limits, attempt};
-        reader->done = reader->broken = false;
-        if (rfm__wire_new(&reader->loop, &conf, &calls, reader, &reader->wire, &why)) {
-            reader->wire = NULL;
-            return rfm_fail(error, why.code, "Redis at %s: %s", reader->site.endpoint.name, why.message);
-        }
-        if (!wait_for(reader, error))
-            return greet(reader, error);
+    const rfm_address *address = &reader->site.address;
+    int code = RFM_E_AWAY;
+    reader->met = false;
+    for (size_t i = 0; code == RFM_E_AWAY && i < address->seed_count; i++) {
+        uint32_t hops = 0;
+        code = connect_to(reader, &address->seed[i], error);
+        if (!code && address->layout == RFM_SENTINEL)
+            code = ask_master(reader, error);
+        if (!code)
+            code = greet(reader, error);
+        if (!code)
+            code = follow(reader, &hops, error);
     }
-    return RFM_E_AWAY;
+    return code;
 }
 
 static int begin(rfm_store_reader *reader, rfm_error *error)
@@ -139,24 +199,33 @@ static int begin(rfm_store_reader *reader, rfm_error *error)
 
 static int refuse_reply(rfm_store_reader *reader, const char *command, rfm_error *error)
 {
+    static const char *const moving[] = {"MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"};
     char why[RFM_WHY_MAX];
+    int code = RFM_E_CORRUPT;
     rfm__unexpected(command, &reader->reply, why);
+    for (size_t i = 0; reader->reply.kind == RFM_REPLY_ERROR && i < sizeof moving / sizeof *moving; i++)
+        code = rfm__reply_says(reader->reply.text, moving[i]) ? RFM_E_AWAY : code;
     hang_up(reader);
-    return rfm_fail(error, RFM_E_CORRUPT, "Redis at %s: %s", reader->site.endpoint.name, why);
+    return fail(reader, code, why, error);
 }
 
 static int ask_key(rfm_store_reader *reader, const char *command, uint32_t task, rfm_bytes key, rfm_error *error)
 {
     rfm_keyspace space;
+    uint32_t hops = 0;
     int code = begin(reader, error);
-    if (code)
-        return code;
     rfm__keyspace_init(&space, reader->site.identity.prefix, task, reader->site.partition_count);
-    rfm_buffer *out = rfm__wire_out(reader->wire);
-    rfm__command_begin(out, 2);
-    rfm__command_text(out, command);
-    rfm__command_key(out, &space, key);
-    return ask(reader, error);
+    while (!code) {
+        rfm_buffer *out = rfm__wire_out(reader->wire);
+        rfm__command_begin(out, 2);
+        rfm__command_text(out, command);
+        rfm__command_key(out, &space, key);
+        code = ask(reader, error);
+        if (code || !reader->moved)
+            break;
+        code = follow(reader, &hops, error);
+    }
+    return code;
 }
 
 int rfm_store_reader_get(rfm_store_reader *reader, uint32_t task, rfm_bytes key, rfm_bytes *value, rfm_error *error)
@@ -264,9 +333,9 @@ static bool hand_over(const rfm_store_reader *reader, const key_scan *scan, cons
     return true;
 }
 
-/* One page; *more: false at the end. */
-static int scan_on(rfm_store_reader *reader, key_scan *scan, rfm_store_reader_each each, void *owner, bool *more,
-                   rfm_error *error)
+/* One page; *again: false at the end; *more: false if nothing more is wanted. */
+static int scan_on(rfm_store_reader *reader, key_scan *scan, rfm_store_reader_each each, void *owner, bool *again,
+                   bool *more, rfm_error *error)
 {
     rfm_arena_reset(&reader->arena);
     write_scan(reader, scan, rfm__wire_out(reader->wire));
@@ -279,14 +348,57 @@ static int scan_on(rfm_store_reader *reader, key_scan *scan, rfm_store_reader_ea
         return refuse_reply(reader, "SCAN", error);
     memcpy(scan->cursor_text, reply->elements[0].at, reply->elements[0].len);
     scan->cursor = rfm_bytes_of(scan->cursor_text, reply->elements[0].len);
-    *more = !rfm_bytes_is(scan->cursor, "0");
+    *again = !rfm_bytes_is(scan->cursor, "0");
     const rfm_bytes *keys = reply->elements + 1;
     size_t count = reply->count - 1;
     if (count == 0)
         return RFM_OK;
     code = read_values(reader, keys, count, error);
     if (!code && !hand_over(reader, scan, keys, each, owner))
-        *more = false;
+        *again = *more = false;
+    return code;
+}
+
+static int scan_server(rfm_store_reader *reader, key_scan *scan, rfm_store_reader_each each, void *owner, bool *more,
+                       rfm_error *error)
+{
+    int code = begin(reader, error);
+    if (code)
+        return code;
+    scan->spaces = calloc(scan->count, sizeof *scan->spaces);
+    if (!scan->spaces)
+        return rfm_fail(error, RFM_E_NO_MEMORY, "out of memory");
+    for (uint32_t i = 0; i < scan->count; i++)
+        rfm__keyspace_init(&scan->spaces[i], reader->site.identity.prefix, scan->first + i,
+                           reader->site.partition_count);
+    scan->cursor = rfm_text("0");
+    bool again = true;
+    while (again && !code)
+        code = scan_on(reader, scan, each, owner, &again, more, error);
+    free(scan->spaces);
+    return code;
+}
+
+/* A node of which some of the task's keys have gone says of a key that it does not have that another may have it (ASK). */
+static int all_keys_here(rfm_store_reader *reader, uint32_t task, rfm_error *error)
+{
+    rfm_bytes value;
+    return rfm_store_reader_get(reader, task, rfm_text("no such key"), &value, error);
+}
+
+/* SCAN has no key by which MOVED could tell that it came to the wrong node. */
+static int scan_node(rfm_store_reader *reader, uint32_t task, rfm_bytes start, rfm_store_reader_each each, void *owner,
+                     bool *more, rfm_error *error)
+{
+    key_scan scan = {.first = task, .count = 1, .start = start};
+    int code = all_keys_here(reader, task, error);
+    const rfm_endpoint node = *reader->peer;
+    if (!code)
+        code = scan_server(reader, &scan, each, owner, more, error);
+    if (!code)
+        code = all_keys_here(reader, task, error);
+    if (!code && strcmp(node.name, reader->peer->name) != 0)
+        code = fail(reader, RFM_E_AWAY, "keys have moved here while they were read: try again", error);
     return code;
 }
 
@@ -294,19 +406,14 @@ int rfm_store_reader_scan(rfm_store_reader *reader, uint32_t task, rfm_bytes sta
                           void *owner, rfm_error *error)
 {
     bool all = task == RFM_ALL_TASKS, more = true;
-    key_scan scan = {.first = all ? 0 : task, .count = all ? reader->site.partition_count : 1, .start = start};
-    int code = begin(reader, error);
-    if (code)
-        return code;
-    scan.spaces = calloc(scan.count, sizeof *scan.spaces);
-    if (!scan.spaces)
-        return rfm_fail(error, RFM_E_NO_MEMORY, "out of memory");
-    for (uint32_t i = 0; i < scan.count; i++)
-        rfm__keyspace_init(&scan.spaces[i], reader->site.identity.prefix, scan.first + i, reader->site.partition_count);
-    scan.cursor = rfm_text("0");
-    while (more && !code)
-        code = scan_on(reader, &scan, each, owner, &more, error);
-    free(scan.spaces);
+    uint32_t first = all ? 0 : task, count = all ? reader->site.partition_count : 1;
+    if (reader->site.address.layout != RFM_CLUSTER) {
+        key_scan scan = {.first = first, .count = count, .start = start};
+        return scan_server(reader, &scan, each, owner, &more, error);
+    }
+    int code = RFM_OK;
+    for (uint32_t i = 0; !code && more && i < count; i++)
+        code = scan_node(reader, first + i, start, each, owner, &more, error);
     return code;
 }
 
@@ -324,6 +431,7 @@ int rfm_store_reader_new(const rfm_store_conf *conf, rfm_store_reader **reader, 
     made->timer.data = made;
     rfm_arena_init(&made->arena);
     int code = rfm__site_init(&made->site, conf, error);
+    made->peer = &made->site.address.seed[0];
     if (!code)
         code = begin(made, error);
     if (code) {
@@ -347,19 +455,29 @@ void rfm_store_reader_free(rfm_store_reader *reader)
     free(reader);
 }
 
+static int ask_partitions(rfm_store_reader *reader, const char *key, rfm_error *error)
+{
+    uint32_t hops = 0;
+    int code = begin(reader, error);
+    while (!code) {
+        rfm_buffer *out = rfm__wire_out(reader->wire);
+        rfm__command_begin(out, 3);
+        rfm__command_text(out, "HGET");
+        rfm__command_text(out, key);
+        rfm__command_text(out, "partitions");
+        code = ask(reader, error);
+        if (code || !reader->moved)
+            break;
+        code = follow(reader, &hops, error);
+    }
+    return code;
+}
+
 int rfm_store_reader_partitions(rfm_store_reader *reader, uint32_t *count, rfm_error *error)
 {
-    int code = begin(reader, error);
-    if (code)
-        return code;
     char key[RFM_STORE_PREFIX_MAX + 8];
     snprintf(key, sizeof key, "%s:meta", reader->site.identity.prefix);
-    rfm_buffer *out = rfm__wire_out(reader->wire);
-    rfm__command_begin(out, 3);
-    rfm__command_text(out, "HGET");
-    rfm__command_text(out, key);
-    rfm__command_text(out, "partitions");
-    code = ask(reader, error);
+    int code = ask_partitions(reader, key, error);
     if (code)
         return code;
     char text[12] = {0};
@@ -369,7 +487,7 @@ int rfm_store_reader_partitions(rfm_store_reader *reader, uint32_t *count, rfm_e
     long found = strtol(text, NULL, 10);
     if (found < 1 || found > RFM_TASKS_MAX)
         return rfm_fail(error, RFM_E_NOT_FOUND, "Redis at %s: %s does not tell a number of partitions",
-                        reader->site.endpoint.name, key);
+                        reader->peer->name, key);
     *count = reader->site.partition_count = (uint32_t)found;
     return RFM_OK;
 }

@@ -67,7 +67,7 @@ bool rfm__is_ok(const rfm_reply *reply)
 /* The server, or we on this connection, cannot serve now, whatever was asked. */
 static bool is_away(rfm_bytes error)
 {
-    static const char *const codes[] = {"LOADING", "MASTERDOWN", "BUSY", "NOAUTH", "CLUSTERDOWN", "TRYAGAIN"};
+    static const char *const codes[] = {"LOADING", "MASTERDOWN", "BUSY", "NOAUTH", "CLUSTERDOWN", "TRYAGAIN", "ASK"};
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
         if (rfm__reply_says(error, codes[i]))
             return true;
@@ -83,6 +83,7 @@ static rfm_verdict take(rfm_request *request, const rfm_reply *reply, char why[R
     case RFM_REQUEST_WATCH: return rfm__watch_take(request, reply, why);
     case RFM_REQUEST_LOAD: return rfm__load_take(request, reply, why);
     case RFM_REQUEST_CHANGE: return rfm__change_take(request, reply, why);
+    case RFM_REQUEST_LOCATE: return rfm__locate_take(request, reply, why);
     }
     RFM_ASSERT(false);
 }
@@ -90,7 +91,8 @@ static rfm_verdict take(rfm_request *request, const rfm_reply *reply, char why[R
 rfm_verdict rfm__request_feed(rfm_request *request, const rfm_reply *reply, char why[RFM_WHY_MAX])
 {
     RFM_ASSERT(request->seen < request->expected);
-    bool login = request->kind == RFM_REQUEST_GREET; /* says more about a missing password */
+    bool login = request->kind == RFM_REQUEST_GREET ||
+                 request->kind == RFM_REQUEST_LOCATE; /* says more about a missing password */
     if (!login && reply->kind == RFM_REPLY_ERROR && is_away(reply->text))
         return rfm__unexpected("a request", reply, why);
     rfm_verdict verdict = take(request, reply, why);

@@ -4,6 +4,7 @@
 #define RFM_REDIS_REQUEST_H
 
 #include "command.h"
+#include "endpoint.h"
 #include "reply.h"
 
 enum { RFM_WHY_MAX = 400, RFM_POLICY_MAX = 32, RFM_LOAD_KEYS_MAX = 1000 };
@@ -14,6 +15,7 @@ typedef enum rfm_request_kind {
     RFM_REQUEST_WATCH,
     RFM_REQUEST_LOAD,
     RFM_REQUEST_CHANGE, /* STORE */
+    RFM_REQUEST_LOCATE, /* asks a Sentinel for the master */
 } rfm_request_kind;
 
 typedef enum rfm_verdict {
@@ -24,6 +26,8 @@ typedef enum rfm_verdict {
 
 typedef struct rfm_identity {
     const char *username, *password; /* NULL: none */
+    rfm_layout layout;
+    const char *service, *sentinel_password; /* NULL: none */
     uint32_t database;
     const char *prefix;
     const rfm_store_field *meta;
@@ -36,6 +40,11 @@ typedef struct rfm_greeting {
     char policy[RFM_POLICY_MAX];
     bool meta_absent;
 } rfm_greeting;
+
+typedef struct rfm_locating {
+    const rfm_identity *identity;
+    rfm_endpoint master;
+} rfm_locating;
 
 typedef struct rfm_loading {
     rfm_load_kind what;
@@ -67,6 +76,7 @@ struct rfm_request {
         rfm_greeting greeting;
         rfm_loading loading;
         rfm_changing changing;
+        rfm_locating locating;
     };
 };
 
@@ -84,9 +94,11 @@ static inline bool rfm__request_keeps(const rfm_request *request)
     return request->kind != RFM_REQUEST_CHANGE;
 }
 
-void rfm__greet_write(rfm_request *request, const rfm_identity *identity, bool login, rfm_buffer *out);
+/* Without `meta`: at a node of a Cluster when another one has it and was asked. */
+void rfm__greet_write(rfm_request *request, const rfm_identity *identity, bool login, bool meta, rfm_buffer *out);
 /* The same without what only an owner needs: login and meta, for those who read. */
-void rfm__visit_write(rfm_request *request, const rfm_identity *identity, rfm_buffer *out);
+void rfm__visit_write(rfm_request *request, const rfm_identity *identity, bool meta, rfm_buffer *out);
+void rfm__locate_write(rfm_request *request, const rfm_identity *identity, rfm_buffer *out);
 void rfm__identify_write(rfm_request *request, const rfm_identity *identity, rfm_buffer *out);
 void rfm__watch_write(rfm_request *request, const rfm_keyspace *space, rfm_buffer *out);
 void rfm__load_write(rfm_request *request, const rfm_effect *effect, const rfm_keyspace *space, rfm_buffer *out);
@@ -100,6 +112,7 @@ rfm_verdict rfm__greet_take(rfm_request *request, const rfm_reply *reply, char w
 rfm_verdict rfm__watch_take(rfm_request *request, const rfm_reply *reply, char why[RFM_WHY_MAX]);
 rfm_verdict rfm__load_take(rfm_request *request, const rfm_reply *reply, char why[RFM_WHY_MAX]);
 rfm_verdict rfm__change_take(rfm_request *request, const rfm_reply *reply, char why[RFM_WHY_MAX]);
+rfm_verdict rfm__locate_take(rfm_request *request, const rfm_reply *reply, char why[RFM_WHY_MAX]);
 
 rfm_verdict rfm__verdict(rfm_verdict verdict, char why[RFM_WHY_MAX], const char *format, ...)
     __attribute__((format(printf, 3, 4)));

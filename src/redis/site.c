@@ -40,7 +40,8 @@ static bool copy_texts(rfm_site *site, const rfm_store_conf *conf)
     rfm_identity *identity = &site->identity;
     identity->meta = site->meta;
     bool copied = copy_text(conf->prefix, &identity->prefix) && copy_text(conf->username, &identity->username) &&
-                  copy_text(conf->password, &identity->password);
+                  copy_text(conf->password, &identity->password) &&
+                  copy_text(conf->sentinel_password, &identity->sentinel_password);
     for (size_t i = 0; copied && i < conf->meta_count; i++) {
         identity->meta_count++;
         copied = copy_text(conf->meta[i].name, &site->meta[i].name) &&
@@ -58,10 +59,12 @@ int rfm__site_init(rfm_site *site, const rfm_store_conf *conf, rfm_error *error)
     };
     int code = check(conf, error);
     if (!code)
-        code = rfm__endpoint_parse(conf->url, &site->endpoint, error);
-    if (!code && site->endpoint.tls)
+        code = rfm__address_parse(conf->url, &site->address, error);
+    if (!code && site->address.tls)
         code = rfm__tls_new(conf, &site->tls, error);
-    site->identity.database = site->endpoint.database;
+    site->identity.layout = site->address.layout;
+    site->identity.service = site->address.service;
+    site->identity.database = site->address.database;
     if (!code && !copy_texts(site, conf))
         code = rfm_fail(error, RFM_E_NO_MEMORY, "out of memory");
     if (code)
@@ -75,6 +78,7 @@ void rfm__site_release(rfm_site *site)
     free_text(site->identity.prefix);
     free_secret(site->identity.username);
     free_secret(site->identity.password);
+    free_secret(site->identity.sentinel_password);
     for (size_t i = 0; i < site->identity.meta_count; i++) {
         free_text(site->meta[i].name);
         free_text(site->meta[i].value);

@@ -8,7 +8,7 @@
 #include <openssl/ssl.h>
 
 typedef struct rfm_site {
-    rfm_endpoint endpoint;
+    rfm_address address;
     SSL_CTX *tls; /* NULL: none */
     rfm_store_limits limits;
     rfm_identity identity; /* its texts are the site's */

@@ -54,7 +54,9 @@ static void on_relief(rfm_link_world *world)
     rfm_store *store = (rfm_store *)world;
     char message[320];
     set_trouble(store, "");
-    snprintf(message, sizeof message, "Redis at %s: all is well again", world->site.endpoint.name);
+    const rfm_address *address = &world->site.address;
+    snprintf(message, sizeof message, "Redis at %s: all is well again",
+             address->layout == RFM_SENTINEL ? address->service : address->seed[0].name);
     say(store, message);
 }
 

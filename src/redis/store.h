@@ -2,8 +2,9 @@
  * STORED. Everything runs on the worker's loop; nothing here decides what a value of `wal` means.
  *
  * One connection a task, since a standing WATCH ends with any EXEC on its connection. A connection is opened by: login,
- * what the server is (a master, no eviction, no cluster node, new enough), `<prefix>:meta`, WATCH wal, GET wal. One that
- * breaks is made again by itself, 50 ms to 2 s apart, and answers OPENED anew; what was under way on it gets no answer.
+ * what the server is (a master, no eviction, new enough), `<prefix>:meta`, WATCH wal, GET wal. Where there are Sentinels,
+ * they are asked each time which server to connect to; in a Cluster MOVED tells, first where `<prefix>:meta` is, then where
+ * the task's keys are, and while their slot is on its way to another node (ASK, TRYAGAIN) the task waits. One that breaks is made again by itself, 50 ms to 2 s apart, and answers OPENED anew; what was under way on it gets no answer.
  * A change that Redis may hold in part, and whatever else makes going on wrong, ends in OPENED with REFUSED_FOR_GOOD, also
  * long after the first OPENED; then only OPEN tries again.
  *
@@ -29,8 +30,11 @@ typedef struct rfm_store_limits {
 } rfm_store_limits;
 
 typedef struct rfm_store_conf {
-    const char *url;                            /* redis://, rediss://host[:port][/database], unix://path[?db=n] */
+    /* redis://, rediss://host[:port][/database]; unix://path[?db=n]; redis+sentinel://, rediss+sentinel://hosts/name[/database];
+     * redis+cluster://, rediss+cluster://hosts */
+    const char *url;
     const char *username, *password;            /* NULL: none */
+    const char *sentinel_password;              /* for the Sentinels; NULL: none */
     const char *ca_file, *cert_file, *key_file; /* NULL: the system's authorities, no certificate of our own */
     const char *prefix;
     uint32_t timeout_ms; /* without a byte of an expected answer; 0: 5,000 */

@@ -5,7 +5,17 @@
 #include <stdlib.h>
 
 static const rfm_store_field meta[] = {{"group", "g"}, {"partitions", "4"}};
-static const rfm_identity identity = {"user", "secret", 3, "p", meta, 2};
+static const rfm_identity identity = {
+    .username = "user",
+    .password = "secret",
+    .layout = RFM_SENTINEL,
+    .service = "s",
+    .sentinel_password = "secret",
+    .database = 3,
+    .prefix = "p",
+    .meta = meta,
+    .meta_count = 2,
+};
 
 static void write_load(rfm_request *request, uint8_t choice, const rfm_keyspace *space, rfm_buffer *out)
 {
@@ -41,13 +51,15 @@ static rfm_request *ask(rfm_request_pool *pool, uint8_t choice, rfm_buffer *out)
 {
     rfm_keyspace space;
     rfm__keyspace_init(&space, "p", 1, 4);
-    rfm_request *request = rfm__request_take(pool, (rfm_request_kind)(choice % 5));
+    rfm_request_kind kind = choice == 255 ? RFM_REQUEST_LOCATE : (rfm_request_kind)(choice % 5);
+    rfm_request *request = rfm__request_take(pool, kind);
     switch (request->kind) {
-    case RFM_REQUEST_GREET: rfm__greet_write(request, &identity, choice & 64, out); break;
+    case RFM_REQUEST_GREET: rfm__greet_write(request, &identity, choice & 64, true, out); break;
     case RFM_REQUEST_IDENTIFY: rfm__identify_write(request, &identity, out); break;
     case RFM_REQUEST_WATCH: rfm__watch_write(request, &space, out); break;
     case RFM_REQUEST_LOAD: write_load(request, choice / 5, &space, out); break;
     case RFM_REQUEST_CHANGE: write_change(request, !(choice & 64), &space, out); break;
+    case RFM_REQUEST_LOCATE: rfm__locate_write(request, &identity, out); break;
     }
     return request;
 }
@@ -64,6 +76,7 @@ static void look_at(const rfm_request *request)
     for (size_t at = 0; at < request->wal.len; at++)
         sum = (uint8_t)(sum + request->wal.at[at]);
     RFM_ASSERT(request->kind != RFM_REQUEST_CHANGE || request->changing.outcome != RFM_OUTCOME_NONE);
+    RFM_ASSERT(request->kind != RFM_REQUEST_LOCATE || request->locating.master.port != 0);
 }
 
 /* False: nothing more is taken from this connection. */
@@ -77,6 +90,9 @@ static bool take_replies(rfm_reply_reader *reader, rfm_request *request)
             return false;
         if (!reply)
             return true;
+        rfm_endpoint node = {.host = "from", .port = 1};
+        if (reply->kind == RFM_REPLY_ERROR && rfm__endpoint_moved(reply->text, &node, &node))
+            RFM_ASSERT(node.port != 0 && node.host[0] && strlen(node.host) < sizeof node.host);
         rfm_verdict verdict = rfm__request_feed(request, reply, why);
         RFM_ASSERT(verdict == RFM_GOES_ON || why[0]);
         RFM_ASSERT(!strstr(why, "secret"));

@@ -141,6 +141,22 @@ sim_reply sim_broker_produce(sim_world *sim, uint32_t producer, uint32_t epoch, 
     return SIM_OK;
 }
 
+void sim_broker_send(sim_world *sim, const rfm_message *message)
+{
+    if (message->topic == RFM_TOPIC_WAL)
+        sim_fail(sim, "a WAL message without a transaction");
+    sim_record record = {.key = message->key, .value = message->value, .headers = message->headers};
+    append(&sim->broker.out[message->topic], &record);
+    sim_check_sent(sim, message->topic, &record);
+}
+
+void sim_broker_commit_offsets(sim_world *sim, uint64_t member, uint32_t generation, uint32_t task,
+                               const rfm_position *to)
+{
+    if (sim_group_accepts(sim, member, generation))
+        sim->broker.committed[task] = *to;
+}
+
 sim_reply sim_broker_send_offsets(sim_world *sim, uint32_t producer, uint32_t epoch, uint64_t member,
                                   uint32_t generation, uint32_t task, const rfm_position *to)
 {

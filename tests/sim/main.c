@@ -9,7 +9,7 @@
 enum { SEEDS_CI = 200 };
 
 static const char usage[] =
-    "Usage: sim [--seeds N] [--first S] [--seed S] [--calm] [--stop] [--trace] [--verbose]\n"
+    "Usage: sim [--seeds N] [--first S] [--seed S] [--at-least-once] [--calm] [--stop] [--trace] [--verbose]\n"
     "\n"
     "The engine in a simulated world of crashes, lost replies, rebalances, sleeping processes and Redis rolled\n"
     "back; each seed another one. Exit code 0 if nothing was lost, repeated or wrong.\n"
@@ -17,6 +17,7 @@ static const char usage[] =
     "  --seeds N   as many seeds (default 200)\n"
     "  --first S   the first of them (default 1)\n"
     "  --seed S    this one alone\n"
+    "  --at-least-once   without transactions and WAL: repeats are allowed, nothing else is\n"
     "  --calm      nothing goes wrong\n"
     "  --stop      at the first that fails\n"
     "  --trace     says what happens\n"
@@ -72,9 +73,10 @@ static sim_options options_of(uint64_t seed)
     return options;
 }
 
-static bool run_seed(uint64_t seed, bool calm, bool trace, bool verbose)
+static bool run_seed(uint64_t seed, bool at_least_once, bool calm, bool trace, bool verbose)
 {
     sim_options options = options_of(seed);
+    options.at_least_once = at_least_once;
     sim_world *reference = NULL;
     options.calm = calm;
     seed_now = (sig_atomic_t)seed;
@@ -110,7 +112,8 @@ static bool run_seed(uint64_t seed, bool calm, bool trace, bool verbose)
     if (sim->failed)
         printf("sim: seed %llu, after %.4f s: %s\n", (unsigned long long)seed, (double)sim->now_us / 1e6, sim->failure);
     if (!good)
-        printf("to see it again: sim --seed %llu%s --trace\n", (unsigned long long)seed, calm ? " --calm" : "");
+        printf("to see it again: sim --seed %llu%s%s --trace\n", (unsigned long long)seed,
+               at_least_once ? " --at-least-once" : "", calm ? " --calm" : "");
     if (reference)
         sim_free(reference);
     sim_free(sim);
@@ -121,7 +124,7 @@ static bool run_seed(uint64_t seed, bool calm, bool trace, bool verbose)
 int main(int argc, char **argv)
 {
     uint64_t first = 1, seeds = SEEDS_CI, failed = 0;
-    bool calm = false, stop = false, trace = false, verbose = false;
+    bool at_least_once = false, calm = false, stop = false, trace = false, verbose = false;
     for (int i = 1; i < argc; i++) {
         bool more = i + 1 < argc;
         if (strcmp(argv[i], "--seeds") == 0 && more)
@@ -130,6 +133,8 @@ int main(int argc, char **argv)
             first = strtoull(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--seed") == 0 && more)
             first = strtoull(argv[++i], NULL, 10), seeds = 1;
+        else if (strcmp(argv[i], "--at-least-once") == 0)
+            at_least_once = true;
         else if (strcmp(argv[i], "--calm") == 0)
             calm = true;
         else if (strcmp(argv[i], "--stop") == 0)
@@ -147,7 +152,7 @@ int main(int argc, char **argv)
     signal(SIGABRT, say_seed);
     signal(SIGSEGV, say_seed);
     for (uint64_t seed = first; seed < first + seeds && !(stop && failed); seed++)
-        failed += !run_seed(seed, calm, trace, verbose);
+        failed += !run_seed(seed, at_least_once, calm, trace, verbose);
     printf("%llu seeds, %llu failed\n", (unsigned long long)seeds, (unsigned long long)failed);
     return failed > 0;
 }

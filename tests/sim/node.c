@@ -256,6 +256,10 @@ static void publish_reply(sim_world *sim, sim_node *node, sim_job *job)
         published(sim, node, job, sim_fault_now(sim, SIM_FAULT_UNKNOWN, 40) ? RFM_UNKNOWN : RFM_DONE);
         return;
     }
+    if (sim->options.at_least_once && job->at == job->message_count) {
+        published(sim, node, job, sim_fault_now(sim, SIM_FAULT_UNKNOWN, 40) ? RFM_UNKNOWN : RFM_DONE);
+        return;
+    }
     if (job->stage == STAGE_PRODUCE && job->at == job->message_count) {
         job->stage = STAGE_OFFSETS;
         job->at = 0;
@@ -299,6 +303,11 @@ static sim_reply produce_some(sim_world *sim, sim_job *job)
     for (size_t left = 1 + sim_below(sim, 20); left > 0 && job->at < job->message_count && reply == SIM_OK; left--) {
         const rfm_message *message = &job->messages[job->at];
         int64_t offset;
+        if (sim->options.at_least_once) {
+            sim_broker_send(sim, message);
+            job->at++;
+            continue;
+        }
         reply = sim_broker_produce(sim, job->node->number, job->epoch, message, &offset);
         if (reply != SIM_OK)
             break;
@@ -348,7 +357,7 @@ static void job_next(sim_world *sim, sim_node *node)
     sim_job *job = node->first_job;
     if (!job)
         return;
-    if (job->kind == JOB_PUBLISH) {
+    if (job->kind == JOB_PUBLISH && !sim->options.at_least_once) {
         if (!node->member || job->step->assignment != node->assignment) { /* the assignment is over */
             post(sim, node, 0, not_sent, job);
             return;
@@ -960,6 +969,9 @@ static void carry_out_effect(sim_world *sim, sim_node *node, const rfm_effect *e
     case RFM_OUT_STORE: store(sim, node, effect); break;
     case RFM_OUT_PUBLISH: publish(sim, node, effect->step); break;
     case RFM_OUT_CONSUME_FROM: consume_from(sim, node, effect); break;
+    case RFM_OUT_COMMIT:
+        sim_broker_commit_offsets(sim, node->member, node->generation, effect->task, &effect->from);
+        break;
     case RFM_OUT_RELEASED: released(sim, node, effect->task); break;
     case RFM_OUT_HALT: halt(sim, node, effect); break;
     }
@@ -969,7 +981,7 @@ static void trace_effect(sim_world *sim, const sim_node *node, const rfm_effect 
 {
     static const char *const name[] = {"READ_POSITION", "READ_WAL", "READ_TAIL", "EVICT", "RENEW",
                                        "OPEN",          "CLOSE",    "LOAD",      "STORE", "PUBLISH",
-                                       "CONSUME_FROM",  "RELEASED", "HALT"};
+                                       "CONSUME_FROM",  "COMMIT",   "RELEASED",  "HALT"};
     if (!sim->trace)
         return;
     if (effect->kind == RFM_OUT_LOAD)
@@ -1096,6 +1108,8 @@ void sim_node_start(sim_world *sim, sim_node *node)
                             .input_count = sim->options.inputs,
                             .input_topic = {"events", "more_events"},
                             .partitioner = RFM_PARTITIONER_MURMUR2,
+                            .at_least_once = sim->options.at_least_once,
+                            .mark = sim->options.at_least_once ? (uint32_t)sim_random(sim) : 0,
                             .check_records = true,
                             .clock = sim->options.clock,
                             .cache_bytes_max = sim->options.cache_bytes_max,

@@ -29,7 +29,7 @@ typedef void (*sim_action)(sim_world *sim, void *argument);
 typedef struct sim_options {
     size_t nodes, inputs, events, clients;
     rfm_clock clock;
-    bool calm, reload;
+    bool calm, reload, at_least_once;
     int64_t busy_us, span_ms; /* how long records come; how much of the shop's time they cover */
     size_t cache_bytes_max, dirty_bytes_max, step_events_max, part_bytes_max, page_entries_max;
     bool population; /* scores by population, edges told now and then; wall clock only */
@@ -104,6 +104,10 @@ sim_reply sim_broker_produce(sim_world *sim, uint32_t producer, uint32_t epoch, 
                              int64_t *offset);
 sim_reply sim_broker_send_offsets(sim_world *sim, uint32_t producer, uint32_t epoch, uint64_t member,
                                   uint32_t generation, uint32_t task, const rfm_position *to);
+/* at_least_once: messages in no transaction, offsets committed by themselves. */
+void sim_broker_send(sim_world *sim, const rfm_message *message);
+void sim_broker_commit_offsets(sim_world *sim, uint64_t member, uint32_t generation, uint32_t task,
+                               const rfm_position *to);
 sim_reply sim_broker_commit(sim_world *sim, uint32_t producer, uint32_t epoch);
 bool sim_broker_offsets_pending(const sim_world *sim, uint32_t task);
 bool sim_record_visible(const sim_record *record); /* to read_committed, below the last stable offset */
@@ -270,6 +274,7 @@ typedef struct sim_checks {
 void sim_checks_init(sim_world *sim);
 void sim_checks_release(sim_world *sim);
 void sim_check_committed(sim_world *sim, const sim_transaction *transaction);
+void sim_check_sent(sim_world *sim, size_t topic, const sim_record *record);
 void sim_check_stored(sim_world *sim, uint32_t task, const rfm_effect *store);
 bool sim_check_settled(sim_world *sim);
 /* Invariants of a world that has come to rest, and the same clients and triggers as `reference` if that is not NULL. */

@@ -136,6 +136,7 @@ typedef enum rfm_effect_kind {
     RFM_OUT_STORE, /* under the standing WATCH: MULTI, the redo's commands, SET wal, EXEC; then WATCH, GET wal */
     RFM_OUT_PUBLISH,
     RFM_OUT_CONSUME_FROM,
+    RFM_OUT_COMMIT, /* at_least_once: the group's offsets, after Redis has them; not answered */
     RFM_OUT_RELEASED,
     RFM_OUT_HALT, /* stop the process with this reason */
 } rfm_effect_kind;
@@ -168,7 +169,7 @@ typedef struct rfm_effect {
             rfm_bytes wal_value;
             bool fenced;
         } store;            /* fenced false: only in builds that test the tests */
-        rfm_position from;  /* CONSUME_FROM */
+        rfm_position from;  /* CONSUME_FROM, COMMIT */
         const char *reason; /* HALT */
     };
 } rfm_effect;

@@ -5,7 +5,13 @@
  *           something answers, records arrive, or rfm_worker_wake_ms
  *
  * While step n is in its transaction, n + 1 is loaded and applied on the cached states and n - 1 is stored. After an abort or
- * an unknown outcome the cached states are forgotten and the tasks taken over again: one path for everything that goes wrong. */
+ * an unknown outcome the cached states are forgotten and the tasks taken over again: one path for everything that goes wrong.
+ *
+ * `at_least_once`: Redis is the truth, and not a view of a WAL. A step's messages are published and acknowledged, then each
+ * task's part is stored by the same rule, then its offsets are committed, for those who look at lags. `wal` in Redis counts
+ * the changes: the upper bits by one each, the lower ones tell whose change it was, so that two owners never make the same
+ * value. A take-over goes on from the offsets in Redis `wal`. What was published and not stored is published again, with the
+ * same ids; a Redis that was rolled back goes on from where it is, as long as the inputs reach back so far. */
 #ifndef RFM_ENGINE_WORKER_H
 #define RFM_ENGINE_WORKER_H
 
@@ -21,6 +27,8 @@ typedef struct rfm_worker_conf {
     const char *input_topic[RFM_INPUTS_MAX]; /* for dead letters */
     rfm_reading input_reading[RFM_INPUTS_MAX];
     rfm_partitioner partitioner;
+    bool at_least_once; /* no WAL, no transactions: see above */
+    uint32_t mark;      /* at_least_once: random at each start of the process, another one in each worker */
     bool check_records; /* false in replay: files have no keys, partitions or append times to check against */
     rfm_clock clock;
     size_t cache_bytes_max, dirty_bytes_max, step_events_max;

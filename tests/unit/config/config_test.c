@@ -71,7 +71,7 @@ static void test_every_key(void **state)
                   "  producer: {linger.ms: '5'}\n"
                   "redis: {url: 'rediss://cache:6380/1', prefix: p, username: me, "
                   "password_file: secrets/redis, ca_file: /ca.pem, cert_file: c, key_file: k, "
-                  "timeout: 250ms}\n"
+                  "sentinel_password_file: secrets/sentinel, timeout: 250ms}\n"
                   "engine: {workers: 4, cache_bytes_max: 1GiB, dirty_bytes_max: 128 MiB, "
                   "step_events_max: 5, clock: record}\n"
                   "money: {base_currency: JPY, rates: {EUR: 161.5, USD: '150'}, margin: 40%, amount_field: total}\n"
@@ -90,6 +90,7 @@ static void test_every_key(void **state)
                                     "evidence_cap: none\nspend: {p: 1, q: 2, v: 3}\n"
                                     "fitted: {clients: 10, log_likelihood: -5.5, until: 2026-01-01}\n"},
                  {"etc/secrets/redis", "open sesame\n"},
+                 {"etc/secrets/sentinel", "halt\n"},
                  {"etc/secrets/promo", "\x01\xff secret\r\n"},
                  {"/token", "token"}}};
     rfm_config *config = files_good(&all);
@@ -111,6 +112,7 @@ static void test_every_key(void **state)
     assert_string_equal(config->redis.url, "rediss://cache:6380/1");
     assert_string_equal(config->redis.password, "open sesame");
     assert_string_equal(config->redis.password_file, "etc/secrets/redis");
+    assert_string_equal(config->redis.sentinel_password, "halt");
     assert_string_equal(config->redis.ca_file, "/ca.pem");
     assert_string_equal(config->redis.cert_file, "etc/c");
     assert_int_equal(config->redis.timeout_ms, 250);
@@ -151,7 +153,7 @@ static void test_every_key(void **state)
     assert_int_equal(config->http.port, 8080);
     assert_string_equal(config->http.token, "token");
     assert_int_equal(config->log.format, RFM_LOG_JSON);
-    assert_int_equal(config->files.count, 5);
+    assert_int_equal(config->files.count, 6);
     rfm_config_free(config);
 }
 
@@ -223,7 +225,10 @@ static void test_bad_values(void **state)
         {MONEY "kafka: {brokers: 'a:1,,b:2'}", "host:port"},
         {MONEY "kafka: {consumer: [a]}", "a map of librdkafka properties"},
         {MONEY "redis: {url: gopher://x}", "redis.url: redis://host:port/db"},
-        {MONEY "redis: {url: 'redis+cluster://x'}", "not supported in this version"},
+        {MONEY "redis: {url: 'redis+sentinel://a:1,b:2'}", "the master's name among the Sentinels is missing"},
+        {MONEY "redis: {url: 'rediss+sentinel://a:1//0'}", "the master's name among the Sentinels is missing"},
+        {MONEY "redis: {url: 'redis+cluster://'}", "redis+cluster://hosts is needed here"},
+        {MONEY "redis: {sentinel_password: x}", "use redis.sentinel_password_file or "},
         {MONEY "redis: {prefix: 'a{b}'}", "redis.prefix: 1 to 64 bytes"},
         {MONEY "redis: {password: x}",
          "redis.password: may not stand in a file such as this: use redis.password_file or "

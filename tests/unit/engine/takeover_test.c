@@ -34,7 +34,7 @@ static void tell(desk *at, rfm_input input)
     }
 }
 
-static desk *desk_new(void)
+static desk *desk_new_for(bool at_least_once)
 {
     desk *at = calloc(1, sizeof *at);
     rfm_error error = {0};
@@ -42,6 +42,7 @@ static desk *desk_new(void)
     rfm_arena_init(&at->arena);
     rfm_client_conf_defaults(&at->client);
     rfm_worker_conf conf = {.transactional_id = "t",
+                            .at_least_once = at_least_once,
                             .partition_count = 1,
                             .input_count = 1,
                             .input_topic = {"visits"},
@@ -55,6 +56,11 @@ static desk *desk_new(void)
     tell(at, (rfm_input){.kind = RFM_IN_ASSIGNED, .assignment = 1});
     assert_int_equal(at->seen[RFM_OUT_READ_POSITION], 1);
     return at;
+}
+
+static desk *desk_new(void)
+{
+    return desk_new_for(false);
 }
 
 static void desk_free(desk *at)
@@ -253,13 +259,70 @@ static void answers_of_an_earlier_term_are_dropped(void **state)
     desk_free(at);
 }
 
+/* -- at least once: Redis says where to go on, whatever the group says */
+
+static void at_least_once_goes_on_from_redis(void **state)
+{
+    (void)state;
+    desk *at = desk_new_for(true);
+    tell_position(at, 500, 42);
+    tell_opened(at, "16777217 300");
+    assert_int_equal(at->seen[RFM_OUT_HALT], 0);
+    assert_int_equal(at->seen[RFM_OUT_READ_WAL], 0);
+    assert_true(at->seen[RFM_OUT_LOAD] > 0);
+    assert_int_equal(at->last[RFM_OUT_COMMIT].from.next[0], 300); /* the group's offset goes back with it */
+    desk_free(at);
+}
+
+static void at_least_once_a_new_task_begins_where_the_log_begins(void **state)
+{
+    (void)state;
+    desk *at = desk_new_for(true);
+    tell_position(at, RFM_OFFSET_NONE, RFM_OFFSET_NONE);
+    tell_opened(at, NULL);
+    assert_int_equal(at->seen[RFM_OUT_HALT], 0);
+    assert_true(at->seen[RFM_OUT_LOAD] > 0);
+    assert_int_equal(at->seen[RFM_OUT_COMMIT], 0);
+    desk_free(at);
+}
+
+/* Read again first: the log's end may have been older than what Redis says. */
+static void at_least_once_what_the_log_does_not_have_is_said(void **state)
+{
+    static const struct {
+        const char *wal, *said;
+    } rows[] = {
+        {"16777217 5", "visits [0]: Redis goes on from offset 5, but the log has 10 to 1000: restore a newer backup"},
+        {"16777217 1001", "visits [0]: Redis goes on from offset 1001, but the log has 10 to 1000"},
+        {NULL, "visits [0]: Redis goes on from offset 0, but the log has 10 to 1000"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        desk *at = desk_new_for(true);
+        tell_position(at, 500, 42);
+        tell_opened(at, rows[i].wal);
+        assert_int_equal(at->seen[RFM_OUT_HALT], 0);
+        assert_int_equal(at->seen[RFM_OUT_READ_POSITION], 2);
+        tell_position(at, 500, 42);
+        tell_opened(at, rows[i].wal);
+        expect_halt(at, rows[i].said);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_gap_in_the_wal_is_not_jumped), cmocka_unit_test(a_wal_that_is_gone_is_missed),
-        cmocka_unit_test(a_new_task_needs_a_whole_log),   cmocka_unit_test(positions_that_cannot_be_are_refused),
-        cmocka_unit_test(parts_are_stored_together),      cmocka_unit_test(what_is_read_after_storing_counts),
-        cmocka_unit_test(who_is_in_the_way_is_evicted),   cmocka_unit_test(answers_of_an_earlier_term_are_dropped),
+        cmocka_unit_test(a_gap_in_the_wal_is_not_jumped),
+        cmocka_unit_test(a_wal_that_is_gone_is_missed),
+        cmocka_unit_test(a_new_task_needs_a_whole_log),
+        cmocka_unit_test(positions_that_cannot_be_are_refused),
+        cmocka_unit_test(parts_are_stored_together),
+        cmocka_unit_test(what_is_read_after_storing_counts),
+        cmocka_unit_test(who_is_in_the_way_is_evicted),
+        cmocka_unit_test(answers_of_an_earlier_term_are_dropped),
+        cmocka_unit_test(at_least_once_goes_on_from_redis),
+        cmocka_unit_test(at_least_once_a_new_task_begins_where_the_log_begins),
+        cmocka_unit_test(at_least_once_what_the_log_does_not_have_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

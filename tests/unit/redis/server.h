@@ -21,7 +21,7 @@
 enum { SERVER_ARGS_MAX = 24 };
 
 typedef struct test_server {
-    char folder[64], socket[96];
+    char folder[64], socket[96], config[96]; /* config: of a Sentinel; empty: none */
     int port;
     pid_t pid;
 } test_server;
@@ -53,6 +53,8 @@ static inline void server__run(const test_server *server, const char *const *arg
         "--bind",       "127.0.0.1",    "--save",       "",      "--logfile",    "redis.log",
     };
     size_t count = 13;
+    if (server->config[0])
+        execlp("redis-server", "redis-server", server->config, "--sentinel", (char *)NULL);
     for (; args && *args; args++) /* what comes later holds */
         argv[count++] = *args;
     execvp("redis-server", (char **)(uintptr_t)argv);
@@ -86,11 +88,28 @@ static inline void server_start(test_server *server, const char *const *args)
 static inline void server_init(test_server *server)
 {
     signal(SIGPIPE, SIG_IGN);
-    snprintf(server->folder, sizeof server->folder, "/tmp/rfm-redis-XXXXXX");
-    assert_non_null(mkdtemp(server->folder));
-    snprintf(server->socket, sizeof server->socket, "%s/redis.sock", server->folder);
+    char folder[] = "/tmp/rfm-redis-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    snprintf(server->folder, sizeof server->folder, "%s", folder);
+    snprintf(server->socket, sizeof server->socket, "%s/redis.sock", folder);
     server->port = server__free_port();
+    server->config[0] = '\0';
     server->pid = 0;
+}
+
+/* To be started without arguments: watches the server at `port` under the name `master`, alone. */
+static inline void server_init_sentinel(test_server *server, int port, const char *more)
+{
+    server_init(server);
+    snprintf(server->config, sizeof server->config, "%s/sentinel.conf", server->folder);
+    FILE *file = fopen(server->config, "w");
+    assert_non_null(file);
+    fprintf(file,
+            "port %d\nbind 127.0.0.1\nunixsocket %s\ndir %s\nlogfile redis.log\n"
+            "sentinel monitor master 127.0.0.1 %d 1\nsentinel down-after-milliseconds master 400\n"
+            "sentinel failover-timeout master 3000\n%s",
+            server->port, server->socket, server->folder, port, more);
+    assert_int_equal(fclose(file), 0);
 }
 
 static inline void server_kill(test_server *server)
@@ -109,6 +128,24 @@ static inline void server_release(test_server *server)
     server_kill(server);
     snprintf(command, sizeof command, "rm -rf '%s'", server->folder);
     assert_int_equal(system(command), 0);
+}
+
+/* Until the reply to what may fail meanwhile has the words. */
+static inline void server_wait(const test_server *server, const char *command, const char *words)
+{
+    for (int i = 0; i < 3000; i++) {
+        redisContext *connection = redisConnectUnix(server->socket);
+        redisReply *readonly = redisCommand(connection, "READONLY"); /* at a Cluster's replica; elsewhere an error */
+        redisReply *reply = redisCommand(connection, command);
+        bool has = reply && reply->type != REDIS_REPLY_ERROR && reply->str && strstr(reply->str, words);
+        freeReplyObject(readonly);
+        freeReplyObject(reply);
+        redisFree(connection);
+        if (has)
+            return;
+        usleep(10000);
+    }
+    fail_msg("%s: %s does not come to say %s", server->folder, command, words);
 }
 
 /* A command from somebody else; an error reply fails the test unless it may. */

@@ -109,7 +109,7 @@ static void expect_trouble(const char *message)
 {
     driver_start(&world);
     driver_open(&world);
-    assert_null(driver_next(&world, 500));
+    assert_null(driver_next(&world, 1500));
     if (!strstr(world.log, message))
         fail_msg("%s", world.log);
 }
