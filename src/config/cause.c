@@ -151,6 +151,13 @@ static void read_idle(rfm__loader *loader, const rfm_yaml *node, rfm_rule *rule)
         rfm__report(loader, time, "a duration of a second or more is needed here");
 }
 
+static void read_late(rfm__loader *loader, const rfm_yaml *node, rfm_rule *rule)
+{
+    rule->on.kind = RFM_CAUSE_LATE;
+    if (rfm__share_of(loader, node, &rule->on.threshold) && !(rule->on.threshold > 0 && rule->on.threshold < 1))
+        rfm__report(loader, node, "a number between 0 and 1 is needed here, not %s", rfm__show_node(node).text);
+}
+
 static void read_later(rfm__loader *loader, const rfm_yaml *node, rfm_rule *rule)
 {
     (void)rule;
@@ -161,7 +168,7 @@ static void read_cause_key(rfm__loader *loader, const rfm_yaml *child, rfm_rule 
 {
     static const char *const names[] = {"event", "enter", "leave", "rise", "fall", "idle", "anniversary", "late", NULL};
     static void (*const read[])(rfm__loader *, const rfm_yaml *, rfm_rule *) = {
-        read_event, read_change, read_change, read_crossing, read_crossing, read_idle, read_later, read_later};
+        read_event, read_change, read_change, read_crossing, read_crossing, read_idle, read_later, read_late};
     int found = index_of(names, child->key);
     if (found >= 0)
         read[found](loader, child, rule);
@@ -208,6 +215,11 @@ static void print_cause(rfm_buffer *yaml, const rfm__key *key, const rfm_config 
         rfm_write_format(yaml, "{idle: {since: %s, for: ", event_names[rule->on.event]);
         rfm__print_duration(yaml, rule->on.idle_ms);
         rfm_write_text(yaml, "}}");
+        break;
+    case RFM_CAUSE_LATE:
+        rfm_write_text(yaml, "{late: ");
+        rfm__print_number(yaml, rule->on.threshold);
+        rfm_write_text(yaml, "}");
         break;
     }
 }

@@ -1,5 +1,10 @@
 #include "cause.h"
 
+#include <math.h>
+#include <rfm/base/time.h>
+
+enum { LATE_DAYS_MAX = 100 * 366 };
+
 static bool is_buyer(const rfm_client *client)
 {
     return client->orders > 0;
@@ -91,12 +96,40 @@ static void cross_risks(rfm_turn *turn, int64_t at_ms, side_look look, rfm_rule_
     }
 }
 
+/* The first whole second at which the client's own gap has been as long as the rule's quantile of it; INT64_MAX: there is no
+ * gap yet, or never. */
+static int64_t late_moment(const rfm_turn *turn, const rfm_rule *rule)
+{
+    const rfm_client *client = turn->client;
+    if (client->orders == 0 || client->x == 0)
+        return INT64_MAX;
+    double t_x_days = (double)client->last_day - client->first_day;
+    double gap_days = rfm_model_gap_days(&turn->conf->model, client->x, t_x_days, rule->on.threshold);
+    if (!(gap_days < LATE_DAYS_MAX))
+        return INT64_MAX;
+    int64_t moment_ms = client->last_ms + (int64_t)ceil(gap_days * (double)RFM_DAY_MS);
+    return (rfm_div_floor(moment_ms - 1, RFM_SECOND_MS) + 1) * RFM_SECOND_MS;
+}
+
+/* A value with the second purchase day is a first one, which crosses nothing. */
+static void cross_lates(rfm_turn *turn, int64_t at_ms, side_look look, rfm_rule_set *causes)
+{
+    const rfm_rule_list *list = &turn->binding->lates;
+    if (look == SIDES_BY_EVENT && turn->client->x <= 1)
+        causes = NULL;
+    for (size_t i = 0; i < list->count; i++) {
+        const rfm_rule *rule = &turn->rules->rule[list->rule[i]];
+        note_look(turn, list->rule[i], late_moment(turn, rule) <= at_ms, true, look, causes);
+    }
+}
+
 static void cross_scores(rfm_turn *turn, int64_t at_ms, side_look look, rfm_rule_set *causes)
 {
     if (!is_buyer(turn->client))
         return;
     cross_ratios(turn, at_ms, look, causes);
     cross_risks(turn, at_ms, look, causes);
+    cross_lates(turn, at_ms, look, causes);
 }
 
 /* The moment at which an idle rule fires unless its event comes first; INT64_MAX: that event has never come. */
@@ -302,6 +335,17 @@ static int64_t idles_moment(const rfm_turn *turn)
     return next_ms;
 }
 
+static int64_t lates_moment(const rfm_turn *turn)
+{
+    const rfm_rule_list *list = &turn->binding->lates;
+    int64_t next_ms = INT64_MAX;
+    for (size_t i = 0; i < list->count; i++) {
+        if (!rfm__rule_set_has(&turn->holding, list->rule[i]))
+            next_ms = earlier(next_ms, late_moment(turn, &turn->rules->rule[list->rule[i]]));
+    }
+    return next_ms;
+}
+
 /* The ratio below which the lifecycle is another by time alone; -1: never. */
 static double lifecycle_threshold(const rfm_turn *turn)
 {
@@ -396,6 +440,7 @@ int64_t rfm__next_moment(const rfm_turn *turn, int64_t until_ms)
     if (turn->client->marks.taken && is_buyer(turn->client)) {
         next_ms = earlier(next_ms, ratio_moment(turn, until_ms));
         next_ms = earlier(next_ms, risk_moment(turn, until_ms));
+        next_ms = earlier(next_ms, lates_moment(turn));
         next_ms = earlier(next_ms, segment_moment(turn, until_ms));
     }
     return next_ms < until_ms ? next_ms : INT64_MAX;

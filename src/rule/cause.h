@@ -15,6 +15,7 @@ typedef struct rfm_turn {
     const rfm_rules *rules;
     const rfm_binding *binding;
     const rfm_client_conf *conf;
+    const rfm_names *names;
     const rfm_edges *edges;
     rfm_client *client;
     rfm_slots slots;

@@ -155,7 +155,8 @@ static bool holds(const model *m, const rfm_rule *rule, int64_t at_ms)
         int64_t since_ms = idle_since(m, rule->on.event);
         return since_ms != INT64_MIN && since_ms + rule->on.idle_ms <= at_ms;
     }
-    case RFM_CAUSE_EVENT: return false;
+    case RFM_CAUSE_EVENT:
+    case RFM_CAUSE_LATE: return false;
     }
     return false;
 }
