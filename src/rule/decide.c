@@ -368,19 +368,20 @@ static bool taken_before(const rfm_taken *a, const rfm_taken *b)
         return a->rule < b->rule;
     if (a->pending.due_ms != b->pending.due_ms)
         return a->pending.due_ms < b->pending.due_ms;
+    if (a->pending.cause.time_ms != b->pending.cause.time_ms)
+        return a->pending.cause.time_ms < b->pending.cause.time_ms;
     return a->pending.cause.cart < b->pending.cause.cart;
 }
 
-/* Takes out what the event cancels, or, without an event, what is due; in the order of rules. */
-static size_t take_pending(rfm_turn *turn, const rfm_event *event, int64_t due_ms, rfm_taken taken[RFM_PENDING_MAX])
+/* Takes out what the event cancels, in the order of rules. */
+static size_t take_cancelled(rfm_turn *turn, const rfm_event *event, rfm_taken taken[RFM_PENDING_MAX])
 {
     size_t count = 0;
-    uint32_t cart = event != NULL && turn->slots.pending_count > 0 ? cart_of(event) : 0;
+    uint32_t cart = turn->slots.pending_count > 0 ? cart_of(event) : 0;
     for (size_t i = turn->slots.pending_count; i-- > 0;) {
         rfm_pending *pending = &turn->slots.pending[i];
         rfm_taken one = {(size_t)rfm__binding_rule(turn->binding, pending->rule), *pending};
-        const rfm_rule *rule = &turn->rules->rule[one.rule];
-        if (event != NULL ? !cancels(rule, event, cart, &pending->cause) : pending->due_ms > due_ms)
+        if (!cancels(&turn->rules->rule[one.rule], event, cart, &pending->cause))
             continue;
         rfm__slots_drop(&turn->slots, pending);
         turn->changed = true;
@@ -390,6 +391,21 @@ static size_t take_pending(rfm_turn *turn, const rfm_event *event, int64_t due_m
         taken[at] = one;
     }
     return count;
+}
+
+/* The first in the order of rules that is due; NULL: none. */
+static rfm_pending *find_due(rfm_turn *turn, int64_t due_ms, rfm_taken *first)
+{
+    rfm_pending *found = NULL;
+    for (size_t i = 0; i < turn->slots.pending_count; i++) {
+        rfm_pending *pending = &turn->slots.pending[i];
+        rfm_taken one = {(size_t)rfm__binding_rule(turn->binding, pending->rule), *pending};
+        if (pending->due_ms > due_ms || (found != NULL && !taken_before(&one, first)))
+            continue;
+        found = pending;
+        *first = one;
+    }
+    return found;
 }
 
 static bool too_old(const rfm_rules *rules, const rfm_moment *moment)
@@ -420,7 +436,7 @@ static void decide_event(rfm_hearing *hearing)
     const rfm_moment *moment = hearing->moment;
     rfm_taken taken[RFM_PENDING_MAX];
     rfm_rule_set causes;
-    size_t count = take_pending(&hearing->turn, moment->event, 0, taken);
+    size_t count = take_cancelled(&hearing->turn, moment->event, taken);
     rfm__causes_of_event(&hearing->turn, moment->event, moment->bought, moment->now_ms, &causes);
     for (size_t i = 0; i < count; i++)
         add_decision(hearing, taken[i].rule, &taken[i].pending.cause, RFM_SUPPRESSED_CANCELLED);
@@ -428,24 +444,30 @@ static void decide_event(rfm_hearing *hearing)
     hearing->decisions->look_ms = rfm__next_moment(&hearing->turn, moment->review_ms);
 }
 
-/* What is due and what comes about at one instant, in the order of rules. */
+/* What is due and what comes about at one instant, in the order of rules. What is due keeps its place until it is its turn:
+ * quiet hours may put it off again. */
 static void decide_instant(rfm_hearing *hearing, int64_t at_ms, int64_t until_ms, bool review)
 {
     int64_t now_ms = hearing->moment->now_ms;
-    rfm_taken taken[RFM_PENDING_MAX];
+    rfm_turn *turn = &hearing->turn;
+    rfm_taken due;
     rfm_rule_set causes;
     rfm_cause cause = {.code = RFM_CAUSE_TIMER, .time_ms = at_ms};
-    size_t count = take_pending(&hearing->turn, NULL, at_ms, taken), i = 0;
-    rfm__causes_of_instant(&hearing->turn, at_ms, now_ms, until_ms, review, &causes);
-    if (now_ms < hearing->turn.rules->silent_until_ms)
+    rfm__causes_of_instant(turn, at_ms, now_ms, until_ms, review, &causes);
+    if (now_ms < turn->rules->silent_until_ms)
         memset(&causes, 0, sizeof causes);
     int rule = rfm__rule_set_next(&causes, 0);
-    while (i < count || rule != RFM_RULE_NONE) {
-        if (i < count && (rule == RFM_RULE_NONE || taken[i].rule <= (size_t)rule)) {
-            decide_due(hearing, &taken[i++]);
-        } else {
+    for (;;) {
+        rfm_pending *pending = find_due(turn, at_ms, &due);
+        if (pending != NULL && (rule == RFM_RULE_NONE || due.rule <= (size_t)rule)) {
+            rfm__slots_drop(&turn->slots, pending);
+            turn->changed = true;
+            decide_due(hearing, &due);
+        } else if (rule != RFM_RULE_NONE) {
             decide_cause(hearing, (size_t)rule, &cause, at_ms);
             rule = rfm__rule_set_next(&causes, (size_t)rule + 1);
+        } else {
+            return;
         }
     }
 }

@@ -2,6 +2,8 @@
  * before and after each event compared, moments searched by bisection over the values themselves. */
 #include "scene.h"
 
+#include <math.h>
+
 static uint64_t random_state;
 
 static uint32_t draw(uint32_t count)
@@ -13,6 +15,7 @@ static uint32_t draw(uint32_t count)
 enum { MODEL_PENDING = 8 };
 typedef struct model_pending {
     int64_t due_ms, time_ms;
+    int64_t deferred_ms; /* -1: never */
     char cause[64], cart[8];
 } model_pending;
 typedef struct model_rule {
@@ -22,6 +25,14 @@ typedef struct model_rule {
     model_pending pending[MODEL_PENDING];
 } model_rule;
 
+/* Everything that was ever sent, virtual sends of the hold-out included. */
+typedef struct model_send {
+    size_t rule;
+    char channel[16];
+    int64_t time_ms;
+} model_send;
+
+enum { MODEL_SENDS = 4096 };
 typedef struct model {
     scene *s;
     rfm_client client; /* its own facts */
@@ -31,6 +42,8 @@ typedef struct model {
     bool any;
     int64_t last_consent_ms; /* INT64_MIN: never */
     model_rule rule[SCENE_RULES];
+    size_t send_count;
+    model_send send[MODEL_SENDS];
     size_t log_len;
     char log[SCENE_LOG];
 } model;
@@ -47,24 +60,152 @@ static void note(model *m, size_t i, const char *reason, const char *cause, cons
     assert_true(m->log_len < sizeof m->log);
 }
 
-static void model_send(model *m, size_t i, const char *cause, int64_t now_ms)
+/* "-": none is asked for; NULL: *reason says why not. */
+static const char *model_channel(const model *m, const rfm_rule *rule, const char **reason)
+{
+    static const char *const known[] = {"email", "push", "sms"};
+    const char *best = NULL;
+    double best_response = -1;
+    *reason = "consent";
+    if (rule->channel_count == 0 && !rule->best)
+        return "-";
+    for (size_t c = 0; c < (rule->best ? 3 : rule->channel_count); c++) {
+        const char *channel = rule->best ? known[c] : rule->channel[c];
+        uint16_t number = rfm_names_number(m->names, rfm_text(channel));
+        rfm_permission permission = rfm_client_permission(&m->client, number, rule->class_);
+        bool opt_in = m->s->rules.consent[rule->class_] == RFM_OPT_IN;
+        if (permission == RFM_PERMISSION_REFUSED || (opt_in && permission == RFM_PERMISSION_UNKNOWN))
+            continue;
+        if (rfm_client_bounces(&m->client, number)) {
+            *reason = "no_channel";
+            continue;
+        }
+        if (!rule->best)
+            return channel;
+        double clicked = 0, delivered = 0;
+        for (size_t i = 0; i < m->client.channel_count; i++) {
+            if (m->client.channel[i].name != number)
+                continue;
+            clicked = m->client.channel[i].by_status[RFM_STATUS_CLICKED];
+            delivered = m->client.channel[i].by_status[RFM_STATUS_DELIVERED];
+        }
+        double response = clicked + delivered > 0 ? (clicked + 1) / (fmax(delivered, clicked) + 20) : 0;
+        if (response > best_response)
+            best = channel, best_response = response;
+    }
+    return best;
+}
+
+static int64_t model_wall_ms(const model *m, int64_t at_ms)
+{
+    return at_ms + rfm_zone_span_at(m->s->rules.default_zone, rfm_div_floor(at_ms, 1000)).offset_s * INT64_C(1000);
+}
+
+static bool model_quiet(const model *m, int64_t at_ms)
+{
+    const rfm_quiet_hours *quiet = &m->s->rules.quiet_hours;
+    int64_t minute = model_wall_ms(m, at_ms) / 60000 % 1440, from = quiet->from_ms / 60000, to = quiet->to_ms / 60000;
+    return quiet->given && (from < to ? from <= minute && minute < to : from <= minute || minute < to);
+}
+
+static uint64_t model_hash(const char *first, const char *second)
+{
+    char text[128];
+    int len = snprintf(text, sizeof text, "%s\x1f%s", first, second);
+    return rfm_hash64(rfm_bytes_of(text, (size_t)len));
+}
+
+/* Minute by minute to the end, then the client's share of the jitter. */
+static int64_t model_release(const model *m, int64_t now_ms)
+{
+    char end[32];
+    if (!model_quiet(m, now_ms))
+        return now_ms;
+    int64_t at_ms = now_ms - now_ms % 60000, jitter_ms = m->s->rules.quiet_hours.jitter_ms;
+    while (model_quiet(m, at_ms))
+        at_ms += 60000;
+    snprintf(end, sizeof end, "%" PRId64, at_ms);
+    return at_ms + (jitter_ms ? (int64_t)(model_hash("alice", end) % (uint64_t)jitter_ms) : 0);
+}
+
+static bool model_open(const model *m, const rfm_schedule *schedule, int64_t now_ms)
+{
+    int32_t day = (int32_t)rfm_div_floor(model_wall_ms(m, now_ms), DAY);
+    bool of_week = schedule->days == 0 || (schedule->days & 1 << (day - 4 + 700) % 7); /* the fifth of 1970 was a Monday */
+    return of_week && (!schedule->from_day || day >= schedule->from_day) && (!schedule->to_day || day <= schedule->to_day);
+}
+
+static bool model_capped(const model *m, size_t i, const char *channel, int64_t now_ms)
+{
+    for (size_t c = 0; c < m->s->rules.cap_count; c++) {
+        const rfm_cap *cap = &m->s->rules.cap[c];
+        size_t count = 0;
+        for (size_t k = 0; k <= m->send_count; k++) { /* the last: this one */
+            bool this = k == m->send_count;
+            const rfm_rule *rule = &m->s->rule[this ? i : m->send[k].rule];
+            const char *over = this ? channel : m->send[k].channel;
+            bool matches = (!cap->has_class || cap->class_ == rule->class_) &&
+                           (!*cap->channel || strcmp(cap->channel, over) == 0) &&
+                           (!*cap->rule || strcmp(cap->rule, rule->name) == 0);
+            bool within = this || m->send[k].time_ms > now_ms - cap->per_ms;
+            if (this && !matches)
+                count = 0; /* does not concern it */
+            count += matches && within;
+        }
+        if (count > cap->max)
+            return true;
+    }
+    return false;
+}
+
+/* NULL: sent. */
+static const char *model_held_back(const model *m, size_t i, const char *channel, int64_t now_ms)
 {
     const rfm_rule *rule = &m->s->rule[i];
-    const char *channel = rule->channel_count == 0 ? "-" : NULL;
-    for (size_t c = 0; c < rule->channel_count && channel == NULL; c++) {
-        uint16_t number = rfm_names_number(m->names, rfm_text(rule->channel[c]));
-        rfm_permission permission = rfm_client_permission(&m->client, number, rule->class_);
-        bool marketing = rule->class_ == RFM_CLASS_MARKETING;
-        if (permission == RFM_PERMISSION_GRANTED || (!marketing && permission == RFM_PERMISSION_UNKNOWN))
-            channel = rule->channel[c];
-    }
+    if (rule->class_ != RFM_CLASS_MARKETING)
+        return NULL;
+    if (model_capped(m, i, channel, now_ms))
+        return "cap";
+    if (model_hash(m->s->rules.holdout.salt, "alice") % 10000 < m->s->rules.holdout.buckets)
+        return "holdout";
+    if (rule->experiment.given && model_hash(rule->experiment.salt, "alice") % 10000 < rule->experiment.control_buckets)
+        return "control";
+    return NULL;
+}
+
+static void model_put(model *m, size_t i, const model_pending *pending, const char *channel, int64_t now_ms);
+
+static void model_offer(model *m, size_t i, const model_pending *of, int64_t now_ms)
+{
+    const rfm_rule *rule = &m->s->rule[i];
+    const char *reason, *channel = model_channel(m, rule, &reason);
     if (channel == NULL) {
-        note(m, i, "consent", cause, "-", now_ms);
+        note(m, i, reason, of->cause, "-", now_ms);
         return;
     }
-    m->rule[i].sent = true;
-    m->rule[i].sent_ms = now_ms;
-    note(m, i, "sent", cause, channel, now_ms);
+    if (rule->class_ == RFM_CLASS_MARKETING) {
+        int64_t since_ms = of->deferred_ms < 0 ? now_ms : of->deferred_ms, release_ms = model_release(m, now_ms);
+        if (rule->expires_ms && now_ms - since_ms > rule->expires_ms) {
+            note(m, i, "expired", of->cause, channel, now_ms);
+            return;
+        }
+        if (release_ms > now_ms) {
+            model_pending again = *of;
+            again.due_ms = release_ms, again.deferred_ms = since_ms;
+            model_put(m, i, &again, channel, now_ms);
+            return;
+        }
+    }
+    const char *held = model_held_back(m, i, channel, now_ms);
+    bool in_caps = held == NULL || strcmp(held, "holdout") == 0;
+    if (in_caps || strcmp(held, "control") == 0)
+        m->rule[i].sent = true, m->rule[i].sent_ms = now_ms;
+    if (in_caps) {
+        assert_true(m->send_count < MODEL_SENDS);
+        m->send[m->send_count].rule = i, m->send[m->send_count].time_ms = now_ms;
+        snprintf(m->send[m->send_count++].channel, sizeof m->send->channel, "%s", channel);
+    }
+    note(m, i, held ? held : "sent", of->cause, channel, now_ms);
 }
 
 static size_t all_pending(const model *m)
@@ -75,30 +216,23 @@ static size_t all_pending(const model *m)
     return count;
 }
 
-static void model_cause(model *m, size_t i, const char *cause, int64_t now_ms, int64_t time_ms, const char *cart)
+static model_pending *model_same(model_rule *state, const char *cart)
 {
-    const rfm_rule *rule = &m->s->rule[i];
-    model_rule *state = &m->rule[i];
-    model_pending *same = NULL;
-    for (size_t p = 0; p < state->count; p++)
-        same = strcmp(state->pending[p].cart, cart) == 0 ? &state->pending[p] : same;
-    if (state->sent && rule->once) {
-        note(m, i, "once", cause, "-", now_ms);
-    } else if (state->sent && now_ms < state->sent_ms + rule->cooldown_ms) {
-        note(m, i, "cooldown", cause, "-", now_ms);
-    } else if (same != NULL && !rule->restart) {
-        note(m, i, "pending", cause, "-", now_ms);
-    } else if (rule->delay_ms == 0) {
-        model_send(m, i, cause, now_ms);
-    } else if (same == NULL && all_pending(m) == MODEL_PENDING) {
-        note(m, i, "slots_full", cause, "-", now_ms);
-    } else {
-        same = same != NULL ? same : &state->pending[state->count++];
-        same->due_ms = now_ms + rule->delay_ms;
-        same->time_ms = time_ms;
-        snprintf(same->cause, sizeof same->cause, "%s", cause);
-        snprintf(same->cart, sizeof same->cart, "%s", cart);
+    for (size_t p = 0; p < state->count; p++) {
+        if (strcmp(state->pending[p].cart, cart) == 0)
+            return &state->pending[p];
     }
+    return NULL;
+}
+
+static void model_put(model *m, size_t i, const model_pending *pending, const char *channel, int64_t now_ms)
+{
+    model_pending *same = model_same(&m->rule[i], pending->cart);
+    if (same == NULL && all_pending(m) == MODEL_PENDING) {
+        note(m, i, "slots_full", pending->cause, channel, now_ms);
+        return;
+    }
+    *(same != NULL ? same : &m->rule[i].pending[m->rule[i].count++]) = *pending;
 }
 
 static void remove_pending(model_rule *state, size_t p)
@@ -106,12 +240,50 @@ static void remove_pending(model_rule *state, size_t p)
     memmove(&state->pending[p], &state->pending[p + 1], (--state->count - p) * sizeof *state->pending);
 }
 
-/* The due one that comes first by (due, hash of the cart); -1: none at or before at_ms. */
+static void model_cause(model *m, size_t i, const char *cause, int64_t now_ms, int64_t time_ms, const char *cart)
+{
+    const rfm_rule *rule = &m->s->rule[i];
+    model_rule *state = &m->rule[i];
+    model_pending *same = model_same(state, cart), new = {.due_ms = now_ms + rule->delay_ms, .time_ms = time_ms, .deferred_ms = -1};
+    snprintf(new.cause, sizeof new.cause, "%s", cause);
+    snprintf(new.cart, sizeof new.cart, "%s", cart);
+    if (!model_open(m, &rule->schedule, now_ms))
+        return;
+    if (state->sent && rule->once) {
+        note(m, i, "once", cause, "-", now_ms);
+    } else if (state->sent && now_ms < state->sent_ms + rule->cooldown_ms) {
+        note(m, i, "cooldown", cause, "-", now_ms);
+    } else if (same != NULL && !rule->restart) {
+        note(m, i, "pending", cause, "-", now_ms);
+    } else if (rule->delay_ms > 0) {
+        model_put(m, i, &new, "-", now_ms);
+    } else {
+        if (same != NULL)
+            remove_pending(state, (size_t)(same - state->pending));
+        model_offer(m, i, &new, now_ms);
+    }
+}
+
+/* Due after a delay or at the end of quiet hours. */
+static void model_due(model *m, size_t i, const model_pending *pending, int64_t now_ms)
+{
+    if (model_open(m, &m->s->rule[i].schedule, now_ms))
+        model_offer(m, i, pending, now_ms);
+    else
+        note(m, i, "condition", pending->cause, "-", now_ms);
+}
+
+static bool sooner(const model_pending *a, const model_pending *b)
+{
+    return a->due_ms != b->due_ms ? a->due_ms < b->due_ms : a->time_ms < b->time_ms;
+}
+
+/* The due one that comes first by (due, time of the cause); -1: none at or before at_ms. */
 static int first_due(const model_rule *state, int64_t at_ms)
 {
     int first = -1;
     for (size_t p = 0; p < state->count; p++) {
-        if (state->pending[p].due_ms <= at_ms && (first < 0 || state->pending[p].due_ms < state->pending[first].due_ms))
+        if (state->pending[p].due_ms <= at_ms && (first < 0 || sooner(&state->pending[p], &state->pending[first])))
             first = (int)p;
     }
     return first;
@@ -137,6 +309,20 @@ static int64_t idle_since(const model *m, rfm_event_type type)
     }
 }
 
+static double model_idle_days(const rfm_client *client, int64_t at_ms)
+{
+    return (double)(at_ms - client->last_ms) / DAY;
+}
+
+/* models.md: the gap's posterior quantile. */
+static double model_gap_days(const rfm_client *client, const rfm_client_conf *conf, const rfm_rule *rule)
+{
+    const rfm_model *fit = &conf->model;
+    double x = client->x, f = 1 / (1 + x / fit->evidence_cap);
+    double shape = fit->r + x * f, beta = fit->alpha + (client->last_day - client->first_day) / fit->unit_days * f;
+    return fit->unit_days * beta * (pow(1 - rule->on.threshold, -1 / shape) - 1);
+}
+
 /* Does the rule's condition (for enter and leave: being in what it names) hold? */
 static bool holds(const model *m, const rfm_rule *rule, int64_t at_ms)
 {
@@ -155,8 +341,8 @@ static bool holds(const model *m, const rfm_rule *rule, int64_t at_ms)
         int64_t since_ms = idle_since(m, rule->on.event);
         return since_ms != INT64_MIN && since_ms + rule->on.idle_ms <= at_ms;
     }
-    case RFM_CAUSE_EVENT:
-    case RFM_CAUSE_LATE: return false;
+    case RFM_CAUSE_LATE: return client->x > 0 && model_idle_days(client, at_ms) >= model_gap_days(client, conf, rule);
+    case RFM_CAUSE_EVENT: return false;
     }
     return false;
 }
@@ -170,6 +356,7 @@ static bool known(const model *m, const rfm_rule *rule)
     case RFM_CAUSE_FALL_RISK:
     case RFM_CAUSE_RISE_RISK: return buyer(&m->client);
     case RFM_CAUSE_IDLE: return idle_since(m, rule->on.event) != INT64_MIN;
+    case RFM_CAUSE_LATE: return m->client.x > 0;
     default: return true;
     }
 }
@@ -230,7 +417,7 @@ static void model_advance(model *m, int64_t until_ms)
             for (int due = first_due(&m->rule[i], at_ms); due >= 0; due = first_due(&m->rule[i], at_ms)) {
                 model_pending pending = m->rule[i].pending[due];
                 remove_pending(&m->rule[i], (size_t)due);
-                model_send(m, i, pending.cause, at_ms);
+                model_due(m, i, &pending, at_ms);
             }
             if (fires[i] == at_ms)
                 model_cause(m, i, cause, at_ms, at_ms, "");
@@ -246,19 +433,19 @@ static void model_cancel(model *m, const rfm_event *event, const char *cart, int
         model_rule *state = &m->rule[i];
         if (!(m->s->rule[i].cancel_on >> event->type & 1))
             continue;
-        for (int64_t due_ms = 0; due_ms != INT64_MAX;) { /* in the order of their dues */
-            due_ms = INT64_MAX;
-            size_t first = 0;
+        for (;;) { /* in the order of their dues */
+            int first = -1;
             for (size_t p = 0; p < state->count; p++) {
                 const model_pending *pending = &state->pending[p];
                 bool same = !cart[0] || !pending->cart[0] || strcmp(cart, pending->cart) == 0;
-                if (event->time_ms >= pending->time_ms && same && pending->due_ms < due_ms)
-                    due_ms = pending->due_ms, first = p;
+                bool cancels = event->time_ms >= pending->time_ms && same;
+                if (cancels && (first < 0 || sooner(pending, &state->pending[first])))
+                    first = (int)p;
             }
-            if (due_ms != INT64_MAX) {
-                note(m, i, "cancelled", state->pending[first].cause, "-", now_ms);
-                remove_pending(state, first);
-            }
+            if (first < 0)
+                break;
+            note(m, i, "cancelled", state->pending[first].cause, "-", now_ms);
+            remove_pending(state, (size_t)first);
         }
     }
 }
@@ -289,15 +476,66 @@ static void model_event(model *m, const rfm_event *event, const char *cart, int6
     }
 }
 
+static void random_schedule(rfm_schedule *schedule)
+{
+    int32_t first = (int32_t)(START_MS / DAY);
+    schedule->days = draw(4) ? 0 : (uint8_t)(1 + draw(127));
+    schedule->from_day = draw(8) ? 0 : first + (int32_t)draw(200);
+    schedule->to_day = draw(8) ? 0 : first + 100 + (int32_t)draw(400);
+}
+
+static void random_experiment(rfm_rule *rule)
+{
+    rfm_experiment *experiment = &rule->experiment;
+    if (draw(3) > 0 || rule->class_ != RFM_CLASS_MARKETING)
+        return;
+    *experiment = (rfm_experiment){.given = true, .control_buckets = (uint16_t)draw(10001), .variant_count = 1};
+    snprintf(experiment->salt, sizeof experiment->salt, "salt %u", draw(1000));
+    experiment->variant[0] = (rfm_variant){"a", (uint16_t)(10000 - experiment->control_buckets)};
+}
+
+static void random_cap(rfm_cap *cap)
+{
+    static const char *const channels[] = {"email", "push", "sms"};
+    *cap = (rfm_cap){.has_class = draw(2), .class_ = (rfm_class)draw(2), .max = draw(4), .per_ms = (1 + draw(60 * 24)) * HOUR};
+    if (draw(3) == 0)
+        strcpy(cap->channel, channels[draw(3)]);
+    if (draw(3) == 0)
+        snprintf(cap->rule, sizeof cap->rule, "r%u", draw(12));
+}
+
+static rfm_zone *random_policies(scene *s)
+{
+    static const char *const zones[] = {"UTC", "Europe/Berlin", "Australia/Lord_Howe", "America/New_York"};
+    rfm_zone *zone = NULL;
+    assert_int_equal(rfm_zone_load(zones[draw(4)], &zone, NULL), 0);
+    s->rules.default_zone = zone;
+    rfm_quiet_hours *quiet = &s->rules.quiet_hours;
+    quiet->given = draw(3) > 0;
+    quiet->from_ms = (int32_t)draw(1440) * 60000;
+    quiet->to_ms = (quiet->from_ms + (int32_t)(1 + draw(1439)) * 60000) % (int32_t)DAY;
+    quiet->jitter_ms = draw(2) ? 0 : 1 + draw(4 * 3600 * 1000);
+    s->rules.cap_count = draw(2) ? 0 : draw(5);
+    for (size_t c = 0; c < s->rules.cap_count; c++)
+        random_cap(&s->rules.cap[c]);
+    snprintf(s->rules.holdout.salt, sizeof s->rules.holdout.salt, "h%u", draw(100));
+    s->rules.holdout.buckets = draw(4) ? 0 : (uint16_t)draw(10001);
+    if (draw(4) == 0)
+        s->rules.consent[RFM_CLASS_MARKETING] = RFM_OPT_OUT;
+    return zone;
+}
+
 static void random_rule(scene *s, int i)
 {
     static const char *const channels[] = {"email", "push", "sms"};
+    static const rfm_event_type types[] = {RFM_EVENT_PURCHASE, RFM_EVENT_REFUND, RFM_EVENT_VISIT, RFM_EVENT_MESSAGE,
+                                           RFM_EVENT_CONSENT};
     static const rfm_event_type idles[] = {RFM_EVENT_PURCHASE, RFM_EVENT_VISIT, RFM_EVENT_CONSENT};
     char name[8];
     snprintf(name, sizeof name, "r%d", i);
     rfm_rule *rule = scene_add(s, name);
-    rule->on.kind = draw(3) ? (rfm_cause_kind)draw(RFM_CAUSE_IDLE + 1) : RFM_CAUSE_EVENT;
-    rule->on.event = rule->on.kind == RFM_CAUSE_IDLE ? idles[draw(3)] : (rfm_event_type)draw(RFM_EVENT_TYPE_COUNT);
+    rule->on.kind = draw(3) ? (rfm_cause_kind)draw(RFM_CAUSE_LATE + 1) : RFM_CAUSE_EVENT;
+    rule->on.event = rule->on.kind == RFM_CAUSE_IDLE ? idles[draw(3)] : types[draw(5)];
     rule->on.segment = (uint8_t)draw(s->conf.segments.count);
     rule->on.lifecycle = (rfm_lifecycle)draw(RFM_LIFECYCLE_COUNT);
     rule->on.threshold = (1 + draw(98)) / 100.0;
@@ -309,7 +547,11 @@ static void random_rule(scene *s, int i)
     rule->cooldown_ms = draw(3) ? 0 : (1 + draw(30)) * DAY;
     rule->class_ = (rfm_class)draw(2);
     rule->priority = (int32_t)draw(4) - 1;
-    rule->channel_count = (uint8_t)draw(4);
+    rule->expires_ms = draw(3) ? 0 : (1 + draw(40)) * HOUR;
+    random_schedule(&rule->schedule);
+    random_experiment(rule);
+    rule->best = i > 0 && draw(5) == 0;
+    rule->channel_count = rule->best ? 0 : i == 0 ? 3 : (uint8_t)draw(4); /* the first names all that `best` chooses from */
     for (int c = 0; c < rule->channel_count; c++)
         strcpy(rule->channel[c], channels[c]);
 }
@@ -329,7 +571,10 @@ static rfm_event random_event(char id[16], int i, int64_t now_ms)
     event.channel = rfm_text(channels[draw(3)]);
     event.class_ = (rfm_class)draw(2);
     event.granted = draw(4) > 0;
-    event.status = draw(2) ? RFM_STATUS_OPENED : RFM_STATUS_UNSUBSCRIBED;
+    static const rfm_message_status statuses[] = {RFM_STATUS_DELIVERED, RFM_STATUS_DELIVERED, RFM_STATUS_CLICKED,
+                                                  RFM_STATUS_UNSUBSCRIBED, RFM_STATUS_BOUNCED};
+    event.status = statuses[draw(5)];
+    event.permanent = true;
     return event;
 }
 
@@ -343,6 +588,7 @@ static void walk(uint64_t seed, size_t *decisions)
     s->conf.lifecycle.at_risk = 0.4 + draw(40) / 100.0;
     for (int i = 0; i < 12; i++)
         random_rule(s, i);
+    rfm_zone *zone = random_policies(s);
     scene_bind(s);
     int64_t now_ms = START_MS + 12345;
     for (int i = 0; i < 40; i++) {
@@ -370,6 +616,7 @@ static void walk(uint64_t seed, size_t *decisions)
         s->log_len = m->log_len = 0;
         s->log[0] = m->log[0] = 0;
     }
+    rfm_zone_free(zone);
     rfm_names_free(m->names);
     free(m);
     scene_free(s);
