@@ -111,8 +111,9 @@ extern const rfm__kind rfm__variants;     /* rfm_experiment.variant */
 extern const rfm__kind rfm__wall_time;    /* int32_t ms since midnight */
 extern const rfm__kind rfm__default_zone; /* const char *, NULL: UTC */
 extern const rfm__kind rfm__caps;         /* rfm_rules.cap */
-/* What the keys of a rule say together, the policies of a file, the caps once all rules are known. */
-void rfm__experiment_check(rfm__loader *loader, const rfm_yaml *node, rfm_rule *rule);
+/* What the keys of a rule say together (readable: each by itself could be read), the policies of a file, the caps once all
+ * rules are known. */
+void rfm__experiment_check(rfm__loader *loader, const rfm_yaml *node, bool readable, rfm_rule *rule);
 void rfm__schedule_check(rfm__loader *loader, const rfm_yaml *node, const rfm_schedule *schedule);
 void rfm__policies_check(rfm__loader *loader, const rfm_yaml *map);
 void rfm__caps_check(rfm__loader *loader);

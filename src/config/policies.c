@@ -190,7 +190,7 @@ static void print_variants(rfm_buffer *yaml, const rfm__key *key, const rfm_conf
 
 const rfm__kind rfm__variants = {"list of `{name, share}`", false, false, read_variants, print_variants};
 
-void rfm__experiment_check(rfm__loader *loader, const rfm_yaml *node, rfm_rule *rule)
+void rfm__experiment_check(rfm__loader *loader, const rfm_yaml *node, bool readable, rfm_rule *rule)
 {
     rfm_experiment *experiment = &rule->experiment;
     const rfm_yaml *at = rfm_yaml_find(node, rfm_text("experiment"));
@@ -202,7 +202,7 @@ void rfm__experiment_check(rfm__loader *loader, const rfm_yaml *node, rfm_rule *
     uint32_t sum = experiment->control_buckets;
     for (size_t i = 0; i < experiment->variant_count; i++)
         sum += experiment->variant[i].buckets;
-    if (experiment->variant_count > 0 && sum != RFM_BUCKETS_OF_CLIENTS)
+    if (readable && sum != RFM_BUCKETS_OF_CLIENTS)
         rfm__report_key(loader, at, "the shares of control and variants are %g%% together, not 100%%", sum / 100.);
 }
 
@@ -219,7 +219,8 @@ static void read_wall_time(rfm__loader *loader, const rfm__key *key, const rfm_y
     const char *text = node->kind == RFM_YAML_SCALAR ? node->text : "";
     bool good = strlen(text) == 5 && text[2] == ':' && strspn(text, "0123456789:") == 5 && text[0] != ':' &&
                 text[1] != ':' && text[3] != ':' && text[4] != ':';
-    int hours = good ? (text[0] - '0') * 10 + text[1] - '0' : 24, minutes = good ? (text[3] - '0') * 10 + text[4] - '0' : 0;
+    int hours = good ? (text[0] - '0') * 10 + text[1] - '0' : 24,
+        minutes = good ? (text[3] - '0') * 10 + text[4] - '0' : 0;
     (void)key;
     if (hours < 24 && minutes < 60)
         *(int32_t *)at = (int32_t)(hours * RFM_HOUR_MS + minutes * RFM_MINUTE_MS);
@@ -368,8 +369,8 @@ void rfm__caps_check(rfm__loader *loader)
     for (size_t i = 0; i < rules->cap_count; i++) {
         const char *rule = rules->cap[i].rule, *nearest = rfm__nearest(names, rule);
         if (*rule && (!nearest || strcmp(nearest, rule) != 0))
-            rfm__report(loader, rfm_yaml_find(loader->cap_node[i], rfm_text("rule")), "no such rule %s; the nearest is %s",
-                        rfm__show(rule).text, nearest ? nearest : "none");
+            rfm__report(loader, rfm_yaml_find(loader->cap_node[i], rfm_text("rule")),
+                        "no such rule %s; the nearest is %s", rfm__show(rule).text, nearest ? nearest : "none");
     }
 }
 
@@ -386,13 +387,14 @@ static void take_section(rfm__loader *loader, const rfm_yaml *map, const char *n
 
 void rfm__policies_check(rfm__loader *loader, const rfm_yaml *map)
 {
-    rfm_quiet_hours *quiet = &loader->config->rules.quiet_hours;
-    const rfm_yaml *node = rfm__find_path(map, "policies.quiet_hours");
+    const rfm_yaml *quiet = rfm__find_path(map, "policies.quiet_hours");
     take_section(loader, map, "policies.quiet_hours", &loader->quiet_hours);
     take_section(loader, map, "policies.holdout", &loader->holdout);
-    if (!node || node->kind != RFM_YAML_MAP)
+    if (!quiet || quiet->kind != RFM_YAML_MAP)
         return;
-    quiet->given = true;
-    if (quiet->from_ms == quiet->to_ms && rfm_yaml_find(node, rfm_text("from")) && rfm_yaml_find(node, rfm_text("to")))
-        rfm__report_key(loader, node, "policies.quiet_hours: from and to are the same");
+    loader->config->rules.quiet_hours.given = true;
+    const rfm_yaml *from = rfm_yaml_find(quiet, rfm_text("from")), *to = rfm_yaml_find(quiet, rfm_text("to"));
+    bool both = from && to && from->kind == RFM_YAML_SCALAR && to->kind == RFM_YAML_SCALAR;
+    if (both && strcmp(from->text, to->text) == 0)
+        rfm__report_key(loader, quiet, "policies.quiet_hours: from and to are the same");
 }

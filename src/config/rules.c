@@ -247,11 +247,13 @@ static void read_rule(rfm__loader *loader, const rfm_yaml *node)
         rfm__report(loader, node, "more than %d rules", RFM_RULES_MAX);
         return;
     }
+    size_t errors = loader->errors->count;
     rfm__table_read(loader, &rfm__rule_table, node, &rule);
+    bool readable = loader->errors->count == errors;
     if (rfm_yaml_is_null(node))
         rfm__report(loader, node, "a rule is needed here");
     check_promo(loader, node, &rule);
-    rfm__experiment_check(loader, node, &rule);
+    rfm__experiment_check(loader, node, readable, &rule);
     rfm__schedule_check(loader, node, &rule.schedule);
     const rfm_yaml *before = *rule.name ? find_rule(loader, rule.name) : NULL;
     if (before)
@@ -331,12 +333,14 @@ static const rfm__key file_keys[] = {
     {"policies.silent_until", &timestamp, CONFIG_AT(rules.silent_until_ms),
      .text = "Before, states are built and nothing is caused"},
     {"policies.consent.marketing", &consent_policy, CONFIG_AT(rules.consent[RFM_CLASS_MARKETING]),
-     .choices = consent_policies, .text = "Without a consent event: `opt_in` (if not given): no marketing; `opt_out`: allowed"},
+     .choices = consent_policies,
+     .text = "Without a consent event: `opt_in` (if not given): no marketing; `opt_out`: allowed"},
     {"policies.consent.transactional", &consent_policy, CONFIG_AT(rules.consent[RFM_CLASS_TRANSACTIONAL]),
      .choices = consent_policies, .text = "The same for transactional rules; `opt_out` if not given"},
     {"policies.frequency_caps", &rfm__caps, CONFIG_AT(rules.cap),
-     .text = "At most `max` (up to 64) sends within `per`, of those that match `class`, `channel` and `rule` as far as they are "
-             "given; what would be more is held back, if it is marketing"},
+     .text =
+         "At most `max` (up to 64) sends within `per`, of those that match `class`, `channel` and `rule` as far as they are "
+         "given; what would be more is held back, if it is marketing"},
     {"policies.quiet_hours.from", &rfm__wall_time, CONFIG_AT(rules.quiet_hours.from_ms), .flags = RFM__REQUIRED_WITHIN,
      .text = "Marketing waits from this time of the client's day"},
     {"policies.quiet_hours.to", &rfm__wall_time, CONFIG_AT(rules.quiet_hours.to_ms), .flags = RFM__REQUIRED_WITHIN,

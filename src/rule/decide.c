@@ -199,8 +199,8 @@ static bool pass_quiet_hours(rfm_hearing *hearing, const rfm_offer *offer)
         add_offered(hearing, offer, RFM_SUPPRESSED_EXPIRED);
         return false;
     }
-    int64_t release_ms =
-        rfm__wall_release_ms(&turn->rules->quiet_hours, zone_of(turn), hearing->moment->client_id, now_ms);
+    int64_t release_ms = rfm__wall_release_ms(&turn->rules->quiet_hours, zone_of(turn), hearing->moment->client_id,
+                                              now_ms);
     if (release_ms == now_ms)
         return true;
     if (!put_off(turn, offer->rule, offer->cause, release_ms, since_ms))

@@ -70,6 +70,5 @@ bool rfm__wall_scheduled(const rfm_schedule *schedule, const rfm_zone *zone, int
         return true;
     int32_t day = rfm_zone_day(zone, now_ms);
     return (schedule->days == 0 || (schedule->days >> weekday(day) & 1)) &&
-           (schedule->from_day == 0 || day >= schedule->from_day) &&
-           (schedule->to_day == 0 || day <= schedule->to_day);
+           (schedule->from_day == 0 || day >= schedule->from_day) && (schedule->to_day == 0 || day <= schedule->to_day);
 }

@@ -66,7 +66,7 @@ typedef struct rfm_rule {
     bool once, restart;
     int64_t cooldown_ms;
     rfm_class class_;
-    int32_t priority; /* higher first; default 0 */
+    int32_t priority;   /* higher first; default 0 */
     int64_t expires_ms; /* how long quiet hours may put one off; 0: without end */
     rfm_schedule schedule;
     bool best;             /* channels: the client's, by response; channel_count is 0 then */

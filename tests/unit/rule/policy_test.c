@@ -306,7 +306,8 @@ static void test_the_release_is_spread_and_the_same_for_all_of_a_client(void **s
     scene_event(s, 22 * HOUR, visit("2"));
     scene_advance(s, START_MS + 3 * DAY);
     /* XXH3-64("alice" 0x1F "1700038800000") mod 900000 = 747087; of the next day's 732860 */
-    scene_expect(s, "b sent visit/1 -@33147\na sent visit/1 -@33147\nb sent visit/2 -@119532\na sent visit/2 -@119532\n");
+    scene_expect(s,
+                 "b sent visit/1 -@33147\na sent visit/1 -@33147\nb sent visit/2 -@119532\na sent visit/2 -@119532\n");
     assert_int_equal(s->items[0].time_ms, INT64_C(1700125200000) + 732860);
     scene_free(s);
 }
@@ -516,7 +517,8 @@ static void test_many_at_one_moment_go_by_priority_and_name(void **state)
     scene_event(s, HOUR, visit("1"));
     scene_event(s, 2 * HOUR, purchase("p", 100));
     scene_advance(s, START_MS + DAY);
-    scene_expect(s, "d sent visit/1 -@32400\nb sent purchase/p -@32400\nc cap visit/1 -@32400\na cap visit/1 -@32400\n");
+    scene_expect(s,
+                 "d sent visit/1 -@32400\nb sent purchase/p -@32400\nc cap visit/1 -@32400\na cap visit/1 -@32400\n");
     scene_free(s);
 }
 
@@ -541,7 +543,10 @@ static void test_caps_that_overflow_the_slots_hold_back(void **state)
     for (int i = 0; i < 3; i++) {
         char name[8];
         snprintf(name, sizeof name, "m%d", i);
-        marketing(s, name, (rfm_event_type)(i == 0 ? RFM_EVENT_VISIT : i == 1 ? RFM_EVENT_PURCHASE : RFM_EVENT_CONSENT));
+        marketing(s, name,
+                  (rfm_event_type)(i == 0   ? RFM_EVENT_VISIT
+                                   : i == 1 ? RFM_EVENT_PURCHASE
+                                            : RFM_EVENT_CONSENT));
         strcpy(cap(s, RFM_CAP_SENDS_MAX, 365 * DAY)->rule, name);
     }
     scene_bind(s);
@@ -628,7 +633,8 @@ static void test_the_hold_out_counts_in_caps(void **state)
 static rfm_rule *experiment(scene *s, uint16_t control)
 {
     rfm_rule *rule = marketing(s, "m", RFM_EVENT_VISIT);
-    rule->experiment = (rfm_experiment){.given = true, .salt = "winback-1", .control_buckets = control, .variant_count = 2};
+    rule->experiment = (rfm_experiment){
+        .given = true, .salt = "winback-1", .control_buckets = control, .variant_count = 2};
     rule->experiment.variant[0] = (rfm_variant){"a", (uint16_t)(8000 - control)};
     rule->experiment.variant[1] = (rfm_variant){"b", 2000};
     return rule;

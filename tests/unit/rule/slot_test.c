@@ -96,8 +96,10 @@ static void fill(rfm_slots *slots, uint8_t ids[RFM_PENDING_MAX][64])
     for (uint32_t i = draw(8); i > 0; i--) {
         rfm_remembered *sent = rfm__slots_remember(slots, (uint16_t)(1 + draw(RFM_NAMES_MAX)));
         bool has_id = draw(4) > 0;
-        *sent = (rfm_remembered){
-            .rule = sent->rule, .has_id = has_id, .is_virtual = !has_id && draw(2), .time_ms = (int64_t)draw(UINT32_MAX) * 900};
+        *sent = (rfm_remembered){.rule = sent->rule,
+                                 .has_id = has_id,
+                                 .is_virtual = !has_id && draw(2),
+                                 .time_ms = (int64_t)draw(UINT32_MAX) * 900};
         for (size_t k = 0; sent->has_id && k < sizeof sent->id; k++)
             sent->id[k] = (uint8_t)draw(256);
     }
@@ -161,8 +163,8 @@ static void test_any_bytes_are_safe(void **state)
 static void test_reads_version_1(void **state)
 {
     (void)state;
-    uint8_t old[] = {1,    0x09, 17,   0x0b, 18 << 1 | 1, 0x64, 1,    2,    3,    4, 5, 6, 7, 8, 9, 10, 11,
-                     12,   13,   14,   15,   16,          0x0c, 19,   0xc8, 0x01, 1 << 1 | 1, 0xc8, 0x01, 7, 0, 0, 0, 1, 'e'};
+    uint8_t old[] = {1,  0x09, 17, 0x0b, 18 << 1 | 1, 0x64, 1,    2,    3,          4,    5,    6, 7, 8, 9, 10, 11, 12,
+                     13, 14,   15, 16,   0x0c,        19,   0xc8, 0x01, 1 << 1 | 1, 0xc8, 0x01, 7, 0, 0, 0, 1,  'e'};
     uint8_t packed[RFM_SLOTS_BYTES_MAX];
     rfm_slots slots;
     assert_int_equal(rfm__slots_decode(rfm_bytes_of(old, sizeof old), &slots), 0);
@@ -194,7 +196,8 @@ static void fill_to_the_brim(rfm_slots *slots)
     }
     assert_null(rfm__slots_remember(slots, 1));
     for (int64_t i = 0; i < RFM_RECENT_MAX; i++)
-        assert_true(rfm__slots_note_recent(slots, &(rfm_recent){(i + 1) << 41, UINT16_MAX, UINT16_MAX, RFM_CLASS_TRANSACTIONAL}));
+        assert_true(rfm__slots_note_recent(
+            slots, &(rfm_recent){(i + 1) << 41, UINT16_MAX, UINT16_MAX, RFM_CLASS_TRANSACTIONAL}));
     assert_false(rfm__slots_note_recent(slots, &(rfm_recent){1, 1, 1, RFM_CLASS_MARKETING}));
 }
 
@@ -236,7 +239,10 @@ static void test_what_is_delayed_can_be_deferred(void **state)
     static uint8_t id[RFM_EVENT_TEXT_MAX];
     rfm_slots slots;
     no_slots(&slots);
-    rfm_pending pending = {.rule = 1, .due_ms = 1, .deferred_ms = RFM_NOT_DEFERRED, .cause = {1, 1, 0, rfm_bytes_of(id, 512), RFM_BYTES_NONE}};
+    rfm_pending pending = {.rule = 1,
+                           .due_ms = 1,
+                           .deferred_ms = RFM_NOT_DEFERRED,
+                           .cause = {1, 1, 0, rfm_bytes_of(id, 512), RFM_BYTES_NONE}};
     for (; pending.cause.cart <= 8 && rfm__slots_defer(&slots, &pending); pending.cause.cart++)
         pending.cause.id.len = 512;
     for (uint32_t i = 0; i < slots.pending_count; i++) {
@@ -269,10 +275,12 @@ static void test_one_pending_for_rule_and_cart(void **state)
     rfm_slots slots;
     no_slots(&slots);
     for (uint32_t i = 0; i < RFM_PENDING_MAX; i++)
-        assert_true(
-            rfm__slots_defer(&slots, &(rfm_pending){.rule = 3, .due_ms = i, .cause = {1, 7 - i, 0, rfm_text("e"), RFM_BYTES_NONE}}));
-    assert_false(rfm__slots_defer(&slots, &(rfm_pending){.rule = 2, .due_ms = 9, .cause = {1, 0, 0, rfm_text("e"), RFM_BYTES_NONE}}));
-    assert_true(rfm__slots_defer(&slots, &(rfm_pending){.rule = 3, .due_ms = 99, .cause = {1, 5, 0, rfm_text("f"), RFM_BYTES_NONE}}));
+        assert_true(rfm__slots_defer(
+            &slots, &(rfm_pending){.rule = 3, .due_ms = i, .cause = {1, 7 - i, 0, rfm_text("e"), RFM_BYTES_NONE}}));
+    assert_false(rfm__slots_defer(
+        &slots, &(rfm_pending){.rule = 2, .due_ms = 9, .cause = {1, 0, 0, rfm_text("e"), RFM_BYTES_NONE}}));
+    assert_true(rfm__slots_defer(
+        &slots, &(rfm_pending){.rule = 3, .due_ms = 99, .cause = {1, 5, 0, rfm_text("f"), RFM_BYTES_NONE}}));
     assert_int_equal(slots.pending_count, RFM_PENDING_MAX);
     assert_int_equal(rfm__slots_pending(&slots, 3, 5)->due_ms, 99);
     rfm__slots_drop(&slots, rfm__slots_pending(&slots, 3, 5));
@@ -300,15 +308,15 @@ static void test_refuses_what_it_would_not_write(void **state)
     assert_corrupt("\x01\x0c\x05\x0a\x02\x02\x01\x65\x00", 9); /* a byte too many */
     assert_int_equal(rfm_slots_check(rfm_bytes_of("\x01\x0c\x05\x0a\x02\x02\x01\x65", 8)), 0);
     assert_corrupt("\x01\x0c\x05\x0a\x03\x02\x00\x00\x00\x00\x01\x65", 12); /* a cart that is none */
-    assert_corrupt("\x01\x0c\x05\x0a\x42\x02\x01\x65\x02", 9);             /* what version 1 did not have */
+    assert_corrupt("\x01\x0c\x05\x0a\x42\x02\x01\x65\x02", 9);              /* what version 1 did not have */
     assert_int_equal(rfm_slots_check(rfm_bytes_of("\x02\x0c\x05\x0a\x42\x02\x01\x65\x02", 9)), 0);
-    assert_corrupt("\x02\x0c\x05\x0a\x82\x02\x01\x65\x00", 9);             /* nothing kept */
-    assert_corrupt("\x01\x0b\x0a\x05\x0d\x05", 6);                          /* a virtual send in version 1 */
+    assert_corrupt("\x02\x0c\x05\x0a\x82\x02\x01\x65\x00", 9); /* nothing kept */
+    assert_corrupt("\x01\x0b\x0a\x05\x0d\x05", 6);             /* a virtual send in version 1 */
     assert_int_equal(rfm_slots_check(rfm_bytes_of("\x02\x0b\x0a\x05\x0d\x05", 6)), 0);
-    assert_corrupt("\x02\x0b\x0a\x05\x0d\x06", 6);             /* of a rule that was not sent */
-    assert_corrupt("\x01\x0e\x05\x05\x00", 5);                 /* a recent one in version 1 */
-    assert_corrupt("\x02\x0e\x05\x00\x00", 5);                 /* of no rule */
-    assert_corrupt("\x02\x16\x05\x05\x00\x00\x04\x00", 8);     /* out of order */
+    assert_corrupt("\x02\x0b\x0a\x05\x0d\x06", 6);         /* of a rule that was not sent */
+    assert_corrupt("\x01\x0e\x05\x05\x00", 5);             /* a recent one in version 1 */
+    assert_corrupt("\x02\x0e\x05\x00\x00", 5);             /* of no rule */
+    assert_corrupt("\x02\x16\x05\x05\x00\x00\x04\x00", 8); /* out of order */
     assert_int_equal(rfm_slots_check(rfm_bytes_of("\x02\x16\x05\x05\x00\x00\x05\x00", 8)), 0);
 }
 

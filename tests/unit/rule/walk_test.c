@@ -131,8 +131,10 @@ static int64_t model_release(const model *m, int64_t now_ms)
 static bool model_open(const model *m, const rfm_schedule *schedule, int64_t now_ms)
 {
     int32_t day = (int32_t)rfm_div_floor(model_wall_ms(m, now_ms), DAY);
-    bool of_week = schedule->days == 0 || (schedule->days & 1 << (day - 4 + 700) % 7); /* the fifth of 1970 was a Monday */
-    return of_week && (!schedule->from_day || day >= schedule->from_day) && (!schedule->to_day || day <= schedule->to_day);
+    bool of_week = schedule->days == 0 ||
+                   (schedule->days & 1 << (day - 4 + 700) % 7); /* the fifth of 1970 was a Monday */
+    return of_week && (!schedule->from_day || day >= schedule->from_day) &&
+           (!schedule->to_day || day <= schedule->to_day);
 }
 
 static bool model_capped(const model *m, size_t i, const char *channel, int64_t now_ms)
@@ -244,7 +246,8 @@ static void model_cause(model *m, size_t i, const char *cause, int64_t now_ms, i
 {
     const rfm_rule *rule = &m->s->rule[i];
     model_rule *state = &m->rule[i];
-    model_pending *same = model_same(state, cart), new = {.due_ms = now_ms + rule->delay_ms, .time_ms = time_ms, .deferred_ms = -1};
+    model_pending *same = model_same(state, cart),
+                  new = {.due_ms = now_ms + rule->delay_ms, .time_ms = time_ms, .deferred_ms = -1};
     snprintf(new.cause, sizeof new.cause, "%s", cause);
     snprintf(new.cart, sizeof new.cart, "%s", cart);
     if (!model_open(m, &rule->schedule, now_ms))
@@ -497,7 +500,8 @@ static void random_experiment(rfm_rule *rule)
 static void random_cap(rfm_cap *cap)
 {
     static const char *const channels[] = {"email", "push", "sms"};
-    *cap = (rfm_cap){.has_class = draw(2), .class_ = (rfm_class)draw(2), .max = draw(4), .per_ms = (1 + draw(60 * 24)) * HOUR};
+    *cap = (rfm_cap){
+        .has_class = draw(2), .class_ = (rfm_class)draw(2), .max = draw(4), .per_ms = (1 + draw(60 * 24)) * HOUR};
     if (draw(3) == 0)
         strcpy(cap->channel, channels[draw(3)]);
     if (draw(3) == 0)
@@ -551,7 +555,9 @@ static void random_rule(scene *s, int i)
     random_schedule(&rule->schedule);
     random_experiment(rule);
     rule->best = i > 0 && draw(5) == 0;
-    rule->channel_count = rule->best ? 0 : i == 0 ? 3 : (uint8_t)draw(4); /* the first names all that `best` chooses from */
+    rule->channel_count = rule->best ? 0
+                          : i == 0   ? 3
+                                     : (uint8_t)draw(4); /* the first names all that `best` chooses from */
     for (int c = 0; c < rule->channel_count; c++)
         strcpy(rule->channel[c], channels[c]);
 }

@@ -52,9 +52,12 @@ static void test_ends_by_hand(void **state)
     /* Berlin: clocks go from 2:00 to 3:00 on 29 March 2026, from 3:00 to 2:00 on 25 October. */
     assert_end("Europe/Berlin", 21, 9 * 60, "2026-03-28T22:00:00+01:00", "2026-03-29T09:00:00+02:00");
     assert_end("Europe/Berlin", 21, 9 * 60, "2026-10-24T22:00:00+02:00", "2026-10-25T09:00:00+01:00");
-    assert_end("Europe/Berlin", 21, 2 * 60 + 30, "2026-03-29T01:00:00+01:00", "2026-03-29T03:00:00+02:00"); /* no 2:30 */
-    assert_end("Europe/Berlin", 21, 2 * 60 + 30, "2026-10-25T01:00:00+02:00", "2026-10-25T02:30:00+02:00"); /* the first */
-    assert_end("Europe/Berlin", 21, 2 * 60 + 30, "2026-10-25T02:10:00+01:00", "2026-10-25T02:30:00+01:00"); /* the second */
+    assert_end("Europe/Berlin", 21, 2 * 60 + 30, "2026-03-29T01:00:00+01:00",
+               "2026-03-29T03:00:00+02:00"); /* no 2:30 */
+    assert_end("Europe/Berlin", 21, 2 * 60 + 30, "2026-10-25T01:00:00+02:00",
+               "2026-10-25T02:30:00+02:00"); /* the first */
+    assert_end("Europe/Berlin", 21, 2 * 60 + 30, "2026-10-25T02:10:00+01:00",
+               "2026-10-25T02:30:00+01:00"); /* the second */
     assert_end("Europe/Berlin", 2, 3 * 60, "2026-03-29T01:59:59+01:00", "2026-03-29T01:59:59+01:00");
     assert_end("Europe/Berlin", 2, 3 * 60, "2026-10-25T02:59:00+02:00", "2026-10-25T03:00:00+01:00"); /* 2 to 3 twice */
     assert_end("Australia/Lord_Howe", 21, 9 * 60, "2026-04-04T23:00:00+11:00", "2026-04-05T09:00:00+10:30");
@@ -84,10 +87,18 @@ static void walk_week(const rfm_zone *zone, const rfm_quiet_hours *quiet, int64_
 static void test_minute_by_minute(void **state)
 {
     (void)state;
-    static const char *const zones[] = {"UTC",           "Europe/Berlin",   "America/New_York", "Australia/Lord_Howe",
-                                        "Asia/Beirut",   "America/Havana",  "Antarctica/Troll", "Africa/Casablanca",
-                                        "Asia/Kathmandu", "Pacific/Apia"};
-    static const int minutes[][2] = {{21 * 60, 9 * 60}, {23 * 60, 30}, {150, 160}, {0, 1439}, {13 * 60, 15 * 60}, {185, 170}};
+    static const char *const zones[] = {"UTC",
+                                        "Europe/Berlin",
+                                        "America/New_York",
+                                        "Australia/Lord_Howe",
+                                        "Asia/Beirut",
+                                        "America/Havana",
+                                        "Antarctica/Troll",
+                                        "Africa/Casablanca",
+                                        "Asia/Kathmandu",
+                                        "Pacific/Apia"};
+    static const int minutes[][2] = {{21 * 60, 9 * 60}, {23 * 60, 30},      {150, 160},
+                                     {0, 1439},         {13 * 60, 15 * 60}, {185, 170}};
     static const char *const weeks[] = {"2026-02-13T00:00:00Z", "2026-03-06T00:00:00Z", "2026-03-26T00:00:00Z",
                                         "2026-04-02T00:00:00Z", "2026-10-01T00:00:00Z", "2026-10-22T00:00:00Z",
                                         "2026-10-30T00:00:00Z", "2011-12-27T00:00:00Z"};
@@ -109,9 +120,11 @@ static void test_jitter(void **state)
     int64_t night_ms = time_of("2023-11-15T01:00:00Z");
     /* XXH3-64("alice" 0x1F "1700038800000") mod 900000 and mod 86400000, by Python's xxhash. */
     assert_int_equal(rfm__wall_release_ms(&quiet, NULL, rfm_text("alice"), night_ms), INT64_C(1700038800000) + 747087);
-    assert_int_equal(rfm__wall_release_ms(&quiet, NULL, rfm_text("alice"), night_ms + HOUR), INT64_C(1700038800000) + 747087);
+    assert_int_equal(rfm__wall_release_ms(&quiet, NULL, rfm_text("alice"), night_ms + HOUR),
+                     INT64_C(1700038800000) + 747087);
     quiet.jitter_ms = RFM_DAY_MS;
-    assert_int_equal(rfm__wall_release_ms(&quiet, NULL, rfm_text("alice"), night_ms), INT64_C(1700038800000) + 50247087);
+    assert_int_equal(rfm__wall_release_ms(&quiet, NULL, rfm_text("alice"), night_ms),
+                     INT64_C(1700038800000) + 50247087);
     quiet.jitter_ms = 0;
     assert_int_equal(rfm__wall_release_ms(&quiet, NULL, rfm_text("alice"), night_ms), INT64_C(1700038800000));
     assert_int_equal(rfm__wall_release_ms(&quiet, NULL, rfm_text("alice"), night_ms + 12 * HOUR), night_ms + 12 * HOUR);
@@ -123,7 +136,8 @@ static void test_schedules(void **state)
 {
     (void)state;
     rfm_zone *zone = zone_of("America/New_York");
-    rfm_schedule weekdays = {.days = 0x1f}, none = {0}, span = {0, rfm_day_of_civil(2026, 1, 1), rfm_day_of_civil(2026, 12, 31)};
+    rfm_schedule weekdays = {.days = 0x1f}, none = {0},
+                 span = {0, rfm_day_of_civil(2026, 1, 1), rfm_day_of_civil(2026, 12, 31)};
     assert_true(rfm__wall_scheduled(&none, zone, 0));
     assert_true(rfm__wall_scheduled(&weekdays, zone, time_of("2026-11-27T23:59:59.999-05:00"))); /* a Friday */
     assert_false(rfm__wall_scheduled(&weekdays, zone, time_of("2026-11-28T00:00:00-05:00")));
