@@ -344,10 +344,15 @@ static void add_counters(rfm_host *host, const rfm_worker_stats *stats)
                              (double)stats->dead_by_reason[i]);
     for (size_t i = 0; rules != NULL && i < rules->count; i++)
         add_decisions(to, rules->rule[i].name, stats->decided_by_rule[i]);
+    rfm_snapshot_add(to, RFM_METRIC_TRAITS_DROPPED, "undeclared", NULL, (double)stats->traits_undeclared);
+    rfm_snapshot_add(to, RFM_METRIC_TRAITS_DROPPED, "refused", NULL, (double)stats->traits_refused);
+    rfm_snapshot_add(to, RFM_METRIC_TRAITS_DROPPED, "unknown_zone", NULL, (double)stats->zones_unknown);
     struct {
         rfm_metric metric;
         uint64_t value;
     } plain[] = {{RFM_METRIC_REPEATS, stats->repeats},
+                 {RFM_METRIC_ERASURES, stats->erasures},
+                 {RFM_METRIC_FORGOTTEN, stats->events_forgotten},
                  {RFM_METRIC_STEPS, stats->steps},
                  {RFM_METRIC_ABORTS, stats->aborts},
                  {RFM_METRIC_REDO_BYTES, stats->redo_bytes},

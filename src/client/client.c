@@ -2,6 +2,9 @@
 
 #include <stdlib.h>
 
+#include "complaint.h"
+#include "favourite.h"
+#include "latest.h"
 #include "order.h"
 
 #define REPEAT_WINDOW_S (48 * RFM_HOUR_MS / RFM_SECOND_MS)
@@ -16,7 +19,12 @@ void rfm_client_init(rfm_client *client)
     client->orders = client->refunds = client->x = client->visits = 0;
     client->visit_last_ms = 0;
     client->order_count = client->seen_count = client->channel_count = client->consent_count = 0;
+    client->category_count = client->case_count = client->latest_count = client->stamp_count = 0;
+    client->points = client->complaints = 0;
+    client->source = 0, client->source_ms = 0;
+    client->latest_text_len = 0;
     memset(&client->marks, 0, sizeof client->marks);
+    client->left_count = 0;
     client->listed_ms = client->met_ms = 0;
     client->slots_len = 0;
 }
@@ -116,7 +124,7 @@ static void count_purchase(rfm_client *client, int32_t day, int64_t time_ms, int
 
 /* An order of 0 is an event for rules only; among the orders it stands, to tell repeats and to bound its refunds. */
 static rfm_applied_kind apply_purchase(rfm_client *client, const rfm_event *event, const rfm_client_conf *conf,
-                                       rfm_applied *applied)
+                                       rfm_names *names, rfm_applied *applied)
 {
     RFM_ASSERT(event->amount_minor >= 0);
     if (rfm__orders_repeats(client, event->order_id48, event->time_ms)) {
@@ -136,6 +144,8 @@ static rfm_applied_kind apply_purchase(rfm_client *client, const rfm_event *even
     client->refunds += waiting.refunds_full;
     if (amount > 0) {
         count_purchase(client, rfm_zone_day(conf->zone, event->time_ms), event->time_ms, net);
+        rfm__apply_categories(client, event, names);
+        rfm__apply_source(client, event, names);
     }
     rfm_order order = {
         .id48 = event->order_id48, .time_ms = whole_second_ms(event->time_ms), .left_minor = net, .currency = currency};
@@ -222,8 +232,9 @@ static rfm_applied_kind apply_refund(rfm_client *client, const rfm_event *event,
 
 /* Visits. */
 
-static rfm_applied_kind apply_visit(rfm_client *client, const rfm_event *event)
+static rfm_applied_kind apply_visit(rfm_client *client, const rfm_event *event, rfm_names *names)
 {
+    rfm__apply_source(client, event, names);
     if (client->visits == 0 || event->time_ms > client->visit_last_ms) {
         client->visit_last_ms = event->time_ms;
     }
@@ -359,6 +370,30 @@ static rfm_applied_kind apply_message(rfm_client *client, const rfm_event *event
     if (complained) {
         put_consent(client, channel, RFM_CLASS_TRANSACTIONAL, false, event->time_ms);
     }
+    rfm__apply_source(client, event, names);
+    return RFM_APPLIED;
+}
+
+/* Feedback, profile, points, cost. */
+
+/* A review is an event for rules only. */
+static rfm_applied_kind apply_feedback(rfm_client *client, const rfm_event *event)
+{
+    if (event->feedback == RFM_FEEDBACK_COMPLAINT || event->feedback == RFM_FEEDBACK_RESOLVED) {
+        rfm__apply_complaint(client, event);
+    } else if (event->feedback != RFM_FEEDBACK_REVIEW) {
+        rfm__apply_answer(client, event);
+    }
+    return RFM_APPLIED;
+}
+
+static rfm_applied_kind apply_points(rfm_client *client, const rfm_event *event, rfm_applied *applied)
+{
+    int64_t points;
+    if (__builtin_add_overflow(client->points, event->delta, &points)) {
+        return refuse(applied, RFM_REASON_BAD_VALUE);
+    }
+    client->points = points;
     return RFM_APPLIED;
 }
 
@@ -368,11 +403,16 @@ static rfm_applied_kind apply_by_type(rfm_client *client, const rfm_event *event
                                       const rfm_client_conf *conf, rfm_names *names, rfm_applied *applied)
 {
     switch (event->type) {
-    case RFM_EVENT_PURCHASE: return apply_purchase(client, event, conf, applied);
+    case RFM_EVENT_PURCHASE: return apply_purchase(client, event, conf, names, applied);
     case RFM_EVENT_REFUND: return apply_refund(client, event, source, conf, applied);
-    case RFM_EVENT_VISIT: return apply_visit(client, event);
+    case RFM_EVENT_VISIT: return apply_visit(client, event, names);
     case RFM_EVENT_MESSAGE: return apply_message(client, event, names, applied);
     case RFM_EVENT_CONSENT: return apply_consent(client, event, names, applied);
+    case RFM_EVENT_FEEDBACK: return apply_feedback(client, event);
+    case RFM_EVENT_PROFILE: rfm__apply_profile(client, event, conf, names, applied); return RFM_APPLIED;
+    case RFM_EVENT_POINTS: return apply_points(client, event, applied);
+    case RFM_EVENT_COST: rfm__apply_source(client, event, names); return RFM_APPLIED;
+    case RFM_EVENT_ERASE: /* the engine's: there is no client afterwards */
     default: return refuse(applied, RFM_REASON_UNKNOWN_TYPE);
     }
 }
@@ -417,6 +457,21 @@ static bool consents_equal(const rfm_consent *a, const rfm_consent *b)
     return a->channel == b->channel && a->class_ == b->class_ && a->granted == b->granted && a->time_ms == b->time_ms;
 }
 
+static bool later_facts_equal(const rfm_client *a, const rfm_client *b)
+{
+    bool equal = a->category_count == b->category_count && a->points == b->points && a->complaints == b->complaints &&
+                 a->case_count == b->case_count && a->source == b->source &&
+                 (a->source == 0 || a->source_ms == b->source_ms) && rfm__latest_equal(a, b);
+    for (size_t i = 0; equal && i < a->category_count; i++) {
+        equal = a->category[i].name == b->category[i].name && a->category[i].orders == b->category[i].orders;
+    }
+    for (size_t i = 0; equal && i < a->case_count; i++) {
+        equal = a->cases[i].id48 == b->cases[i].id48 && a->cases[i].time_ms == b->cases[i].time_ms &&
+                a->cases[i].complained == b->cases[i].complained && a->cases[i].open == b->cases[i].open;
+    }
+    return equal;
+}
+
 bool rfm_client_facts_equal(const rfm_client *a, const rfm_client *b)
 {
     if (!purchases_equal(a, b) || a->visits != b->visits || (a->visits > 0 && a->visit_last_ms != b->visit_last_ms) ||
@@ -433,7 +488,7 @@ bool rfm_client_facts_equal(const rfm_client *a, const rfm_client *b)
             return false;
         }
     }
-    return true;
+    return later_facts_equal(a, b);
 }
 
 static int64_t later(int64_t a_ms, int64_t b_ms)
@@ -456,7 +511,13 @@ int64_t rfm_client_last_event_ms(const rfm_client *client)
     for (size_t i = 0; i < client->channel_count; i++) {
         last_ms = client->channel[i].reach ? later(last_ms, client->channel[i].reach_ms) : last_ms;
     }
-    return last_ms;
+    for (size_t i = 0; i < client->case_count; i++) {
+        last_ms = later(last_ms, client->cases[i].time_ms);
+    }
+    if (client->stamp_count > 0) {
+        last_ms = later(last_ms, client->stamp[client->stamp_count - 1].time_ms);
+    }
+    return client->source > 0 ? later(last_ms, client->source_ms) : last_ms;
 }
 
 rfm_permission rfm_client_permission(const rfm_client *client, uint16_t channel, rfm_class class_)

@@ -1,9 +1,10 @@
-/* The packed form: version, section mask, sections. Numbers are LEB128 varints, signed ones zigzag; times are differences
+/* The packed form: version, section mask, sections. Version 2 has sections that version 1 does not know; a state without them is
+ * written as version 1. Numbers are LEB128 varints, signed ones zigzag; times are differences
  * from a reference (the last purchase, else the last visit, else the newest event) or, in lists, from the entry after it,
  * lists being written newest first. Differences wrap around, so that every state that decodes encodes as well. */
-#include <rfm/client/client.h>
+#include "packing.h"
 
-enum { VERSION = 1, DAY_GAPS_MAX = 7, DAYS_RAW = DAY_GAPS_MAX + 1 };
+enum { VERSION = 2, DAY_GAPS_MAX = 7, DAYS_RAW = DAY_GAPS_MAX + 1 };
 enum {
     SECTION_MONEY = 1,
     SECTION_ORDERS = 2,
@@ -15,196 +16,15 @@ enum {
     SECTION_CHANNELS = 128,
     SECTION_CONSENTS = 256,
     SECTION_MET = 512,
-    SECTIONS_ALL = 1023
+    SECTIONS_OF_1 = 1023,
+    SECTION_CATEGORIES = 1024,
+    SECTION_SOURCE = 2048,
+    SECTION_LATEST = 4096,
+    SECTION_BALANCES = 8192,
+    SECTION_LEFT = 16384,
+    SECTIONS_ALL = 32767
 };
-#define EPOCH_MS    RFM_TIME_1990_MS
-#define TIME_MAX_MS INT64_C(253402300799999) /* the year 9999 ends; no event lies beyond, nor before 1990 */
-#define DAY_SHIFT   8                        /* a zone's day differs from UTC's by at most 2 */
-
-static uint8_t *put_varint_slow(uint8_t *at, uint64_t value)
-{
-    while (value >= 0x80) {
-        *at++ = (uint8_t)(value | 0x80);
-        value >>= 7;
-    }
-    *at++ = (uint8_t)value;
-    return at;
-}
-
-/* Up to 56 bits without a branch for each byte: the bits are spread to seven a byte, and eight bytes written, of which the
- * length counts. What is written last is therefore never a varint at the end of the buffer (RFM_CLIENT_PACKED_MAX has room). */
-static inline uint8_t *put_varint(uint8_t *at, uint64_t value)
-{
-    if (value < 0x80) {
-        *at = (uint8_t)value;
-        return at + 1;
-    }
-    if (value >> 56) {
-        return put_varint_slow(at, value);
-    }
-    unsigned len = (unsigned)(70 - __builtin_clzll(value)) / 7;
-    value = (value & 0x0000000fffffff) | (value & 0xfffffff0000000) << 4;
-    value = (value & 0x00003fff00003fff) | (value & 0x0fffc0000fffc000) << 2;
-    value = (value & 0x007f007f007f007f) | (value & 0x3f803f803f803f80) << 1;
-    value |= UINT64_C(0x8080808080808080) & ((UINT64_C(1) << 8 * (len - 1)) - 1);
-    memcpy(at, &value, sizeof value);
-    return at + len;
-}
-
-static inline uint64_t zigzag(uint64_t difference)
-{
-    return difference << 1 ^ (0 - (difference >> 63));
-}
-
-static inline uint64_t unzigzag(uint64_t value)
-{
-    return value >> 1 ^ (0 - (value & 1));
-}
-
-static inline uint8_t *put_signed(uint8_t *at, int64_t value)
-{
-    return put_varint(at, zigzag((uint64_t)value));
-}
-
-static inline uint8_t *put_since(uint8_t *at, int64_t value, int64_t reference)
-{
-    return put_varint(at, zigzag((uint64_t)value - (uint64_t)reference));
-}
-
-static inline uint8_t *put_fixed(uint8_t *at, uint64_t value, size_t len)
-{
-    memcpy(at, &value, sizeof value); /* little endian */
-    return at + len;
-}
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words are written as they lie in memory");
-
-static inline int64_t seconds(int64_t time_ms)
-{
-    return rfm_div_floor(time_ms, RFM_SECOND_MS);
-}
-
-/* The first failure makes `bad` and goes to the end; from then on everything reads as 0. */
-struct cursor {
-    const uint8_t *at, *end;
-    bool bad;
-};
-
-static inline void fail_unless(struct cursor *cursor, bool good)
-{
-    if (!good) {
-        cursor->bad = true;
-        cursor->at = cursor->end;
-    }
-}
-
-static uint64_t get_fixed_slow(struct cursor *cursor, size_t len)
-{
-    fail_unless(cursor, (size_t)(cursor->end - cursor->at) >= len);
-    if (cursor->bad) {
-        return 0;
-    }
-    uint64_t value = 0;
-    for (size_t i = 0; i < len; i++) {
-        value |= (uint64_t)cursor->at[i] << 8 * i;
-    }
-    cursor->at += len;
-    return value;
-}
-
-static inline uint64_t load(const uint8_t *at)
-{
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-    return word;
-}
-
-static inline uint64_t get_fixed(struct cursor *cursor, size_t len)
-{
-    if (cursor->end - cursor->at < (ptrdiff_t)sizeof(uint64_t)) {
-        return get_fixed_slow(cursor, len);
-    }
-    uint64_t word = load(cursor->at);
-    cursor->at += len;
-    return word & UINT64_MAX >> (64 - 8 * len);
-}
-
-static uint64_t get_varint_slow(struct cursor *cursor)
-{
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64 && cursor->at < cursor->end; shift += 7) {
-        uint64_t byte = *cursor->at++;
-        if (shift == 63 && byte > 1) {
-            break;
-        }
-        value |= (byte & 0x7f) << shift;
-        if (byte < 0x80) {
-            return value;
-        }
-    }
-    fail_unless(cursor, false);
-    return 0;
-}
-
-static inline uint64_t get_varint(struct cursor *cursor)
-{
-    if (cursor->end - cursor->at < (ptrdiff_t)sizeof(uint64_t)) {
-        return get_varint_slow(cursor);
-    }
-    uint64_t word = load(cursor->at), ends = ~word & UINT64_C(0x8080808080808080);
-    if (word & 0x80) {
-        if (ends == 0) {
-            return get_varint_slow(cursor);
-        }
-        word &= ends ^ (ends - 1);
-        cursor->at += (unsigned)__builtin_ctzll(ends) / 8 + 1;
-        word = (word & 0x007f007f007f007f) | (word & 0x7f007f007f007f00) >> 1;
-        word = (word & 0x00003fff00003fff) | (word & 0x3fff00003fff0000) >> 2;
-        return (word & 0x000000000fffffff) | (word & 0x0fffffff00000000) >> 4;
-    }
-    cursor->at++;
-    return word & 0x7f;
-}
-
-static inline uint64_t get_varint_max(struct cursor *cursor, uint64_t max)
-{
-    uint64_t value = get_varint(cursor);
-    fail_unless(cursor, value <= max);
-    return value <= max ? value : 0;
-}
-
-static inline uint8_t get_u8_max(struct cursor *cursor, uint8_t max)
-{
-    uint8_t value = (uint8_t)get_fixed(cursor, 1);
-    fail_unless(cursor, value <= max);
-    return value <= max ? value : 0;
-}
-
-static inline int64_t get_signed(struct cursor *cursor)
-{
-    return (int64_t)unzigzag(get_varint(cursor));
-}
-
-static inline int64_t get_since(struct cursor *cursor, int64_t reference)
-{
-    return (int64_t)((uint64_t)reference + unzigzag(get_varint(cursor)));
-}
-
-static inline int64_t checked_time(struct cursor *cursor, int64_t time_ms)
-{
-    bool good = time_ms >= EPOCH_MS && time_ms <= TIME_MAX_MS;
-    fail_unless(cursor, good);
-    return good ? time_ms : EPOCH_MS;
-}
-
-static inline int64_t get_time(struct cursor *cursor, int64_t reference)
-{
-    return checked_time(cursor, get_since(cursor, reference));
-}
-
-static inline uint64_t get_distance(struct cursor *cursor)
-{
-    return get_varint_max(cursor, (uint64_t)TIME_MAX_MS);
-}
+#define DAY_SHIFT 8 /* a zone's day differs from UTC's by at most 2 */
 
 /* Days: the map without its lowest bit (always set), as the gaps between up to 7 days or as it is. */
 
@@ -534,6 +354,55 @@ static void get_marks(struct cursor *cursor, rfm_client *client, int64_t referen
     client->marks.version = (uint32_t)get_fixed(cursor, 4);
 }
 
+static uint8_t *put_source(uint8_t *at, const rfm_client *client, int64_t reference_ms)
+{
+    at = put_varint(at, client->source);
+    return put_since(at, client->source_ms, reference_ms);
+}
+
+static void get_source(struct cursor *cursor, rfm_client *client, int64_t reference_ms)
+{
+    client->source = (uint16_t)get_varint_max(cursor, UINT16_MAX);
+    client->source_ms = get_time(cursor, reference_ms);
+    fail_unless(cursor, client->source > 0);
+}
+
+static uint8_t *put_left(uint8_t *at, const rfm_client *client, int64_t reference_ms)
+{
+    at = put_varint(at, client->left_count);
+    for (size_t i = 0; i < client->left_count; i++) {
+        at = put_since(at, client->left_s[i], seconds(reference_ms));
+    }
+    return at;
+}
+
+static void get_left(struct cursor *cursor, rfm_client *client, int64_t reference_ms)
+{
+    client->left_count = (uint8_t)get_varint_max(cursor, RFM_LEFT_MAX);
+    fail_unless(cursor, client->left_count > 0);
+    for (size_t i = 0; i < client->left_count; i++) {
+        client->left_s[i] = get_since(cursor, seconds(reference_ms));
+    }
+}
+
+/* Sections that only version 2 has. */
+static unsigned later_sections_of(const rfm_client *client)
+{
+    bool balances = client->points != 0 || client->complaints != 0 || client->case_count > 0;
+    return (client->category_count > 0 ? SECTION_CATEGORIES : 0u) | (client->source > 0 ? SECTION_SOURCE : 0u) |
+           (client->latest_count > 0 ? SECTION_LATEST : 0u) | (balances ? SECTION_BALANCES : 0u) |
+           (client->left_count > 0 ? SECTION_LEFT : 0u);
+}
+
+static uint8_t *put_later_sections(uint8_t *at, const rfm_client *client, unsigned sections, int64_t reference_ms)
+{
+    at = sections & SECTION_CATEGORIES ? rfm__put_categories(at, client) : at;
+    at = sections & SECTION_SOURCE ? put_source(at, client, reference_ms) : at;
+    at = sections & SECTION_LATEST ? rfm__put_latest(at, client, reference_ms) : at;
+    at = sections & SECTION_BALANCES ? rfm__put_balances(at, client, reference_ms) : at;
+    return sections & SECTION_LEFT ? put_left(at, client, reference_ms) : at;
+}
+
 static unsigned sections_of(const rfm_client *client)
 {
     bool money = client->orders > 0 || client->refunds > 0 || client->revenue_minor != 0;
@@ -541,13 +410,16 @@ static unsigned sections_of(const rfm_client *client)
            (client->seen_count > 0 ? SECTION_SEEN : 0u) | (client->visits > 0 ? SECTION_VISITS : 0u) |
            (client->marks.taken ? SECTION_MARKS : 0u) | (client->listed_ms != 0 ? SECTION_LISTED : 0u) |
            (client->slots_len > 0 ? SECTION_SLOTS : 0u) | (client->channel_count > 0 ? SECTION_CHANNELS : 0u) |
-           (client->consent_count > 0 ? SECTION_CONSENTS : 0u) | (client->met_ms != 0 ? SECTION_MET : 0u);
+           (client->consent_count > 0 ? SECTION_CONSENTS : 0u) | (client->met_ms != 0 ? SECTION_MET : 0u) |
+           later_sections_of(client);
 }
 
 /* Each list at its longest; the widest varint has 10 bytes. */
 _Static_assert(3 + 70 + 20 + RFM_ORDERS_MAX * (6 + 10 + 3 + 10 + 1 + 1 + 8 + 1 + 10) + RFM_SEEN_MAX * 16 +
                        (RFM_CHANNELS_MAX + 1) * (3 + 1 + 10 + 1 + 5 * RFM_STATUS_COUNT) + RFM_CONSENTS_MAX * 13 + 30 +
-                       20 + RFM_SLOTS_BYTES_MAX <
+                       20 + RFM_SLOTS_BYTES_MAX + 1 + RFM_CATEGORIES_MAX * 8 + 13 + 2 +
+                       RFM_LATEST_MAX * (10 + 1 + RFM_STAMP_ID_MAX + 3 + 2 + 10) + RFM_LATEST_TEXT_MAX + 21 +
+                       RFM_CASES_MAX * 17 + 1 + RFM_LEFT_MAX * 10 <
                    RFM_CLIENT_PACKED_MAX,
                "a full client fits");
 
@@ -555,11 +427,12 @@ size_t rfm_client_encode(const rfm_client *client, uint8_t packed[RFM_CLIENT_PAC
 {
     RFM_ASSERT(client->order_count <= RFM_ORDERS_MAX && client->seen_count <= RFM_SEEN_MAX &&
                client->channel_count <= RFM_CHANNELS_MAX + 1 && client->consent_count <= RFM_CONSENTS_MAX &&
-               client->slots_len <= RFM_SLOTS_BYTES_MAX);
+               client->slots_len <= RFM_SLOTS_BYTES_MAX && client->latest_count <= RFM_LATEST_MAX &&
+               client->stamp_count <= RFM_LATEST_MAX && client->left_count <= RFM_LEFT_MAX);
     unsigned sections = sections_of(client);
     int64_t reference_ms = client->orders > 0 ? client->last_ms : EPOCH_MS;
     uint8_t *at = packed;
-    *at++ = VERSION;
+    *at++ = sections > SECTIONS_OF_1 ? VERSION : 1;
     at = put_varint(at, sections);
     at = sections & SECTION_MONEY ? put_money(at, client) : at;
     at = sections & SECTION_VISITS ? put_visits(at, client, &reference_ms) : at;
@@ -570,6 +443,9 @@ size_t rfm_client_encode(const rfm_client *client, uint8_t packed[RFM_CLIENT_PAC
     at = sections & SECTION_MARKS ? put_marks(at, client, reference_ms) : at;
     at = sections & SECTION_LISTED ? put_since(at, client->listed_ms, reference_ms) : at;
     at = sections & SECTION_MET ? put_since(at, client->met_ms, reference_ms) : at;
+    if (sections > SECTIONS_OF_1) {
+        at = put_later_sections(at, client, sections, reference_ms);
+    }
     if (sections & SECTION_SLOTS) {
         memcpy(at, client->slots, client->slots_len);
         at += client->slots_len;
@@ -587,6 +463,25 @@ static void get_slots(struct cursor *cursor, rfm_client *client)
     memcpy(client->slots, cursor->at, len);
     client->slots_len = (uint16_t)len;
     cursor->at += len;
+}
+
+static void get_later_sections(struct cursor *cursor, rfm_client *client, unsigned sections, int64_t reference_ms)
+{
+    if (sections & SECTION_CATEGORIES) {
+        rfm__get_categories(cursor, client);
+    }
+    if (sections & SECTION_SOURCE) {
+        get_source(cursor, client, reference_ms);
+    }
+    if (sections & SECTION_LATEST) {
+        rfm__get_latest(cursor, client, reference_ms);
+    }
+    if (sections & SECTION_BALANCES) {
+        rfm__get_balances(cursor, client, reference_ms);
+    }
+    if (sections & SECTION_LEFT) {
+        get_left(cursor, client, reference_ms);
+    }
 }
 
 static void get_sections(struct cursor *cursor, rfm_client *client, unsigned sections)
@@ -619,6 +514,9 @@ static void get_sections(struct cursor *cursor, rfm_client *client, unsigned sec
     if (sections & SECTION_MET) {
         client->met_ms = get_since(cursor, reference_ms);
     }
+    if (sections > SECTIONS_OF_1) {
+        get_later_sections(cursor, client, sections, reference_ms);
+    }
     if (sections & SECTION_SLOTS) {
         get_slots(cursor, client);
     }
@@ -634,7 +532,7 @@ int rfm_client_decode(rfm_bytes packed, rfm_client *client)
         return RFM_E_VERSION;
     }
     struct cursor cursor = {packed.at + 1, packed.at + packed.len, false};
-    unsigned sections = (unsigned)get_varint_max(&cursor, SECTIONS_ALL);
+    unsigned sections = (unsigned)get_varint_max(&cursor, packed.at[0] == 1 ? SECTIONS_OF_1 : SECTIONS_ALL);
     get_sections(&cursor, client, sections);
     if (cursor.bad || cursor.at != cursor.end) {
         rfm_client_init(client);

@@ -17,6 +17,7 @@ void rfm_client_conf_defaults(rfm_client_conf *conf)
         .churn_horizon_days = 90,
         .lifecycle = {.at_risk = .5, .lapsed = .2},
         .ltv_horizon_days = 365,
+        .erase_remember_ms = 30 * RFM_DAY_MS,
         /* MBG/NBD on the CDNOW sample, weeks. */
         .model = {.r = .52484, .alpha = 6.1831, .a = .89135, .b = 1.61399, .unit_days = 7, .evidence_cap = 5},
     };

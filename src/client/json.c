@@ -239,16 +239,89 @@ static void put_consents(rfm_buffer *json, const rfm_client *client, const rfm_n
     rfm_write_text(json, client->consent_count > 0 ? "}}" : "}");
 }
 
-static void put_contacts(rfm_buffer *json, const rfm_client *client, const rfm_names *names)
+static void put_favourites(rfm_buffer *json, const rfm_client *client, const rfm_names *names)
 {
-    rfm_write_text(json, ",\"favourite_category\":null,\"favourite_categories\":[],\"preferred_channel\":null");
+    uint8_t order[RFM_CATEGORIES_MAX];
+    size_t count = rfm_client_favourites(client, names, order);
+    put_text(json, "favourite_category",
+             count > 0 ? rfm_names_text(names, client->category[order[0]].name) : RFM_BYTES_NONE);
+    key(json, "favourite_categories");
+    rfm_write_u8(json, '[');
+    for (size_t i = 0; i < count; i++) {
+        const rfm_category *category = &client->category[order[i]];
+        rfm_write_text(json, i > 0 ? ",{\"category\":" : "{\"category\":");
+        rfm_write_json_string(json, rfm_names_text(names, category->name));
+        rfm_write_format(json, ",\"orders\":%lu}", (unsigned long)category->orders);
+    }
+    rfm_write_u8(json, ']');
+    put_text(json, "preferred_channel", rfm_names_text(names, rfm_client_preferred_channel(client, names)));
+}
+
+static void put_date(rfm_buffer *json, int32_t day)
+{
+    int year, month, day_of_month;
+    rfm_civil_of_day(day, &year, &month, &day_of_month);
+    rfm_write_format(json, "\"%04d-%02d-%02d\"", year, month, day_of_month);
+}
+
+static void put_trait(rfm_buffer *json, const rfm_client *client, const rfm_latest *trait)
+{
+    switch (trait->type) {
+    case RFM_TRAIT_STRING: rfm_write_json_string(json, rfm_client_trait_text(client, trait)); break;
+    case RFM_TRAIT_INT: rfm_write_format(json, "%lld", (long long)trait->integer); break;
+    case RFM_TRAIT_DOUBLE: rfm_write_json_number(json, trait->number); break;
+    case RFM_TRAIT_BOOL: rfm_write_text(json, trait->integer ? "true" : "false"); break;
+    case RFM_TRAIT_DATE: put_date(json, (int32_t)trait->integer); break;
+    default: rfm_write_json_time(json, trait->integer);
+    }
+}
+
+/* Those that the configuration declares, by name. */
+static void put_traits(rfm_buffer *json, const rfm_client *client, const rfm_client_conf *conf, const rfm_names *names)
+{
+    const char *before = "";
+    key(json, "traits");
+    rfm_write_u8(json, '{');
+    for (size_t i = 0; i < conf->trait_count; i++) {
+        rfm_bytes name = rfm_text(conf->traits[i].name);
+        const rfm_latest *trait = rfm_client_trait(client, rfm_names_find(names, name), conf->traits[i].type);
+        if (trait) {
+            rfm_write_text(json, before);
+            rfm_write_json_string(json, name);
+            rfm_write_u8(json, ':');
+            put_trait(json, client, trait);
+            before = ",";
+        }
+    }
+    rfm_write_u8(json, '}');
+}
+
+static void put_profile(rfm_buffer *json, const rfm_client *client, const rfm_client_conf *conf, const rfm_names *names)
+{
+    int64_t nps;
+    if (rfm_client_nps(client, &nps)) {
+        put_count(json, "nps", (uint64_t)nps);
+    } else {
+        put_null(json, "nps");
+    }
+    put_count(json, "open_complaints", rfm_client_open_complaints(client));
+    key(json, "points");
+    rfm_write_format(json, "%lld", (long long)client->points);
+    put_traits(json, client, conf, names);
+    put_text(json, "timezone", rfm_names_text(names, rfm_client_timezone(client)));
+    put_text(json, "language", rfm_names_text(names, rfm_client_language(client)));
+    put_text(json, "source", rfm_names_text(names, client->source));
+}
+
+static void put_contacts(rfm_buffer *json, const rfm_client *client, const rfm_client_conf *conf,
+                         const rfm_names *names)
+{
+    put_favourites(json, client, names);
     put_count(json, "visits", client->visits);
     put_time(json, "last_visit", client->visits > 0, client->visit_last_ms);
     put_messages(json, client, names);
     put_consents(json, client, names);
-    rfm_write_text(json,
-                   ",\"nps\":null,\"open_complaints\":0,\"points\":0,\"traits\":{},\"timezone\":null,\"language\":null,"
-                   "\"source\":null");
+    put_profile(json, client, conf, names);
 }
 
 int rfm_client_json(rfm_buffer *json, rfm_bytes client_id, const rfm_client *client, const rfm_client_conf *conf,
@@ -265,7 +338,7 @@ int rfm_client_json(rfm_buffer *json, rfm_bytes client_id, const rfm_client *cli
     put_time(json, "as_of", true, as_of_ms);
     put_purchases(json, client, conf);
     put_scores(json, client, conf, names, &scores);
-    put_contacts(json, client, names);
+    put_contacts(json, client, conf, names);
     return json->bad
                ? rfm_fail(error, RFM_E_FULL, "the client's JSON is larger than its room of %zu bytes", json->limit)
                : RFM_OK;

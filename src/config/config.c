@@ -122,8 +122,8 @@ static const rfm__key keys[] = {
      .text = "File of the model's parameters, as `rfmd fit` writes it. Without: parameters of a public "
              "data set, which are not yours"},
     {"traits", &rfm__traits, AT(traits),
-     .text = "`NAME: {type}`; types: string, int, double, bool, date, timestamp. Reserved: no event sets "
-             "traits yet"},
+     .text = "`NAME: {type}`; types: string, int, double, bool, date, timestamp. What `profile` events may "
+             "set; traits that are not declared, or sent as another type, are dropped and counted"},
 
     {"promo.secret", &rfm__promo_secret, AT(rules), .flags = RFM__SECRET,
      .text = "Only from the environment: `RFMD_PROMO__SECRET`"},
@@ -134,8 +134,8 @@ static const rfm__key keys[] = {
     {"cloudevents.type_prefix", &rfm__type_prefix, AT(rules), "io.rfmd.trigger.",
      .text = "`ce_type` of a trigger is this and the rule's name"},
     {"rules", &rfm__rule_files, AT(rule_files), .text = "Files of rules and policies, 64 at most"},
-    {"erase.remember", &rfm__duration, AT(erase_remember_ms), "30d", .low = 0, .high = 3650. * 86400,
-     .text = "How long earlier events of an erased client are dropped. Reserved: no event erases yet"},
+    {"erase.remember", &rfm__duration, AT(client.erase_remember_ms), "30d", .low = 0, .high = 3650. * 86400,
+     .text = "How long earlier events of an erased client are dropped"},
 
     {"http.listen", &rfm__listen, AT(http), "127.0.0.1:9464",
      .text = "`host:port`, `[address]:port`; port 0: a free one"},
@@ -215,6 +215,7 @@ void rfm_config_free(rfm_config *config)
         return;
     rfm_zone_free(config->zone);
     rfm_zone_free(config->default_zone);
+    rfm_zones_free(config->zones);
     rfm_arena_release(&config->arena);
     free(config);
 }
@@ -326,7 +327,13 @@ int rfm__config_load(rfm__read read, void *read_context, const char *path, char 
 
 int rfm_config_load(const char *path, char *const *environment, rfm_config **config, rfm_config_errors *errors)
 {
-    return rfm__config_load(rfm__read_file, NULL, path, environment, config, errors);
+    int code = rfm__config_load(rfm__read_file, NULL, path, environment, config, errors);
+    if (code == RFM_OK) {
+        (*config)->zones = rfm_zones_load();
+        RFM_ASSERT((*config)->zones);
+        (*config)->client.zones = (*config)->zones;
+    }
+    return code;
 }
 
 void rfm_config_print(const rfm_config *config, rfm_buffer *yaml)

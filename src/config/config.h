@@ -27,19 +27,7 @@ typedef struct rfm_texts {
     size_t count;
 } rfm_texts;
 
-typedef enum rfm_trait_type {
-    RFM_TRAIT_STRING,
-    RFM_TRAIT_INT,
-    RFM_TRAIT_DOUBLE,
-    RFM_TRAIT_BOOL,
-    RFM_TRAIT_DATE,
-    RFM_TRAIT_TIMESTAMP
-} rfm_trait_type;
-typedef struct rfm_trait {
-    const char *name;
-    rfm_trait_type type;
-} rfm_trait;
-enum { RFM_TRAITS_MAX = 64, RFM_RULE_FILES_MAX = 64, RFM_ENGINE_WORKERS_MAX = 64 };
+enum { RFM_RULE_FILES_MAX = 64, RFM_ENGINE_WORKERS_MAX = 64 };
 
 /* Texts are never NULL: "" is absent. */
 typedef struct rfm_config {
@@ -77,7 +65,6 @@ typedef struct rfm_config {
     rfm_trait traits[RFM_TRAITS_MAX]; /* by name */
     size_t trait_count;
     rfm_texts rule_files;
-    int64_t erase_remember_ms;
     const char *promo_secret_file;
     rfm_output output;
     struct {
@@ -95,6 +82,7 @@ typedef struct rfm_config {
 
     rfm_arena arena; /* holds all of the above */
     rfm_zone *zone, *default_zone;
+    rfm_zones *zones;
     const char *default_timezone; /* of quiet hours; NULL: UTC */
 } rfm_config;
 

@@ -237,6 +237,8 @@ static void read_traits(rfm__loader *loader, const rfm__key *key, const rfm_yaml
     for (const rfm_yaml *trait = node->first; trait; trait = trait->next)
         read_trait(loader, trait);
     qsort(at, loader->config->trait_count, sizeof(rfm_trait), compare_traits);
+    loader->config->client.traits = loader->config->traits;
+    loader->config->client.trait_count = loader->config->trait_count;
 }
 
 static void print_traits(rfm_buffer *yaml, const rfm__key *key, const rfm_config *config, const void *at)

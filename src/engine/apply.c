@@ -155,6 +155,28 @@ static int64_t met_ahead_ms(const at_work *work)
     return work->met_ms > (work->task->ring_minute + 1) * RFM_MINUTE_MS ? work->met_ms : 0;
 }
 
+/* Entries of earlier moments stay in their buckets until those are due. The state remembers where, should the client be erased. */
+static void leave_bucket(at_work *work)
+{
+    rfm_client *client = &work->worker->client;
+    rfm__task *task = work->task;
+    int64_t second = rfm__due_second(work->listed_before_ms);
+    uint8_t kept = 0;
+    bool moved = work->listed_before_ms != 0 &&
+                 (client->listed_ms == 0 || second != rfm__due_second(client->listed_ms));
+    for (size_t i = 0; i < client->left_count; i++)
+        if (rfm__due_find(&task->due, client->left_s[i]) != NULL)
+            client->left_s[kept++] = client->left_s[i];
+    client->left_count = kept;
+    if (!moved || rfm__due_find(&task->due, second) == NULL || rfm__in_page(task, second))
+        return;
+    if (client->left_count == RFM_LEFT_MAX) {
+        rfm__unlist_client(work->worker, task, work->id, client->left_s[0]);
+        memmove(client->left_s, client->left_s + 1, (size_t)--client->left_count * sizeof *client->left_s);
+    }
+    client->left_s[client->left_count++] = second;
+}
+
 /* Puts the state back if it changed, with everything that follows from it: its place in lists and counters. */
 static void finish(at_work *work)
 {
@@ -169,7 +191,11 @@ static void finish(at_work *work)
     rfm__join_step(worker, work->task);
     if (same)
         return;
-    if (client->met_ms != met_ahead_ms(work)) {
+    bool leaves = client->left_count > 0 ||
+                  (work->listed_before_ms != 0 && work->listed_before_ms != client->listed_ms);
+    if (leaves)
+        leave_bucket(work);
+    if (leaves || client->met_ms != met_ahead_ms(work)) {
         client->met_ms = met_ahead_ms(work);
         packed.len = rfm_client_encode(client, worker->packed);
     }
@@ -212,14 +238,71 @@ static void accepted(at_work *work, const rfm_event *event, const rfm_applied *a
     work->worker->stats.events_by_type[work->record->input][event->type]++;
 }
 
+/* Said before the client was erased, or the erasure itself again. */
+static bool is_forgotten(rfm_worker *worker, const rfm__task *task, const rfm_event *event, int64_t clock_ms)
+{
+    const int64_t repeat_ms = 48 * RFM_HOUR_MS;
+    const rfm__tombstone *tombstone = rfm__erased_find(&task->erased, event->client_id, clock_ms);
+    if (tombstone == NULL)
+        return false;
+    int64_t after_ms = event->time_ms - tombstone->time_ms;
+    if (after_ms < 0) {
+        worker->stats.events_forgotten++;
+        return true;
+    }
+    bool again = event->type == RFM_EVENT_ERASE && event->id48 == tombstone->id48 && after_ms <= repeat_ms;
+    worker->stats.repeats += again;
+    return again;
+}
+
+/* Nothing of the client stays but a tombstone: not its state, nor its place in lists and counters. */
+static void erase(at_work *work, const rfm_event *event, int64_t clock_ms)
+{
+    rfm_worker *worker = work->worker;
+    rfm__task *task = work->task;
+    rfm_client *client = &worker->client;
+    rfm__entry *entry = rfm__cache_at(&worker->cache, work->index);
+    const rfm_standing nothing = {0};
+    int64_t remember_ms = worker->conf.client->erase_remember_ms;
+    rfm__join_step(worker, task);
+    if (remember_ms > 0)
+        rfm__erased_put(&task->erased, work->id, event->time_ms, clock_ms + remember_ms, event->id48, &task->redo);
+    worker->stats.erasures++;
+    worker->stats.events_by_type[work->record->input][event->type]++;
+    if (work->is_new)
+        return;
+    rfm__counters_move(&task->counters, &work->standing_before, &nothing);
+    rfm__unlist_minute(worker, task, work->id, entry->hash);
+    if (work->listed_before_ms != 0)
+        rfm__unlist_client(worker, task, work->id, rfm__due_second(work->listed_before_ms));
+    for (size_t i = 0; i < client->left_count; i++)
+        rfm__unlist_client(worker, task, work->id, client->left_s[i]);
+    rfm__cache_put(&worker->cache, work->index, RFM_BYTES_NONE);
+    entry->touched_ms = INT64_MIN;
+    mark_changed(work);
+}
+
+static void count_dropped(rfm_worker_stats *stats, const rfm_applied *applied)
+{
+    stats->traits_undeclared += applied->traits_undeclared;
+    stats->traits_refused += applied->traits_refused;
+    stats->zones_unknown += applied->zone_unknown;
+}
+
 void rfm__apply_record(rfm_worker *worker, rfm__task *task, const rfm_record *record, const rfm_event *event,
                        uint32_t index, int64_t clock_ms)
 {
+    if (is_forgotten(worker, task, event, clock_ms))
+        return;
     at_work work = {.worker = worker, .task = task, .index = index, .record = record};
     if (!begin(&work))
         return;
     int64_t bound_ms = rfm__timer_bound_ms(worker, task);
     meet_moments(&work, bound_ms < record->append_ms ? bound_ms : record->append_ms - 1);
+    if (event->type == RFM_EVENT_ERASE) {
+        erase(&work, event, clock_ms);
+        return;
+    }
     const rfm_edges *edges = worker->edges_known ? &worker->edges : NULL;
     if (!work.is_new)
         rfm_decide_renew(worker->conf.rules, task->binding, worker->conf.client, &worker->client, edges, clock_ms);
@@ -230,6 +313,7 @@ void rfm__apply_record(rfm_worker *worker, rfm__task *task, const rfm_record *re
     case RFM_REPEAT: worker->stats.repeats++; break;
     case RFM_REFUSED: rfm__dead_letter(worker, task, record, &(rfm_fault){.reason = applied.reason}); break;
     }
+    count_dropped(&worker->stats, &applied);
     bool untouched = work.is_new && worker->client.listed_ms == 0 && worker->client.seen_count == 0;
     if (applied.lost_refund)
         lost_refund(&work, &applied);

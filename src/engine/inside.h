@@ -11,6 +11,7 @@
 #include "cache.h"
 #include "counters.h"
 #include "due.h"
+#include "erased.h"
 #include <rfm/base/arena.h>
 #include <rfm/engine/worker.h>
 #include <rfm/rule/decide.h>
@@ -129,7 +130,9 @@ typedef struct rfm__page {
     rfm_arena arena;
     RFM__VECTOR(rfm__list) lists; /* by their moments */
     RFM__VECTOR(rfm__listed) ids;
-    size_t lists_left; /* not answered */
+    RFM__VECTOR(rfm__listed) removals; /* from buckets of the page, to be done when it has trimmed them */
+    size_t lists_left;                 /* not answered */
+    bool moved; /* a minute list of the page has lost an entry since: places in it have changed */
 } rfm__page;
 
 typedef struct rfm__pending_store {
@@ -170,6 +173,7 @@ typedef struct rfm__task {
     size_t names_written;
     rfm_binding *binding;
     rfm__counters counters;
+    rfm__erased erased;
     rfm_redo redo;
     RFM__VECTOR(int64_t) buckets_touched; /* seconds whose counts this step writes */
     RFM__VECTOR(rfm__pending_store) stores;
@@ -250,6 +254,12 @@ void rfm__page_loaded(rfm_worker *worker, rfm__task *task, uint32_t list, const 
 uint64_t rfm__timers_due(const rfm_worker *worker, const rfm__task *task, int64_t *late_ms);
 int64_t rfm__timers_wake_ms(const rfm_worker *worker, const rfm__task *task);
 void rfm__list_client(rfm_worker *worker, rfm__task *task, rfm_bytes client_id, int64_t old_ms, int64_t new_ms);
+/* Takes a client out of a bucket, as often as it stands there; the bucket's count may then be too high, never too low. */
+void rfm__unlist_client(rfm_worker *worker, rfm__task *task, rfm_bytes client_id, int64_t second);
+/* Whether the bucket is trimmed when the page at work comes to its end. */
+bool rfm__in_page(const rfm__task *task, int64_t second);
+/* Takes a client out of its minute list. */
+void rfm__unlist_minute(rfm_worker *worker, rfm__task *task, rfm_bytes client_id, uint64_t hash);
 
 /* step.c */
 rfm__step *rfm__step_new(rfm_worker *worker);

@@ -87,7 +87,8 @@ static void write_clients(rfm_worker *worker, rfm__step *step)
         rfm__entry *entry = rfm__cache_at(&worker->cache, step->changed.items[i]);
         rfm_bytes id = rfm__entry_key(entry);
         memcpy(key + 2, id.at, id.len);
-        rfm_redo_put(&worker->tasks[entry->task]->redo, &(rfm_redo_item){.op = RFM_REDO_SET,
+        bool gone = entry->packed_len == 0; /* erased */
+        rfm_redo_put(&worker->tasks[entry->task]->redo, &(rfm_redo_item){.op = gone ? RFM_REDO_DELETE : RFM_REDO_SET,
                                                                          .key = rfm_bytes_of(key, 2 + id.len),
                                                                          .value = rfm__entry_packed(entry)});
         entry->in_step = false;
@@ -121,6 +122,7 @@ static void write_buckets(rfm__task *task)
 static void write_task(rfm_worker *worker, rfm__task *task)
 {
     write_names(task);
+    rfm__erased_sweep(&task->erased, task->clock_ms, &task->redo);
     rfm__counters_write(&task->counters, &task->redo);
     write_buckets(task);
     if (task->ring_minute != task->ring_minute_written && task->ring_minute != INT64_MIN)

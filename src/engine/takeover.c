@@ -7,8 +7,8 @@
  * the WAL from R + 1 to M is stored by the one rule; (3) tables are loaded and the inputs consumed from the position. Whatever
  * does not fit begins again at (1); what does not fit twice stops the program with what to restore. */
 
-static const char *const table_key[] = {"names", "n:day", "n:bucket", "n:orders", "n:due", "n:task"};
-enum { TABLE_NAMES, TABLE_DAY, TABLE_BUCKET, TABLE_ORDERS, TABLE_DUE, TABLE_TASK, TABLE_COUNT };
+static const char *const table_key[] = {"names", "n:day", "n:bucket", "n:orders", "n:due", "n:task", "erased"};
+enum { TABLE_NAMES, TABLE_DAY, TABLE_BUCKET, TABLE_ORDERS, TABLE_DUE, TABLE_TASK, TABLE_ERASED, TABLE_COUNT };
 
 static void ask(rfm_worker *worker, rfm__task *task, rfm__phase phase, rfm_effect_kind kind)
 {
@@ -435,6 +435,7 @@ static int restore_table(rfm__task *task, uint8_t table, const rfm_bytes *values
     case TABLE_NAMES: return restore_names(task, values, count);
     case TABLE_DUE: return restore_due(task, values, count);
     case TABLE_TASK: return restore_task(task, values, count);
+    case TABLE_ERASED: return rfm__erased_restore(&task->erased, values, count);
     default: return rfm__counters_restore(&task->counters, (rfm__counter_kind)(table - TABLE_DAY), values, count);
     }
 }
@@ -462,6 +463,7 @@ void rfm__forget_tables(rfm_worker *worker, rfm__task *task)
     task->names_written = 0;
     rfm__counters_clear(&task->counters);
     rfm__due_clear(&task->due);
+    rfm__erased_clear(&task->erased);
     task->buckets_touched.count = 0;
     task->ring_minute = task->ring_minute_written = INT64_MIN;
     task->ring_from = 0;

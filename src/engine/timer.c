@@ -50,6 +50,72 @@ void rfm__list_client(rfm_worker *worker, rfm__task *task, rfm_bytes client_id, 
                  &(rfm_redo_item){.op = RFM_REDO_LIST_ADD, .key = rfm_bytes_of(key, len), .value = client_id});
 }
 
+bool rfm__in_page(const rfm__task *task, int64_t second)
+{
+    const rfm__page *page = &task->page;
+    bool read = page->state == RFM__PAGE_LISTING || page->state == RFM__PAGE_LOADING;
+    for (size_t i = 0; read && i < page->lists.count; i++)
+        if (!page->lists.items[i].ring && page->lists.items[i].moment_ms == second * 1000)
+            return true;
+    return false;
+}
+
+static void remove_from_list(rfm__task *task, const char *key, rfm_bytes client_id)
+{
+    rfm_redo_put(&task->redo, &(rfm_redo_item){.op = RFM_REDO_LIST_REMOVE, .key = rfm_text(key), .value = client_id});
+}
+
+static void remove_from_bucket(rfm_worker *worker, rfm__task *task, rfm_bytes client_id, int64_t second)
+{
+    char key[32];
+    if (rfm__due_find(&task->due, second) == NULL)
+        return;
+    (void)touch_bucket(worker, task, second); /* pages wait until it is stored */
+    snprintf(key, sizeof key, "due:%lld", (long long)second);
+    remove_from_list(task, key, client_id);
+}
+
+/* A page trims as many entries from a bucket as it has read: until then none may go. */
+void rfm__unlist_client(rfm_worker *worker, rfm__task *task, rfm_bytes client_id, int64_t second)
+{
+    rfm__page *page = &task->page;
+    if (!rfm__in_page(task, second)) {
+        remove_from_bucket(worker, task, client_id, second);
+        return;
+    }
+    size_t list = 0;
+    while (page->lists.items[list].ring || page->lists.items[list].moment_ms != second * 1000)
+        list++;
+    rfm__push(&page->removals, (rfm__listed){rfm_arena_copy(&page->arena, client_id), (uint32_t)list});
+}
+
+/* Places in the list have changed: whoever has read a part of it begins again, which looks at nobody twice. */
+static void begin_minute_again(rfm_worker *worker, rfm__task *task, uint64_t minute)
+{
+    rfm__page *page = &task->page;
+    if (task->ring_minute != INT64_MIN && (uint64_t)(task->ring_minute + 1) % 1440 == minute)
+        task->ring_from = 0;
+    if (page->state == RFM__PAGE_NONE)
+        return;
+    for (size_t i = 0; i < page->lists.count; i++) {
+        rfm__list *list = &page->lists.items[i];
+        if (!list->ring || (uint64_t)(list->moment_ms / RFM_MINUTE_MS) % 1440 != minute)
+            continue;
+        if (page->state == RFM__PAGE_BARRIER)
+            list->from = 0, page->barrier_step = worker->making->step.number;
+        else
+            page->moved = true;
+    }
+}
+
+void rfm__unlist_minute(rfm_worker *worker, rfm__task *task, rfm_bytes client_id, uint64_t hash)
+{
+    char key[32];
+    snprintf(key, sizeof key, "ring:%d", (int)(hash % 1440));
+    remove_from_list(task, key, client_id);
+    begin_minute_again(worker, task, hash % 1440);
+}
+
 /* The next list to read after `after`: the next minute's or the next bucket's, whichever is earlier. */
 typedef struct place {
     int64_t minute;
@@ -115,7 +181,8 @@ static void read_lists(rfm_worker *worker, rfm__task *task)
 {
     char key[32];
     rfm__page *page = &task->page;
-    page->ids.count = 0;
+    page->ids.count = page->removals.count = 0;
+    page->moved = false;
     rfm_arena_reset(&page->arena);
     page->lists_left = page->lists.count;
     page->state = RFM__PAGE_LISTING;
@@ -223,11 +290,15 @@ static void finish_lists(rfm_worker *worker, rfm__task *task)
         if (goes_on)
             continue;
         goes_on = list->read == worker->conf.page_entries_max;
-        task->ring_from = goes_on ? list->from + (int64_t)list->read : 0;
+        task->ring_from = goes_on && !page->moved ? list->from + (int64_t)list->read : 0;
         if (!goes_on)
             task->ring_minute = list->moment_ms / RFM_MINUTE_MS;
     }
     page->state = RFM__PAGE_NONE;
+    for (size_t i = 0; i < page->removals.count; i++)
+        remove_from_bucket(worker, task, page->removals.items[i].id,
+                           page->lists.items[page->removals.items[i].list].moment_ms / 1000);
+    page->removals.count = 0;
 }
 
 static void finish_page(rfm_worker *worker, rfm__task *task)

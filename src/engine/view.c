@@ -194,6 +194,22 @@ static void list_trim(rfm_view *view, struct cell *cell, rfm_bytes value)
         remove_cell(view, cell);
 }
 
+static void list_remove(rfm_view *view, struct cell *cell, rfm_bytes value)
+{
+    if (cell == NULL)
+        return;
+    size_t kept = cell->first;
+    for (size_t i = cell->first; i < cell->count; i++) {
+        if (rfm_bytes_equal(cell->items[i], value))
+            drop(cell->items[i]);
+        else
+            cell->items[kept++] = cell->items[i];
+    }
+    cell->count = kept;
+    if (cell->first == cell->count)
+        remove_cell(view, cell);
+}
+
 static void apply(rfm_view *view, const rfm_redo_item *item)
 {
     switch (item->op) {
@@ -208,6 +224,7 @@ static void apply(rfm_view *view, const rfm_redo_item *item)
     case RFM_REDO_HASH_DELETE: hash_delete(view, find(view, item->key), item->field); break;
     case RFM_REDO_LIST_ADD: add_item(find_or_add(view, item->key, LIST), item->value); break;
     case RFM_REDO_LIST_TRIM: list_trim(view, find(view, item->key), item->value); break;
+    case RFM_REDO_LIST_REMOVE: list_remove(view, find(view, item->key), item->value); break;
     }
 }
 

@@ -133,6 +133,7 @@ static rfm__task *task_new(rfm_worker *worker, uint32_t number)
     task->names = rfm_names_new();
     RFM_ASSERT(task->names != NULL);
     rfm__counters_init(&task->counters);
+    rfm__erased_init(&task->erased);
     rfm_redo_init(&task->redo, worker->conf.part_bytes_max);
     rfm_arena_init(&task->page.arena);
     rfm_arena_init(&task->replay_arena);
@@ -147,11 +148,13 @@ static void task_free(rfm__task *task)
     rfm_names_free(task->names);
     rfm_binding_free(task->binding);
     rfm__counters_release(&task->counters);
+    rfm__erased_release(&task->erased);
     rfm_redo_release(&task->redo);
     rfm__due_release(&task->due);
     rfm_arena_release(&task->page.arena);
     rfm_arena_release(&task->replay_arena);
     free(task->page.ids.items);
+    free(task->page.removals.items);
     free(task->page.lists.items);
     free(task->buckets_touched.items);
     free(task->stores.items);

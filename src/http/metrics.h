@@ -12,6 +12,10 @@
 #define RFM_METRICS(X)                                                                                                \
     X(EVENTS, "events_total", COUNTER, "topic,type", "Events that were accepted or known as repeats.")                \
     X(REPEATS, "repeats_total", COUNTER, "", "Events that had no effect because they had come before.")               \
+    X(ERASURES, "erasures_total", COUNTER, "", "Clients that were erased.")                                           \
+    X(FORGOTTEN, "events_forgotten_total", COUNTER, "", "Events from before their client's erasure, dropped.")        \
+    X(TRAITS_DROPPED, "traits_dropped_total", COUNTER, "reason",                                                      \
+      "Parts of profile events that were not kept: undeclared, refused (type, length, room), unknown_zone.")          \
     X(DEAD_LETTERS, "dead_letters_total", COUNTER, "reason", "Records sent to the dead letters.")                     \
     X(TRIGGERS, "triggers_total", COUNTER, "rule", "Triggers sent.")                                                  \
     X(SUPPRESSIONS, "suppressions_total", COUNTER, "rule,reason", "Triggers held back, as the audit topic has them.") \

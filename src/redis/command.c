@@ -109,15 +109,17 @@ typedef struct command_shape {
     bool field, value;
     const char *last; /* a last argument, or NULL */
     bool alone;
+    const char *first; /* an argument after the key, or NULL */
 } command_shape;
 
 static const command_shape shapes[] = {
-    [RFM_REDO_SET] = {"MSET", false, false, true, NULL, false},
-    [RFM_REDO_DELETE] = {"DEL", false, false, false, NULL, false},
-    [RFM_REDO_HASH_SET] = {"HSET", true, true, true, NULL, false},
-    [RFM_REDO_HASH_DELETE] = {"HDEL", true, true, false, NULL, false},
-    [RFM_REDO_LIST_ADD] = {"RPUSH", true, false, true, NULL, false},
-    [RFM_REDO_LIST_TRIM] = {"LTRIM", true, false, true, "-1", true},
+    [RFM_REDO_SET] = {"MSET", false, false, true, NULL, false, NULL},
+    [RFM_REDO_DELETE] = {"DEL", false, false, false, NULL, false, NULL},
+    [RFM_REDO_HASH_SET] = {"HSET", true, true, true, NULL, false, NULL},
+    [RFM_REDO_HASH_DELETE] = {"HDEL", true, true, false, NULL, false, NULL},
+    [RFM_REDO_LIST_ADD] = {"RPUSH", true, false, true, NULL, false, NULL},
+    [RFM_REDO_LIST_TRIM] = {"LTRIM", true, false, true, "-1", true, NULL},
+    [RFM_REDO_LIST_REMOVE] = {"LREM", true, false, true, NULL, true, "0"},
 };
 
 typedef struct command_group {
@@ -138,10 +140,12 @@ static void write_group(rfm_buffer *out, const rfm_keyspace *space, const comman
     if (!at)
         return;
     size_t each = (size_t)!shape->one_key + shape->field + shape->value;
-    at = put_number(at, '*', 1 + shape->one_key + each * group->count + (shape->last != NULL));
+    at = put_number(at, '*', 1 + shape->one_key + each * group->count + (shape->first != NULL) + (shape->last != NULL));
     at = put_bytes(at, rfm_text(shape->name));
     if (shape->one_key)
         at = put_key(at, space, group->items[0].key);
+    if (shape->first)
+        at = put_bytes(at, rfm_text(shape->first));
     for (size_t i = 0; i < group->count; i++) {
         const rfm_redo_item *item = &group->items[i];
         if (!shape->one_key)

@@ -10,6 +10,16 @@ static bool is_buyer(const rfm_client *client)
     return client->orders > 0;
 }
 
+const rfm_zone *rfm__zone_of(const rfm_turn *turn)
+{
+    uint16_t number = rfm_client_timezone(turn->client);
+    if (number == RFM_NUMBER_NONE)
+        return turn->rules->default_zone;
+    rfm_bytes name = rfm_names_text(turn->names, number);
+    const rfm_zone *zone = rfm_zones_find(turn->conf->zones, name);
+    return zone != NULL || rfm_bytes_is(name, "UTC") ? zone : turn->rules->default_zone;
+}
+
 static void set_holding(rfm_turn *turn, size_t rule, bool holds)
 {
     if (rfm__rule_set_has(&turn->holding, rule) == holds)

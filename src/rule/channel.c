@@ -79,38 +79,47 @@ static void gather_candidates(const rfm_turn *turn, rfm_candidates *candidates)
         add_known(turn, candidates, first, client->consent[i].channel);
 }
 
-/* Answers for each delivered message, drawn towards one in twenty while there are few; 0: nothing has been delivered. */
-static double response_on(const rfm_client *client, uint16_t channel)
+/* What a client answers on a channel, to be compared; nothing delivered or answered: below all that is. */
+typedef struct rfm_liking {
+    double response;
+    uint32_t delivered;
+} rfm_liking;
+
+static rfm_liking liking_of(const rfm_client *client, uint16_t channel)
 {
     for (size_t i = 0; i < client->channel_count; i++) {
-        if (client->channel[i].name != channel)
-            continue;
         const uint32_t *by_status = client->channel[i].by_status;
-        double answers = (double)by_status[RFM_STATUS_CLICKED] + by_status[RFM_STATUS_REPLIED];
-        double delivered = by_status[RFM_STATUS_DELIVERED];
-        return delivered + answers > 0 ? (answers + 1) / ((delivered > answers ? delivered : answers) + 20) : 0;
+        uint64_t known = (uint64_t)by_status[RFM_STATUS_DELIVERED] + by_status[RFM_STATUS_CLICKED] +
+                         by_status[RFM_STATUS_REPLIED];
+        if (client->channel[i].name == channel && known > 0)
+            return (rfm_liking){rfm_client_response(client, channel), by_status[RFM_STATUS_DELIVERED]};
     }
-    return 0;
+    return (rfm_liking){-1, 0};
 }
 
-/* By response; where there is none, and among equals, by order. */
+static bool is_above(const rfm_liking *a, const rfm_liking *b)
+{
+    return a->response > b->response || (a->response == b->response && a->delivered > b->delivered);
+}
+
+/* The preferred one of those that may be used; without any response, and among equals, by order. */
 static rfm_choice choose_best(const rfm_turn *turn, rfm_class class_)
 {
     rfm_candidates candidates;
+    rfm_suppression why_not = RFM_SUPPRESSED_CONSENT;
     rfm_choice best = {.why_not = RFM_SUPPRESSED_CONSENT};
-    double highest = -1;
+    rfm_liking highest = {-2, 0};
     gather_candidates(turn, &candidates);
     for (size_t i = 0; i < candidates.count; i++) {
-        rfm_suppression *why_not = &best.why_not, unused;
-        if (!is_usable(turn, candidates.number[i], class_, best.why_not == RFM_SENT ? &unused : why_not))
+        if (!is_usable(turn, candidates.number[i], class_, &why_not))
             continue;
-        double response = response_on(turn->client, candidates.number[i]);
-        if (response > highest) {
-            best = (rfm_choice){RFM_SENT, candidates.number[i], candidates.text[i]};
-            highest = response;
-        }
+        rfm_liking liking = liking_of(turn->client, candidates.number[i]);
+        if (!is_above(&liking, &highest))
+            continue;
+        best = (rfm_choice){RFM_SENT, candidates.number[i], candidates.text[i]};
+        highest = liking;
     }
-    return best;
+    return best.why_not == RFM_SENT ? best : (rfm_choice){.why_not = why_not};
 }
 
 rfm_choice rfm__channel_choose(const rfm_turn *turn, size_t index)

@@ -182,12 +182,6 @@ static bool put_off(rfm_turn *turn, size_t index, const rfm_cause *cause, int64_
     return good;
 }
 
-/* Where a client's wall clock is. */
-static const rfm_zone *zone_of(const rfm_turn *turn)
-{
-    return turn->rules->default_zone;
-}
-
 /* Step 5. False: it waits, or has waited too long. */
 static bool pass_quiet_hours(rfm_hearing *hearing, const rfm_offer *offer)
 {
@@ -199,7 +193,7 @@ static bool pass_quiet_hours(rfm_hearing *hearing, const rfm_offer *offer)
         add_offered(hearing, offer, RFM_SUPPRESSED_EXPIRED);
         return false;
     }
-    int64_t release_ms = rfm__wall_release_ms(&turn->rules->quiet_hours, zone_of(turn), hearing->moment->client_id,
+    int64_t release_ms = rfm__wall_release_ms(&turn->rules->quiet_hours, rfm__zone_of(turn), hearing->moment->client_id,
                                               now_ms);
     if (release_ms == now_ms)
         return true;
@@ -282,7 +276,7 @@ static void decide_offer(rfm_hearing *hearing, size_t index, const rfm_cause *ca
 static bool condition_holds(const rfm_hearing *hearing, size_t index)
 {
     const rfm_turn *turn = &hearing->turn;
-    return rfm__wall_scheduled(&turn->rules->rule[index].schedule, zone_of(turn), hearing->moment->now_ms);
+    return rfm__wall_scheduled(&turn->rules->rule[index].schedule, rfm__zone_of(turn), hearing->moment->now_ms);
 }
 
 static void delay_cause(rfm_hearing *hearing, size_t index, const rfm_cause *cause, int64_t moment_ms)

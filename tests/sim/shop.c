@@ -14,6 +14,7 @@ struct order {
 struct customer {
     struct order order[12];
     size_t orders, events;
+    int64_t erased_ms; /* what was said before has no effect; INT64_MIN: never erased */
 };
 
 enum { EVENTS_MAX = 28 /* of a client: fewer than the window of repeats */, LATE_MS = 20 * 3600 * 1000 };
@@ -203,6 +204,26 @@ static void bad_record(sim_world *sim, const char *client_id, int64_t append_ms)
     sim->shop.bad++;
 }
 
+static void erase(sim_world *sim, char *text, size_t size, size_t event, size_t client, struct customer *customer,
+                  int64_t time_ms)
+{
+    const char *client_id = (const char *)sim->shop.client_id[client].at;
+    sim->shop.facts[client] = (sim_facts){0};
+    sim->shop.erasures++;
+    customer->orders = 0;
+    customer->erased_ms = time_ms;
+    snprintf(text, size, "{\"type\":\"erase\",\"id\":\"e%zu\",\"client_id\":\"%s\",\"time\":%lld}", event, client_id,
+             (long long)time_ms);
+}
+
+static void say_too_late(const sim_world *sim, char *text, size_t size, size_t event, size_t client, int64_t time_ms)
+{
+    snprintf(text, size,
+             "{\"type\":\"purchase\",\"id\":\"e%zu\",\"client_id\":\"%s\",\"time\":%lld,\"order_id\":\"o%zu\","
+             "\"amount\":1,\"currency\":\"EUR\"}",
+             event, (const char *)sim->shop.client_id[client].at, (long long)time_ms, event);
+}
+
 /* One event of a client, now and then twice, or something that is none. */
 static void happen(sim_world *sim, struct customer *customers, size_t event, int64_t time_ms, int64_t append_ms)
 {
@@ -216,7 +237,11 @@ static void happen(sim_world *sim, struct customer *customers, size_t event, int
     }
     customer->events++;
     uint64_t what = sim_below(sim, 100);
-    if (what < 40 && customer->orders < 12)
+    if (time_ms < customer->erased_ms)
+        say_too_late(sim, text, sizeof text, event, client, time_ms);
+    else if (sim->options.inputs == 1 && sim_one_in(sim, 40)) /* of several, any may be read first */
+        erase(sim, text, sizeof text, event, client, customer, time_ms);
+    else if (what < 40 && customer->orders < 12)
         purchase(sim, text, sizeof text, event, client, customer, time_ms);
     else if (what < 50 && customer->orders > 0)
         refund(sim, text, sizeof text, event, client, customer, time_ms);
@@ -274,6 +299,8 @@ void sim_shop_init(sim_world *sim)
     shop->facts = sim_take(sim, options->clients * sizeof *shop->facts);
     shop->thanks = sim_take(sim, options->events * sizeof *shop->thanks + 1);
     struct customer *customers = sim_take(sim, options->clients * sizeof *customers);
+    for (size_t i = 0; i < options->clients; i++)
+        customers[i].erased_ms = INT64_MIN;
     for (size_t event = 0; event < options->events; event++) {
         bool record = options->clock == RFM_CLOCK_RECORD;
         int64_t append_ms = SIM_START_MS + options->span_ms * (int64_t)event / (int64_t)options->events;

@@ -13,8 +13,15 @@ enum {
     RFM_SEEN_MAX = 32,
     RFM_CHANNELS_MAX = 8,
     RFM_CONSENTS_MAX = 16,
+    RFM_CATEGORIES_MAX = 8,
+    RFM_CASES_MAX = 8,
+    RFM_LATEST_MAX = RFM_TRAITS_MAX + 4,
+    RFM_STAMP_ID_MAX = 32,
+    RFM_LATEST_TEXT_MAX = 1024, /* of all text traits of a client together */
+    RFM_TRAIT_TEXT_MAX = 256,
+    RFM_LEFT_MAX = 4,
     RFM_SLOTS_BYTES_MAX = 4608,
-    RFM_CLIENT_PACKED_MAX = 8704,
+    RFM_CLIENT_PACKED_MAX = 14720,
     RFM_LATENESS_DAYS = 63
 };
 
@@ -52,6 +59,43 @@ typedef struct rfm_consent {
     int64_t time_ms;
 } rfm_consent;
 
+/* Orders of a category: exact while a client has at most RFM_CATEGORIES_MAX of them; then Space-Saving (Metwally, Agrawal,
+ * El Abbadi 2005): the category with the fewest orders makes room, and the new one starts from its count. */
+typedef struct rfm_category {
+    uint16_t name;
+    uint32_t orders;
+} rfm_category;
+
+/* A complaint's case, from complaints and resolutions that name it: open if the latest of them is a complaint; a tie: not. */
+typedef struct rfm_case {
+    uint64_t id48;
+    int64_t time_ms;
+    bool complained, open; /* complained: a complaint has named it, not only a resolution */
+} rfm_case;
+
+/* When and by which event a latest-wins fact was said: the later time wins, of one time the greater id by its bytes. An id
+ * of more than RFM_STAMP_ID_MAX bytes is kept as its first bytes and 8 of its hash. */
+typedef struct rfm_stamp {
+    int64_t time_ms;
+    uint8_t id_len;
+    uint8_t id[RFM_STAMP_ID_MAX];
+} rfm_stamp;
+
+/* A latest-wins fact: a trait, by its name's number, or one of the keys below, which no name has. */
+enum { RFM_LATEST_NPS = 0xfff0, RFM_LATEST_CSAT, RFM_LATEST_TIMEZONE, RFM_LATEST_LANGUAGE };
+typedef struct rfm_latest {
+    uint16_t key;
+    uint8_t
+        type; /* RFM_LATEST_NOTHING, or rfm_trait_type; nps, csat (in hundredths), timezone, language (names): INT */
+    uint8_t stamp;              /* index */
+    uint16_t text_at, text_len; /* STRING: in latest_text */
+    union {
+        int64_t integer; /* INT, BOOL, DATE (a day), TIMESTAMP (ms) */
+        double number;   /* DOUBLE */
+    };
+} rfm_latest;
+enum { RFM_LATEST_NOTHING = 7 /* a trait that was taken away */ };
+
 typedef enum rfm_lifecycle {
     RFM_LIFECYCLE_PROSPECT,
     RFM_LIFECYCLE_NEW,
@@ -77,6 +121,17 @@ typedef struct rfm_client {
     rfm_channel_stats
         channel[RFM_CHANNELS_MAX + 1];     /* by name's number; the one too many is "other", which all further share */
     rfm_consent consent[RFM_CONSENTS_MAX]; /* by channel's number, then class */
+    uint8_t category_count, case_count, latest_count, stamp_count;
+    rfm_category category[RFM_CATEGORIES_MAX]; /* by name's number */
+    int64_t points;
+    int64_t complaints; /* those without a case less such resolutions; of cases too old to be kept what they came to */
+    rfm_case cases[RFM_CASES_MAX]; /* by id48; the latest */
+    uint16_t source;               /* the first known campaign's name, by time, then text; 0: none */
+    int64_t source_ms;
+    rfm_latest latest[RFM_LATEST_MAX];   /* by key */
+    rfm_stamp stamp[RFM_LATEST_MAX + 1]; /* from the earliest; none that no fact has, but for a moment */
+    uint16_t latest_text_len;
+    uint8_t latest_text[RFM_LATEST_TEXT_MAX]; /* of the facts that are texts, in their order */
     /* marks */
     struct {
         bool taken;
@@ -88,6 +143,8 @@ typedef struct rfm_client {
     int64_t listed_ms; /* the due moment under which the client stands in a bucket; 0: in none (engine) */
     int64_t
         met_ms; /* decided on up to this moment, if the task's minute lists have not come that far; else 0 (engine) */
+    uint8_t left_count; /* buckets in which an entry of the client stands that is not looked at any more (engine) */
+    int64_t left_s[RFM_LEFT_MAX]; /* their seconds, as they were left */
     /* slots: rule/slot.h owns the meaning */
     uint16_t slots_len;
     uint8_t slots[RFM_SLOTS_BYTES_MAX];
@@ -106,6 +163,9 @@ typedef struct rfm_applied {
     bool lost_refund;  /* a waiting refund without amount was pushed out: dead letter unknown_order for its record */
     uint64_t lost_source;
     int64_t lost_time_ms;
+    uint32_t traits_undeclared,
+        traits_refused; /* dropped: not in the configuration; of another type, too long, no room */
+    bool zone_unknown;  /* dropped: the time zone is in no database of this process */
 } rfm_applied;
 /* Changes the facts by one event. `source`: input << 56 | offset of its record. On REPEAT and REFUSED nothing has changed. */
 rfm_applied_kind rfm_client_apply(rfm_client *client, const rfm_event *event, uint64_t source,
@@ -120,5 +180,24 @@ typedef enum rfm_permission { RFM_PERMISSION_UNKNOWN, RFM_PERMISSION_GRANTED, RF
 rfm_permission rfm_client_permission(const rfm_client *client, uint16_t channel, rfm_class class_);
 /* A permanent bounce after the last delivery (contract, Deciding 4). */
 bool rfm_client_bounces(const rfm_client *client, uint16_t channel);
+
+/* Response to messages on a channel: the mean of a Beta(RFM_RESPONSE_ALPHA, RFM_RESPONSE_BETA) prior after so many clicks and
+ * replies of so many delivered; of a channel without messages the prior's. */
+#define RFM_RESPONSE_ALPHA 1.0
+#define RFM_RESPONSE_BETA  9.0
+double rfm_client_response(const rfm_client *client, uint16_t channel);
+/* The channel with the best response among those on which something was delivered or answered; of equals the one with more
+ * delivered, then by text. 0: none. */
+uint16_t rfm_client_preferred_channel(const rfm_client *client, const rfm_names *names);
+/* Indexes into `category`, most orders first, of equals by text. Returns how many. */
+size_t rfm_client_favourites(const rfm_client *client, const rfm_names *names, uint8_t order[RFM_CATEGORIES_MAX]);
+uint32_t rfm_client_open_complaints(const rfm_client *client);
+/* A trait by its name's number as the configuration declares it; NULL: not known, taken away, or kept under another type. */
+const rfm_latest *rfm_client_trait(const rfm_client *client, uint16_t name, rfm_trait_type type);
+rfm_bytes rfm_client_trait_text(const rfm_client *client, const rfm_latest *trait); /* of a STRING */
+bool rfm_client_nps(const rfm_client *client, int64_t *nps);                        /* 0 to 10; false: none */
+bool rfm_client_csat(const rfm_client *client, double *csat);                       /* 0 to 100; false: none */
+uint16_t rfm_client_timezone(const rfm_client *client); /* the name's number; 0: not known */
+uint16_t rfm_client_language(const rfm_client *client);
 
 #endif

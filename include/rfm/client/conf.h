@@ -6,6 +6,7 @@
 
 #include <rfm/base/money.h>
 #include <rfm/base/zone.h>
+#include <rfm/base/zones.h>
 #include <rfm/model/mbg.h>
 
 enum { RFM_SEGMENTS_MAX = 64, RFM_SEGMENT_PROSPECT = 0 /* always there; the table's segments are 1.. */ };
@@ -16,9 +17,26 @@ typedef struct rfm_segments {
     uint8_t cell[5][5][5];           /* [r-1][f-1][m-1] -> segment */
 } rfm_segments;
 
+typedef enum rfm_trait_type {
+    RFM_TRAIT_STRING,
+    RFM_TRAIT_INT,
+    RFM_TRAIT_DOUBLE,
+    RFM_TRAIT_BOOL,
+    RFM_TRAIT_DATE,
+    RFM_TRAIT_TIMESTAMP
+} rfm_trait_type;
+typedef struct rfm_trait {
+    const char *name;
+    rfm_trait_type type;
+} rfm_trait;
+enum { RFM_TRAITS_MAX = 64 };
+
 typedef struct rfm_client_conf {
     rfm_money_conf money;
-    const rfm_zone *zone; /* rfm.timezone; NULL: UTC */
+    const rfm_zone *zone;    /* rfm.timezone; NULL: UTC */
+    const rfm_zones *zones;  /* what a client's time zone may be; NULL: only UTC */
+    const rfm_trait *traits; /* declared, by name */
+    size_t trait_count;
     struct {
         rfm_axis_mode r, f, m;
         uint32_t population_min;
@@ -34,6 +52,7 @@ typedef struct rfm_client_conf {
     double ltv_horizon_days;
     rfm_segments segments;
     rfm_model model;
+    int64_t erase_remember_ms; /* how long earlier events of an erased client are dropped */
     uint32_t version;
 } rfm_client_conf;
 

@@ -31,13 +31,15 @@ typedef struct rfm_worker_conf {
 } rfm_worker_conf;
 
 /* Counters since the start; read from other threads as they are (plain words). */
-#define RFM_WORKER_STATS(X)                                                                                       \
-    X(records)                                                                                                    \
-    X(repeats)                                                                                                    \
-    X(dead_letters)                                                                                               \
-    X(triggers)                                                                                                   \
-    X(suppressions) X(steps) X(redo_bytes) X(stores) X(cache_hits) X(cache_misses) X(evictions) X(loads) X(looks) \
-        X(timers_fired) X(takeovers) X(rollbacks) X(aborts) X(causes_too_old)
+#define RFM_WORKER_STATS(X)                                                                                        \
+    X(records)                                                                                                     \
+    X(repeats)                                                                                                     \
+    X(dead_letters)                                                                                                \
+    X(triggers)                                                                                                    \
+    X(suppressions)                                                                                                \
+    X(steps) X(redo_bytes) X(stores) X(cache_hits) X(cache_misses) X(evictions) X(loads) X(looks) X(timers_fired)  \
+        X(takeovers) X(rollbacks) X(aborts) X(causes_too_old) X(erasures) X(events_forgotten) X(traits_undeclared) \
+            X(traits_refused) X(zones_unknown)
 enum { RFM_STEP_TIMES = 64 };
 typedef struct rfm_worker_stats {
 #define X(name) uint64_t name;

@@ -56,7 +56,13 @@ enum {
 };
 
 /* One trait as it was sent, whatever the configuration declares: that is the client layer's to compare. */
-typedef enum rfm_value_kind { RFM_VALUE_NULL, RFM_VALUE_TEXT, RFM_VALUE_NUMBER, RFM_VALUE_BOOL } rfm_value_kind;
+typedef enum rfm_value_kind {
+    RFM_VALUE_NULL,
+    RFM_VALUE_TEXT,
+    RFM_VALUE_NUMBER,
+    RFM_VALUE_BOOL,
+    RFM_VALUE_OTHER /* an object or an array: no trait's */
+} rfm_value_kind;
 typedef struct rfm_trait_value {
     rfm_bytes name;
     rfm_value_kind kind; /* NULL: the trait is taken away */

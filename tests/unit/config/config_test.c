@@ -26,7 +26,7 @@ static void test_defaults(void **state)
     assert_int_equal(config->engine.cache_bytes_max, 256u << 20);
     assert_int_equal(config->engine.clock, RFM_CLOCK_WALL);
     assert_true(config->margin == 1);
-    assert_int_equal(config->erase_remember_ms, 30 * RFM_DAY_MS);
+    assert_int_equal(config->client.erase_remember_ms, 30 * RFM_DAY_MS);
     assert_string_equal(config->http.host, "127.0.0.1");
     assert_int_equal(config->http.port, 9464);
     assert_int_equal(config->log.level, RFM_LOG_INFO);

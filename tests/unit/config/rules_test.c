@@ -141,6 +141,7 @@ static void test_bad_rules(void **state)
         {"name: a, on: {anniversary: birth_date, at: \"09:00\"}", "24: on: anniversary is not supported"},
         {"name: a, on: {late: 1}", "30: on: a number between 0 and 1 is needed here"},
         {"name: a, on: {late: soon}", "30: on: a share is needed here"},
+        {"name: a, on: {event: erase}", "31: on: event erase can cause or cancel nothing: there is no client left"},
         {"name: a, on: {event: buy}", "31: on: no such event \"buy\"; the nearest is"},
         {"name: a, on: {}", "23: on: exactly one key is needed here, such as {event: purchase}"},
         {"name: a, on: {event: visit, idle: {}}", "23: on: exactly one key is needed here"},
@@ -340,7 +341,7 @@ static void version_of(const char *rules, const char *more, char version[33])
 }
 
 #define BOTH     "rules:\n- {name: a, on: {event: visit}, topic: x}\n- {name: b, on: {enter: {segment: lost}}, topic: y}\n"
-#define ONE(...) "rules:\n- {name: a, on: {event: visit}, topic: x, " #__VA_ARGS__ "}\n"
+#define ONE(key) "rules:\n- {name: a, on: {event: visit}, topic: x, " key "}\n"
 
 static void test_version(void **state)
 {
@@ -375,16 +376,12 @@ static void test_version(void **state)
         BOTH "policies: {holdout: {salt: s, share: 1%}}\n",
         BOTH "policies: {holdout: {salt: t, share: 1%}}\n",
         BOTH "policies: {consent: {marketing: opt_out}}\n",
-        ONE(expires : 1d),
-        ONE(schedule
-            : {days: [mon]}),
-        ONE(schedule
-            : {from: 2026 - 01 - 01}),
-        ONE(schedule
-            : {to: 2026 - 01 - 01}),
-        ONE(channels
-            : best),
-        ONE(attribution : 1d),
+        ONE("expires: 1d"),
+        ONE("schedule: {days: [mon]}"),
+        ONE("schedule: {from: 2026-01-01}"),
+        ONE("schedule: {to: 2026-01-01}"),
+        ONE("channels: best"),
+        ONE("attribution: 1d"),
         "rules:\n- {name: a, on: {event: visit}, topic: x, experiment: {salt: s, variants: [{name: a, share: 1}]}}\n",
         "rules:\n- {name: a, on: {event: visit}, topic: x, experiment: {salt: s, variants: [{name: b, share: 1}]}}\n",
         "rules:\n- {name: a, on: {event: visit}, topic: x, experiment: {salt: t, variants: [{name: b, share: 1}]}}\n",

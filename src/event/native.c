@@ -1,52 +1,9 @@
-#include <rfm/event/decode.h>
+#include "run.h"
 
-#include <rfm/base/arena.h>
 #include <rfm/base/hash.h>
 #include <rfm/base/time.h>
 
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <yyjson.h>
-
-/* One pass sorts an object's members into an array by field; then each type takes its fields from there. The JSON text
- * is copied into the arena and parsed in place, so that texts are views into the copy; the parser's nodes live in
- * scratch memory that the next event uses again, and stays near. */
-
-#define EVENT_FIELDS(X) \
-    X(type)             \
-    X(id)               \
-    X(client_id)        \
-    X(time)             \
-    X(order_id)         \
-    X(amount)           \
-    X(currency)         \
-    X(channel)          \
-    X(coupon)           \
-    X(cart_id)          \
-    X(campaign)         \
-    X(margin)           \
-    X(items)            \
-    X(action)           \
-    X(page)             \
-    X(sku)              \
-    X(category)         \
-    X(status)           \
-    X(trigger_id)       \
-    X(class)            \
-    X(permanent)        \
-    X(granted)          \
-    X(source)           \
-    X(quantity)         \
-    X(price)
-
-typedef enum field_id {
-#define X(name) FIELD_##name,
-    EVENT_FIELDS(X)
-#undef X
-        FIELD_COUNT,
-    FIELD_UNKNOWN = FIELD_COUNT
-} field_id;
+/* One pass sorts an object's members into an array by field; then each type takes its fields from there. */
 
 static const char *const field_names[] = {
 #define X(name) #name,
@@ -55,77 +12,9 @@ static const char *const field_names[] = {
 };
 
 enum {
-    NAME_WORD_BYTES = 8, /* a name's first bytes decide, at most so many; no two names share them */
-    NAME_SLOTS = 128,
     TEXT_UNLIMITED = RFM_EVENT_BYTES_MAX,
     FUTURE_MS_MAX = 600000,
 };
-
-typedef struct name_slot {
-    uint64_t word;
-    uint8_t len, field;
-} name_slot;
-
-struct rfm_decoder {
-    const rfm_money_conf *money;
-    rfm_arena arena;
-    uint64_t multiplier; /* hashes each field's word to a slot of its own */
-    name_slot names[NAME_SLOTS];
-    void *scratch; /* the parser's nodes */
-    size_t scratch_bytes;
-    yyjson_alc allocator;
-};
-
-/* `at` is set where `seen` has the field's bit. */
-typedef struct field_values {
-    uint32_t seen;
-    yyjson_val *at[FIELD_COUNT];
-} field_values;
-_Static_assert(FIELD_COUNT <= 32, "a bit for each field");
-
-/* The first failure stays; what is read after it does no harm and counts for nothing. */
-typedef struct decode_run {
-    rfm_decoder *decoder;
-    rfm_event *event;
-    rfm_fault *fault;
-    rfm_reason reason;
-    field_values fields;
-} decode_run;
-
-const char *rfm_reason_name(rfm_reason reason)
-{
-    static const char *const names[] = {"none",
-#define X(NAME, name, text) #name,
-                                        RFM_DEAD_LETTER_REASONS(X)
-#undef X
-    };
-    return (unsigned)reason < RFM_REASON_COUNT ? names[reason] : "unknown";
-}
-
-const char *rfm_reason_text(rfm_reason reason)
-{
-    static const char *const texts[] = {"nothing is wrong",
-#define X(NAME, name, text) text,
-                                        RFM_DEAD_LETTER_REASONS(X)
-#undef X
-    };
-    return (unsigned)reason < RFM_REASON_COUNT ? texts[reason] : "unknown";
-}
-
-__attribute__((cold, format(printf, 3, 4))) static void refuse(decode_run *run, rfm_reason reason, const char *format,
-                                                               ...)
-{
-    if (run->reason != RFM_REASON_NONE)
-        return;
-    run->reason = reason;
-    if (!run->fault)
-        return;
-    va_list args;
-    va_start(args, format);
-    run->fault->reason = reason;
-    vsnprintf(run->fault->detail, sizeof run->fault->detail, format, args);
-    va_end(args);
-}
 
 /* Field names */
 
@@ -161,7 +50,7 @@ static bool place_names(rfm_decoder *decoder)
 }
 
 /* One multiplier in about twelve is free of collisions. */
-static void find_multiplier(rfm_decoder *decoder)
+void rfm__names_init(rfm_decoder *decoder)
 {
     decoder->multiplier = UINT64_C(0x9e3779b97f4a7c15);
     while (!place_names(decoder))
@@ -208,13 +97,13 @@ static void bound_depth(decode_run *run, yyjson_val *container, size_t depth)
 /* `depth`: how many containers stand around the members' values. An event's items are left to `decode_items`. */
 static inline void sort_fields(decode_run *run, yyjson_val *object, size_t depth, field_values *fields)
 {
-    uint32_t seen = 0;
+    uint64_t seen = 0;
     yyjson_val *name = unsafe_yyjson_get_first(object);
     for (size_t left = unsafe_yyjson_get_len(object); left > 0; left--) {
         yyjson_val *value = name + 1;
         field_id field = field_of(run->decoder, unsafe_yyjson_get_str(name), unsafe_yyjson_get_len(name));
-        if (field != FIELD_UNKNOWN && !(seen & 1u << field)) {
-            seen |= 1u << field;
+        if (field != FIELD_UNKNOWN && !(seen >> field & 1)) {
+            seen |= UINT64_C(1) << field;
             fields->at[field] = value;
         }
         if (unsafe_yyjson_is_ctn(value) && !(field == FIELD_items && depth == 1))
@@ -228,7 +117,7 @@ static inline void sort_fields(decode_run *run, yyjson_val *object, size_t depth
 
 static inline yyjson_val *present(const field_values *fields, field_id field)
 {
-    yyjson_val *value = fields->seen & 1u << field ? fields->at[field] : NULL;
+    yyjson_val *value = fields->seen >> field & 1 ? fields->at[field] : NULL;
     return value && !unsafe_yyjson_is_null(value) ? value : NULL;
 }
 
@@ -258,10 +147,16 @@ static rfm_bytes text(decode_run *run, field_id field)
     return text_of(run, field, present(&run->fields, field), RFM_EVENT_TEXT_MAX);
 }
 
-/* Checked, not kept. */
-static void text_unkept(decode_run *run, field_id field)
+/* What only rules read, such as a page: of any length, kept up to a character's end. */
+static rfm_bytes text_cut(decode_run *run, field_id field)
 {
-    (void)text_of(run, field, present(&run->fields, field), TEXT_UNLIMITED);
+    rfm_bytes text = text_of(run, field, present(&run->fields, field), TEXT_UNLIMITED);
+    if (text.len > RFM_EVENT_TEXT_MAX) {
+        text.len = RFM_EVENT_TEXT_MAX;
+        while (text.len > 0 && (text.at[text.len] & 0xc0) == 0x80)
+            text.len--;
+    }
+    return text;
 }
 
 static rfm_bytes text_needed(decode_run *run, field_id field, size_t len_max)
@@ -315,6 +210,7 @@ static rfm_decimal decimal_or(decode_run *run, field_id field, yyjson_val *value
 static const rfm_bytes type_names[] = {RFM_EVENT_TYPES(X)};
 static const rfm_bytes status_names[] = {RFM_MESSAGE_STATUSES(X)};
 static const rfm_bytes class_names[] = {X(, marketing) X(, transactional)};
+static const rfm_bytes feedback_names[] = {RFM_FEEDBACK_KINDS(X)};
 #undef X
 
 /* The index of the name that `text` is, or -1. */
@@ -426,6 +322,18 @@ static void decode_amount(decode_run *run, yyjson_val *value)
                                      : "no number, or has more decimals than its currency");
 }
 
+/* After the currency. Only weighed: what is not exact in its currency counts as none. */
+static void decode_margin(decode_run *run)
+{
+    rfm_event *event = run->event;
+    yyjson_val *value = present(&run->fields, FIELD_margin);
+    const rfm_decimal inexact = {1, 18};
+    if (!value)
+        return;
+    rfm_decimal margin = decimal_or(run, FIELD_margin, value, true, inexact);
+    event->has_margin = rfm_money_convert(run->decoder->money, margin, event->currency, &event->margin_minor) == 0;
+}
+
 static void decode_class(decode_run *run)
 {
     yyjson_val *value = present(&run->fields, FIELD_class);
@@ -477,6 +385,17 @@ static item_worth decode_item(decode_run *run, yyjson_val *item, rfm_bytes *cate
     return (item_worth){(__int128)quantity.digits * price.digits, quantity.scale + price.scale};
 }
 
+/* Each once, in the order of the items. */
+static void add_category(rfm_event *event, rfm_bytes *categories, rfm_bytes category)
+{
+    for (size_t i = 0; i < event->category_count; i++) {
+        if (rfm_bytes_equal(categories[i], category))
+            return;
+    }
+    if (category.len > 0)
+        categories[event->category_count++] = category;
+}
+
 static void decode_items(decode_run *run)
 {
     yyjson_val *items = present(&run->fields, FIELD_items), *item;
@@ -492,6 +411,9 @@ static void decode_items(decode_run *run)
         refuse(run, RFM_REASON_TOO_LARGE, "items has more than %d", RFM_EVENT_ITEMS_MAX);
         return;
     }
+    rfm_bytes *categories = rfm_arena_take(&run->decoder->arena,
+                                           (unsafe_yyjson_get_len(items) + 1) * sizeof *categories);
+    run->event->categories = categories;
     yyjson_arr_foreach(items, i, count, item)
     {
         rfm_bytes category;
@@ -500,6 +422,7 @@ static void decode_items(decode_run *run)
             return;
         }
         item_worth worth = decode_item(run, item, &category);
+        add_category(run->event, categories, category);
         if (i > 0 && !worth_more(worth, best))
             continue;
         best = worth;
@@ -521,8 +444,8 @@ static void decode_purchase(decode_run *run)
     event->channel = text(run, FIELD_channel);
     event->cart_id = text(run, FIELD_cart_id);
     event->campaign = text(run, FIELD_campaign);
-    text_unkept(run, FIELD_coupon);
-    (void)decimal_or(run, FIELD_margin, present(&run->fields, FIELD_margin), true, (rfm_decimal){0, 0});
+    event->coupon = text_cut(run, FIELD_coupon);
+    decode_margin(run);
     decode_items(run);
 }
 
@@ -546,7 +469,7 @@ static void decode_visit(decode_run *run)
     event->category = text(run, FIELD_category);
     event->cart_id = text(run, FIELD_cart_id);
     event->campaign = text(run, FIELD_campaign);
-    text_unkept(run, FIELD_page);
+    event->page = text_cut(run, FIELD_page);
 }
 
 static void decode_message(decode_run *run)
@@ -570,10 +493,120 @@ static void decode_consent(decode_run *run)
     event->channel = text_needed(run, FIELD_channel, RFM_EVENT_TEXT_MAX);
     event->granted = boolean(run, FIELD_granted, needed(run, FIELD_granted), false);
     decode_class(run);
-    text_unkept(run, FIELD_source);
+    event->source = text_cut(run, FIELD_source);
 }
 
-static void decode_object(decode_run *run, yyjson_val *root, int64_t append_ms)
+static bool needs_score(rfm_feedback_kind kind)
+{
+    return kind != RFM_FEEDBACK_COMPLAINT && kind != RFM_FEEDBACK_RESOLVED;
+}
+
+/* 0 to 10 in whole numbers for NPS, 0 to 100 else. */
+static void decode_score(decode_run *run, yyjson_val *value)
+{
+    rfm_event *event = run->event;
+    rfm_decimal score = decimal_or(run, FIELD_score, value, false, (rfm_decimal){-1, 0});
+    double divisor = 1;
+    for (uint8_t i = 0; i < score.scale; i++)
+        divisor *= 10;
+    event->score = (double)score.digits / divisor;
+    event->has_score = true;
+    if (event->feedback != RFM_FEEDBACK_NPS && !(event->score >= 0 && event->score <= 100))
+        refuse(run, RFM_REASON_BAD_VALUE, "score is not within 0 and 100");
+    if (event->feedback == RFM_FEEDBACK_NPS &&
+        !(event->score >= 0 && event->score <= 10 && event->score == (double)(int)event->score))
+        refuse(run, RFM_REASON_BAD_VALUE, "score of nps is no whole number within 0 and 10");
+}
+
+static void decode_feedback(decode_run *run)
+{
+    rfm_event *event = run->event;
+    int kind = index_of(text_needed(run, FIELD_kind, RFM_EVENT_TEXT_MAX), feedback_names, RFM_FEEDBACK_COUNT);
+    if (kind < 0) {
+        refuse(run, RFM_REASON_BAD_VALUE, "kind is none of the known ones");
+        return;
+    }
+    event->feedback = (rfm_feedback_kind)kind;
+    yyjson_val *score = needs_score(event->feedback) ? needed(run, FIELD_score) : present(&run->fields, FIELD_score);
+    if (score)
+        decode_score(run, score);
+    event->case_id = text(run, FIELD_case_id);
+}
+
+static rfm_trait_value decode_trait(yyjson_val *name, yyjson_val *value)
+{
+    rfm_trait_value trait = {.name = rfm_bytes_of(unsafe_yyjson_get_str(name), unsafe_yyjson_get_len(name))};
+    if (unsafe_yyjson_is_null(value))
+        trait.kind = RFM_VALUE_NULL;
+    else if (unsafe_yyjson_is_bool(value))
+        trait.kind = RFM_VALUE_BOOL, trait.truth = unsafe_yyjson_get_bool(value);
+    else if (is_number(value))
+        trait.kind = RFM_VALUE_NUMBER, trait.text = number_text(value);
+    else if (unsafe_yyjson_is_str(value))
+        trait.kind = RFM_VALUE_TEXT, trait.text = number_text(value);
+    else
+        trait.kind = RFM_VALUE_OTHER;
+    return trait;
+}
+
+static void decode_traits(decode_run *run)
+{
+    yyjson_val *traits = present(&run->fields, FIELD_traits);
+    if (!traits)
+        return;
+    if (!unsafe_yyjson_is_obj(traits)) {
+        refuse(run, RFM_REASON_WRONG_TYPE, "traits is not an object");
+        return;
+    }
+    size_t count = unsafe_yyjson_get_len(traits);
+    if (count > RFM_EVENT_TRAITS_MAX) {
+        refuse(run, RFM_REASON_TOO_LARGE, "traits has more than %d", RFM_EVENT_TRAITS_MAX);
+        return;
+    }
+    rfm_trait_value *values = rfm_arena_take(&run->decoder->arena, (count + 1) * sizeof *values);
+    yyjson_val *name = unsafe_yyjson_get_first(traits);
+    for (size_t i = 0; i < count; i++) {
+        values[i] = decode_trait(name, name + 1);
+        name = unsafe_yyjson_get_next(name + 1);
+    }
+    run->event->traits = values;
+    run->event->trait_count = count;
+}
+
+static void decode_profile(decode_run *run)
+{
+    decode_traits(run);
+    run->event->timezone = text(run, FIELD_timezone);
+    run->event->language = text(run, FIELD_language);
+}
+
+static void decode_points(decode_run *run)
+{
+    const int64_t delta_max = INT64_C(1000000000000000);
+    rfm_event *event = run->event;
+    yyjson_val *delta = needed(run, FIELD_delta);
+    event->reason = text_cut(run, FIELD_reason);
+    if (!delta)
+        return;
+    if (!is_number(delta))
+        refuse(run, RFM_REASON_WRONG_TYPE, "delta is not a number");
+    else if (parse_integer(number_text(delta), &event->delta) != 0 || event->delta > delta_max ||
+             event->delta < -delta_max)
+        refuse(run, RFM_REASON_BAD_VALUE, "delta is no integer within 10^15");
+}
+
+static void decode_cost(decode_run *run)
+{
+    rfm_event *event = run->event;
+    event->currency = text_needed(run, FIELD_currency, RFM_EVENT_TEXT_MAX);
+    yyjson_val *amount = needed(run, FIELD_amount);
+    event->channel = text(run, FIELD_channel);
+    event->campaign = text(run, FIELD_campaign);
+    if (run->reason == RFM_REASON_NONE)
+        decode_amount(run, amount);
+}
+
+void rfm__decode_native(decode_run *run, yyjson_val *root, int64_t append_ms)
 {
     sort_fields(run, root, 1, &run->fields);
     decode_type(run);
@@ -590,112 +623,11 @@ static void decode_object(decode_run *run, yyjson_val *root, int64_t append_ms)
     case RFM_EVENT_VISIT: decode_visit(run); break;
     case RFM_EVENT_MESSAGE: decode_message(run); break;
     case RFM_EVENT_CONSENT: decode_consent(run); break;
-    case RFM_EVENT_FEEDBACK:
-    case RFM_EVENT_PROFILE:
-    case RFM_EVENT_POINTS:
-    case RFM_EVENT_COST:
-    case RFM_EVENT_ERASE: refuse(run, RFM_REASON_UNKNOWN_TYPE, "type is none of the known ones"); break;
+    case RFM_EVENT_FEEDBACK: decode_feedback(run); break;
+    case RFM_EVENT_PROFILE: decode_profile(run); break;
+    case RFM_EVENT_POINTS: decode_points(run); break;
+    case RFM_EVENT_COST: decode_cost(run); break;
+    case RFM_EVENT_ERASE:
     case RFM_EVENT_TYPE_COUNT: break;
     }
-}
-
-/* The parser takes one block for all nodes, and grows it: it is the decoder's scratch. */
-
-static void *scratch_resize(void *context, void *block, size_t bytes_before, size_t bytes)
-{
-    rfm_decoder *decoder = context;
-    (void)block, (void)bytes_before;
-    if (bytes <= decoder->scratch_bytes)
-        return decoder->scratch;
-    void *scratch = realloc(decoder->scratch, bytes);
-    if (!scratch)
-        return NULL;
-    decoder->scratch = scratch;
-    decoder->scratch_bytes = bytes;
-    return scratch;
-}
-
-static void *scratch_take(void *context, size_t bytes)
-{
-    return scratch_resize(context, NULL, 0, bytes);
-}
-
-static void scratch_give(void *context, void *block)
-{
-    (void)context, (void)block;
-}
-
-rfm_decoder *rfm_decoder_new(const rfm_money_conf *money)
-{
-    rfm_decoder *decoder = calloc(1, sizeof *decoder);
-    if (!decoder)
-        return NULL;
-    decoder->money = money;
-    decoder->allocator = (yyjson_alc){scratch_take, scratch_resize, scratch_give, decoder};
-    rfm_arena_init(&decoder->arena);
-    find_multiplier(decoder);
-    return decoder;
-}
-
-void rfm_decoder_free(rfm_decoder *decoder)
-{
-    if (!decoder)
-        return;
-    rfm_arena_release(&decoder->arena);
-    free(decoder->scratch);
-    free(decoder);
-}
-
-void rfm_decoder_reset(rfm_decoder *decoder)
-{
-    rfm_arena_reset(&decoder->arena);
-}
-
-/* The value with zeroes behind it, as the parser and `name_word` want them. */
-static char *copy_padded(rfm_decoder *decoder, rfm_bytes value)
-{
-    enum { PADDING = YYJSON_PADDING_SIZE + NAME_WORD_BYTES };
-    char *copy = rfm_arena_take(&decoder->arena, value.len + PADDING);
-    memcpy(copy, value.at, value.len);
-    memset(copy + value.len, 0, PADDING);
-    return copy;
-}
-
-/* Field by field: the compiler would clear the whole with a string instruction, which takes longer to start. */
-static inline void clear(rfm_event *event)
-{
-    event->id = event->client_id = event->order_id = event->channel = event->cart_id = RFM_BYTES_NONE;
-    event->campaign = event->action = event->sku = event->category = event->trigger_id = RFM_BYTES_NONE;
-    event->currency = RFM_BYTES_NONE;
-    event->type = RFM_EVENT_PURCHASE, event->status = RFM_STATUS_SENT, event->class_ = RFM_CLASS_MARKETING;
-    event->time_ms = event->amount_minor = 0;
-    event->id48 = event->order_id48 = 0;
-    event->amount = (rfm_decimal){0, 0};
-    event->has_amount = event->permanent = event->granted = false;
-}
-
-rfm_reason rfm_decode(rfm_decoder *decoder, rfm_bytes value, int64_t append_ms, rfm_event *event, rfm_fault *fault)
-{
-    decode_run run;
-    yyjson_read_err error;
-    run.decoder = decoder, run.event = event, run.fault = fault, run.reason = RFM_REASON_NONE;
-    clear(event);
-    if (value.len == 0) {
-        refuse(&run, RFM_REASON_MALFORMED, "the record has no value");
-        return run.reason;
-    }
-    if (value.len > RFM_EVENT_BYTES_MAX) {
-        refuse(&run, RFM_REASON_TOO_LARGE, "the value has %zu bytes, at most %d are read", value.len,
-               RFM_EVENT_BYTES_MAX);
-        return run.reason;
-    }
-    yyjson_doc *doc = yyjson_read_opts(copy_padded(decoder, value), value.len,
-                                       YYJSON_READ_INSITU | YYJSON_READ_NUMBER_AS_RAW, &decoder->allocator, &error);
-    if (!doc)
-        refuse(&run, RFM_REASON_MALFORMED, "%s at byte %zu", error.msg, error.pos);
-    else if (!yyjson_is_obj(yyjson_doc_get_root(doc)))
-        refuse(&run, RFM_REASON_MALFORMED, "the value is not an object");
-    else
-        decode_object(&run, yyjson_doc_get_root(doc), append_ms);
-    return run.reason;
 }
