@@ -79,7 +79,6 @@ typedef struct rfm_rule {
         int64_t valid_ms;
     } promo;
     rfm_experiment experiment;
-    int64_t attribution_ms;            /* 0: none */
     char template_[RFM_RULE_TEXT_MAX]; /* "": null */
     uint8_t topic;                     /* index into rfm_rules.topic */
 } rfm_rule;

@@ -137,7 +137,7 @@ static void test_bad_rules(void **state)
         {"name: a, on: {event: visit}, schedule: {from: 2026-02-02, to: 2026-02-01}", "39: it ends before it begins"},
         {"name: a, on: {event: visit}, data: {}", "39: data: not supported in this version"},
         {"name: a, on: {event: visit}, expires: 0s", "48: expires: must be from 1s to 3650d"},
-        {"name: a, on: {event: visit}, attribution: soon", "52: attribution: a duration is needed here"},
+        {"name: a, on: {event: visit}, attribution: soon", "39: attribution: not supported in this version"},
         {"name: a, on: {anniversary: birth_date, at: \"09:00\"}", "24: on: anniversary is not supported"},
         {"name: a, on: {late: 1}", "30: on: a number between 0 and 1 is needed here"},
         {"name: a, on: {late: soon}", "30: on: a share is needed here"},
@@ -225,7 +225,7 @@ static void test_timing_and_experiment_of_a_rule(void **state)
     files all = with_rules("rules:\n  - name: a\n    on: {event: visit}\n    channels: best\n    expires: 24h\n"
                            "    schedule: {days: [mon, sun], from: 2026-01-01, to: 2026-12-31}\n"
                            "    experiment: {salt: winback-1, control: 10%, variants: [{name: a, share: 45%}, "
-                           "{name: b, share: 0.45}]}\n    attribution: 14d\n");
+                           "{name: b, share: 0.45}]}\n");
     rfm_config *config = files_good(&all);
     const rfm_rule *rule = &config->rules.rule[0];
     assert_true(rule->best && rule->channel_count == 0);
@@ -239,7 +239,6 @@ static void test_timing_and_experiment_of_a_rule(void **state)
     assert_int_equal(rule->experiment.variant_count, 2);
     assert_string_equal(rule->experiment.variant[1].name, "b");
     assert_int_equal(rule->experiment.variant[1].buckets, 4500);
-    assert_int_equal(rule->attribution_ms, 14 * RFM_DAY_MS);
     rfm_config_free(config);
 }
 
@@ -381,7 +380,6 @@ static void test_version(void **state)
         ONE("schedule: {from: 2026-01-01}"),
         ONE("schedule: {to: 2026-01-01}"),
         ONE("channels: best"),
-        ONE("attribution: 1d"),
         "rules:\n- {name: a, on: {event: visit}, topic: x, experiment: {salt: s, variants: [{name: a, share: 1}]}}\n",
         "rules:\n- {name: a, on: {event: visit}, topic: x, experiment: {salt: s, variants: [{name: b, share: 1}]}}\n",
         "rules:\n- {name: a, on: {event: visit}, topic: x, experiment: {salt: t, variants: [{name: b, share: 1}]}}\n",
