@@ -176,7 +176,8 @@ static const rfm__key rule_keys[] = {
     {"on", &rfm__cause, AT(on), .flags = RFM__REQUIRED,
      .text = "The cause, one of: `{event: TYPE}`; `{enter: {segment: NAME}}`, `{enter: {lifecycle: "
              "NAME}}`, `leave` alike; `{rise: {churn_risk: 0.7}}`, `{fall: {activity_ratio: 0.3}}`; "
-             "`{idle: {since: TYPE, for: 60d}}`; `{late: 0.9}`"},
+             "`{idle: {since: TYPE, for: 60d}}`; `{late: 0.9}`; `{anniversary: "
+             "TRAIT, at: \"09:00\"}`"},
     {"when", &rfm__unsupported, .text = "Condition"},
     {"delay", &rfm__duration, AT(delay_ms), "0s", .low = 0, .high = TEN_YEARS_S,
      .text = "From the cause to the decision"},

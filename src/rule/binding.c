@@ -38,6 +38,7 @@ static void watch(rfm_binding *binding, const rfm_rule *rule, size_t i)
             binding->since_types |= 1u << rule->on.event;
         break;
     case RFM_CAUSE_LATE: list_add(&binding->lates, i); break;
+    case RFM_CAUSE_ANNIVERSARY: list_add(&binding->anniversaries, i); break;
     }
 }
 
@@ -105,6 +106,8 @@ static void bind_rule(rfm_binding *binding, const rfm_rule *rule, size_t i, rfm_
         binding->channel[i][c] = rfm_names_number(names, rfm_text(rule->channel[c]));
         add_best(binding, binding->channel[i][c], rule->channel[c]);
     }
+    if (rule->on.kind == RFM_CAUSE_ANNIVERSARY)
+        binding->trait[i] = rfm_names_number(names, rfm_text(rule->on.trait));
     if (number != RFM_NUMBER_NONE || !watches_time(rule))
         watch(binding, rule, i);
 }

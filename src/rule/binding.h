@@ -46,11 +46,12 @@ struct rfm_binding {
     bool population;  /* an axis is scored by population: segments move at events and reviews only */
     rfm_rule_set on_event[RFM_EVENT_TYPE_COUNT];
     uint32_t since_types; /* event types whose last time has to be kept in the slots */
-    rfm_rule_list segments, lifecycles, ratios, risks, idles, lates; /* rules by what they watch */
-    rfm_rule_list by_number;                                         /* in ascending order of their numbers */
-    uint16_t number[RFM_RULES_MAX];                                  /* RFM_NUMBER_NONE: no room for the name */
+    rfm_rule_list segments, lifecycles, ratios, risks, idles, lates, anniversaries; /* rules by what they watch */
+    rfm_rule_list by_number;        /* in ascending order of their numbers */
+    uint16_t number[RFM_RULES_MAX]; /* RFM_NUMBER_NONE: no room for the name */
     uint16_t channel[RFM_RULES_MAX][RFM_RULE_CHANNELS_MAX];
     uint16_t segment[RFM_SEGMENTS_MAX];
+    uint16_t trait[RFM_RULES_MAX]; /* of an anniversary */
     rfm_cap_numbers cap[RFM_CAPS_MAX];
     size_t best_count; /* the channels that rules name, each once: what `best` chooses from first */
     uint16_t best_number[RFM_BEST_CHANNELS_MAX];

@@ -1,9 +1,11 @@
 #include "cause.h"
 
+#include "wall.h"
+
 #include <math.h>
 #include <rfm/base/time.h>
 
-enum { LATE_DAYS_MAX = 100 * 366 };
+enum { LATE_DAYS_MAX = 100 * 366, ANNIVERSARY_YEAR_MAX = 9999 };
 
 static bool is_buyer(const rfm_client *client)
 {
@@ -166,6 +168,80 @@ static void cross_idles(rfm_turn *turn, int64_t at_ms, side_look look, rfm_rule_
     }
 }
 
+static const rfm_latest *date_of(const rfm_turn *turn, size_t rule)
+{
+    return rfm_client_trait(turn->client, turn->binding->trait[rule], RFM_TRAIT_DATE);
+}
+
+static int64_t anniversary_ms(const rfm_turn *turn, size_t rule, const rfm_latest *date, int year)
+{
+    int32_t day = rfm__wall_anniversary((int32_t)date->integer, year);
+    return rfm__wall_moment_ms(rfm__zone_of(turn), day, turn->rules->rule[rule].on.at_ms);
+}
+
+/* The year of the last anniversary up to at_ms; the date's own year, which has none, if there was none yet. */
+static uint16_t year_met(const rfm_turn *turn, size_t rule, const rfm_latest *date, int64_t at_ms)
+{
+    int born, year, month, day_of_month;
+    rfm_civil_of_day((int32_t)date->integer, &born, &month, &day_of_month);
+    rfm_civil_of_day(rfm_zone_day(rfm__zone_of(turn), at_ms), &year, &month, &day_of_month);
+    if (anniversary_ms(turn, rule, date, year) > at_ms)
+        year--;
+    year = year > born ? year : born;
+    return (uint16_t)(year < 0 ? 0 : year > ANNIVERSARY_YEAR_MAX ? ANNIVERSARY_YEAR_MAX : year);
+}
+
+/* The next anniversary, also one that is overdue; INT64_MAX: no date is known. */
+static int64_t next_anniversary(const rfm_turn *turn, size_t rule)
+{
+    const rfm_latest *date = date_of(turn, rule);
+    int met = rfm__slots_met_year(&turn->slots, turn->binding->number[rule]);
+    if (date == NULL || met < 0 || met >= ANNIVERSARY_YEAR_MAX)
+        return INT64_MAX;
+    return anniversary_ms(turn, rule, date, met + 1);
+}
+
+static void meet_anniversary(rfm_turn *turn, size_t rule, const rfm_latest *date, int64_t at_ms)
+{
+    rfm__slots_meet(&turn->slots, turn->binding->number[rule], year_met(turn, rule, date, at_ms));
+    turn->changed = true;
+}
+
+static void cross_anniversaries(rfm_turn *turn, int64_t at_ms, rfm_rule_set *causes)
+{
+    const rfm_rule_list *list = &turn->binding->anniversaries;
+    for (size_t i = 0; i < list->count; i++) {
+        size_t rule = list->rule[i];
+        if (next_anniversary(turn, rule) > at_ms)
+            continue;
+        rfm__rule_set_add(causes, rule);
+        meet_anniversary(turn, rule, date_of(turn, rule), at_ms);
+    }
+}
+
+static bool said_by(const rfm_client *client, const rfm_latest *latest, const rfm_event *event)
+{
+    return event != NULL && event->type == RFM_EVENT_PROFILE && client->stamp[latest->stamp].time_ms == event->time_ms;
+}
+
+/* A date that is new, or corrected, makes up for no anniversary. */
+static void note_dates(rfm_turn *turn, const rfm_event *event, int64_t now_ms)
+{
+    const rfm_rule_list *list = &turn->binding->anniversaries;
+    for (size_t i = 0; i < list->count; i++) {
+        size_t rule = list->rule[i];
+        const rfm_latest *date = date_of(turn, rule);
+        bool known = rfm__slots_met_year(&turn->slots, turn->binding->number[rule]) >= 0;
+        if (date == NULL && known) {
+            rfm__slots_forget_met(&turn->slots, turn->binding->number[rule]);
+            turn->changed = true;
+        } else if (date != NULL &&
+                   (!known || (said_by(turn->client, date, event) && next_anniversary(turn, rule) <= now_ms))) {
+            meet_anniversary(turn, rule, date, now_ms);
+        }
+    }
+}
+
 /* An event ends the idleness that it is waited for. One so old that its time has run out already is caught by the timer,
  * unless it is the first. */
 static void end_idles(rfm_turn *turn, rfm_event_type type, bool first, int64_t now_ms)
@@ -262,6 +338,7 @@ static void renew_sides(rfm_turn *turn, int64_t at_ms, int64_t now_ms)
     cross_idles(turn, now_ms, SIDES_ENDED, NULL);
     cross_scores(turn, at_ms, SIDES_TAKEN, NULL);
     cross_idles(turn, at_ms, SIDES_TAKEN, NULL);
+    note_dates(turn, NULL, at_ms);
 }
 
 void rfm__marks_renew(rfm_turn *turn, int64_t at_ms, int64_t now_ms)
@@ -308,6 +385,7 @@ void rfm__causes_of_event(rfm_turn *turn, const rfm_event *event, bool bought, i
         return;
     }
     bool was_buyer = client->marks.lifecycle != RFM_LIFECYCLE_PROSPECT;
+    note_dates(turn, event, now_ms);
     if (bought) {
         move_lifecycle(turn, lifecycle_at(turn, now_ms), causes);
         cross_scores(turn, now_ms, SIDES_BY_EVENT, was_buyer ? causes : NULL);
@@ -353,6 +431,15 @@ static int64_t lates_moment(const rfm_turn *turn)
         if (!rfm__rule_set_has(&turn->holding, list->rule[i]))
             next_ms = earlier(next_ms, late_moment(turn, &turn->rules->rule[list->rule[i]]));
     }
+    return next_ms;
+}
+
+static int64_t anniversaries_moment(const rfm_turn *turn)
+{
+    const rfm_rule_list *list = &turn->binding->anniversaries;
+    int64_t next_ms = INT64_MAX;
+    for (size_t i = 0; i < list->count; i++)
+        next_ms = earlier(next_ms, next_anniversary(turn, list->rule[i]));
     return next_ms;
 }
 
@@ -442,11 +529,12 @@ void rfm__causes_of_instant(rfm_turn *turn, int64_t at_ms, int64_t now_ms, int64
         move_segment(turn, segment_at(turn, at_ms), now_ms, causes);
     cross_scores(turn, at_ms, SIDES_BY_TIME, causes);
     cross_idles(turn, at_ms, SIDES_BY_TIME, causes);
+    cross_anniversaries(turn, at_ms, causes);
 }
 
 int64_t rfm__next_moment(const rfm_turn *turn, int64_t until_ms)
 {
-    int64_t next_ms = earlier(pending_moment(turn), idles_moment(turn));
+    int64_t next_ms = earlier(earlier(pending_moment(turn), idles_moment(turn)), anniversaries_moment(turn));
     if (turn->client->marks.taken && is_buyer(turn->client)) {
         next_ms = earlier(next_ms, ratio_moment(turn, until_ms));
         next_ms = earlier(next_ms, risk_moment(turn, until_ms));

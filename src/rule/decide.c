@@ -52,6 +52,12 @@ static void drop_unknown_rules(rfm_turn *turn)
             turn->changed = true;
         }
     }
+    for (size_t i = slots->met_count; i-- > 0;) {
+        if (rfm__binding_rule(turn->binding, slots->met[i].rule) == RFM_RULE_NONE) {
+            rfm__slots_forget_met(slots, slots->met[i].rule);
+            turn->changed = true;
+        }
+    }
     for (size_t i = slots->pending_count; i-- > 0;) {
         if (rfm__binding_rule(turn->binding, slots->pending[i].rule) == RFM_RULE_NONE) {
             rfm__slots_drop(slots, &slots->pending[i]);

@@ -3,8 +3,8 @@
 #include <rfm/rule/decide.h>
 
 enum { SLOTS_VERSION = 2 };
-enum { KIND_HOLDING = 1, KIND_SINCE, KIND_SENT, KIND_PENDING, KIND_VIRTUAL, KIND_RECENT };
-static const uint8_t last_kind[SLOTS_VERSION + 1] = {0, KIND_PENDING, KIND_RECENT};
+enum { KIND_HOLDING = 1, KIND_SINCE, KIND_SENT, KIND_PENDING, KIND_VIRTUAL, KIND_RECENT, KIND_MET };
+static const uint8_t last_kind[SLOTS_VERSION + 1] = {0, KIND_PENDING, KIND_MET};
 
 /* The head of a cause: whether there is a cart, the code, then what version 2 has added. */
 enum { HEAD_CART = 1, HEAD_CODE = 0x3e, HEAD_DEFERRED = 0x40, HEAD_KEPT = 0x80 };
@@ -26,9 +26,11 @@ enum {
     SENT_BYTES = 2 + RFM_REMEMBERED_MAX * (RULE_BYTES + 7),
     PENDING_BYTES = 1 + RFM_PENDING_BYTES_MAX,
     VIRTUAL_BYTES = 2 + RFM_REMEMBERED_MAX * RULE_BYTES,
-    RECENT_BYTES = 2 + RFM_RECENT_MAX * (7 + RULE_BYTES + RULE_BYTES)
+    RECENT_BYTES = 2 + RFM_RECENT_MAX * (7 + RULE_BYTES + RULE_BYTES),
+    MET_BYTES = 2 + RFM_ANNIVERSARIES_MAX * (RULE_BYTES + RULE_BYTES)
 };
-_Static_assert(1 + HOLDING_BYTES + SINCE_BYTES + SENT_BYTES + PENDING_BYTES + VIRTUAL_BYTES + RECENT_BYTES <=
+_Static_assert(1 + HOLDING_BYTES + SINCE_BYTES + SENT_BYTES + PENDING_BYTES + VIRTUAL_BYTES + RECENT_BYTES +
+                       MET_BYTES <=
                    RFM_SLOTS_BYTES_MAX,
                "all slots fit");
 
@@ -213,6 +215,23 @@ static void read_recent(rfm_reader *reader, uint64_t count, rfm_slots *slots)
     slots->recent_count = (uint16_t)count;
 }
 
+static void read_met(rfm_reader *reader, uint64_t count, rfm_slots *slots)
+{
+    uint32_t rule = 0;
+    if (count > RFM_ANNIVERSARIES_MAX) {
+        reader->bad = true;
+        return;
+    }
+    for (uint64_t i = 0; i < count && !reader->bad; i++) {
+        slots->met[i].rule = read_rule(reader, &rule, false);
+        uint64_t year = rfm_read_varint(reader);
+        slots->met[i].year = (uint16_t)year;
+        if (year > UINT16_MAX)
+            reader->bad = true;
+    }
+    slots->met_count = (uint16_t)count;
+}
+
 static void read_section(rfm_reader *reader, uint64_t header, uint8_t version, rfm_slots *slots)
 {
     uint64_t count = header >> 3;
@@ -227,13 +246,14 @@ static void read_section(rfm_reader *reader, uint64_t header, uint8_t version, r
     case KIND_PENDING: read_pending(reader, count, version, slots); break;
     case KIND_VIRTUAL: read_virtual(reader, count, slots); break;
     case KIND_RECENT: read_recent(reader, count, slots); break;
+    case KIND_MET: read_met(reader, count, slots); break;
     default: reader->bad = true;
     }
 }
 
 static void clear(rfm_slots *slots)
 {
-    slots->holding_count = slots->sent_count = slots->pending_count = slots->recent_count = 0;
+    slots->holding_count = slots->sent_count = slots->pending_count = slots->recent_count = slots->met_count = 0;
     for (size_t i = 0; i < RFM_EVENT_TYPE_COUNT; i++)
         slots->since_ms[i] = RFM_SINCE_NONE;
 }
@@ -383,6 +403,19 @@ static void write_recent(rfm_buffer *buffer, const rfm_slots *slots)
     }
 }
 
+static void write_met(rfm_buffer *buffer, const rfm_slots *slots)
+{
+    uint16_t before = 0;
+    if (slots->met_count == 0)
+        return;
+    write_header(buffer, slots->met_count, KIND_MET);
+    for (size_t i = 0; i < slots->met_count; i++) {
+        rfm_write_varint(buffer, (uint64_t)(slots->met[i].rule - before));
+        rfm_write_varint(buffer, slots->met[i].year);
+        before = slots->met[i].rule;
+    }
+}
+
 static bool give_up_oldest_id(rfm_slots *slots)
 {
     rfm_remembered *oldest = NULL;
@@ -409,6 +442,7 @@ size_t rfm__slots_encode(rfm_slots *slots, uint8_t packed[RFM_SLOTS_BYTES_MAX])
         write_pending(&buffer, slots);
         write_virtual(&buffer, slots);
         write_recent(&buffer, slots);
+        write_met(&buffer, slots);
         if (!buffer.bad)
             return buffer.len == 1 ? 0 : buffer.len;
         bool gave_up = give_up_oldest_id(slots);
@@ -499,6 +533,40 @@ bool rfm__slots_note_recent(rfm_slots *slots, const rfm_recent *recent)
 void rfm__slots_forget_recent(rfm_slots *slots, size_t i)
 {
     memmove(&slots->recent[i], &slots->recent[i + 1], (--slots->recent_count - i) * sizeof *slots->recent);
+}
+
+static size_t find_met(const rfm_slots *slots, uint16_t rule)
+{
+    size_t i = 0;
+    while (i < slots->met_count && slots->met[i].rule != rule)
+        i++;
+    return i;
+}
+
+int rfm__slots_met_year(const rfm_slots *slots, uint16_t rule)
+{
+    size_t i = find_met(slots, rule);
+    return i < slots->met_count ? slots->met[i].year : -1;
+}
+
+void rfm__slots_meet(rfm_slots *slots, uint16_t rule, uint16_t year)
+{
+    size_t i = find_met(slots, rule);
+    if (i == RFM_ANNIVERSARIES_MAX)
+        return;
+    if (i == slots->met_count) {
+        slots->met_count++;
+        for (; i > 0 && slots->met[i - 1].rule > rule; i--)
+            slots->met[i] = slots->met[i - 1];
+    }
+    slots->met[i] = (rfm_met){rule, year};
+}
+
+void rfm__slots_forget_met(rfm_slots *slots, uint16_t rule)
+{
+    size_t i = find_met(slots, rule);
+    if (i < slots->met_count)
+        memmove(&slots->met[i], &slots->met[i + 1], (--slots->met_count - i) * sizeof *slots->met);
 }
 
 int rfm_slots_check(rfm_bytes packed)

@@ -10,6 +10,7 @@
  *                for the end of quiet hours; key (rule, cart)
  *       VIRTUAL  rule: its SENT is a virtual send. Version 2
  *       RECENT   time, rule, channel << 1 | transactional: what caps may ask for; by time. Version 2
+ *       MET      rule, year: the last anniversary that is done with. Version 2
  *
  * Rules and channels are the numbers of their names in the task's table, rules each as the difference to the one before, but
  * in RECENT, where times are. Whatever version 1 could say is said the same way by version 2. A new kind of entry is a new
@@ -61,13 +62,18 @@ typedef struct rfm_recent {
     rfm_class class_;
 } rfm_recent;
 
+typedef struct rfm_met {
+    uint16_t rule, year;
+} rfm_met;
+
 typedef struct rfm_slots {
-    uint16_t holding_count, sent_count, pending_count, recent_count;
+    uint16_t holding_count, sent_count, pending_count, recent_count, met_count;
     uint16_t holding[RFM_RULES_MAX];
     int64_t since_ms[RFM_EVENT_TYPE_COUNT]; /* RFM_SINCE_NONE: not known */
     rfm_remembered sent[RFM_REMEMBERED_MAX];
     rfm_pending pending[RFM_PENDING_MAX]; /* causes' ids are views into the packed bytes or an event */
     rfm_recent recent[RFM_RECENT_MAX];    /* the oldest first */
+    rfm_met met[RFM_ANNIVERSARIES_MAX];
 } rfm_slots;
 
 /* RFM_E_CORRUPT, RFM_E_VERSION. Any bytes are safe. */
@@ -89,5 +95,11 @@ void rfm__slots_drop(rfm_slots *slots, rfm_pending *pending);
 /* False: no room, nothing has changed. */
 bool rfm__slots_note_recent(rfm_slots *slots, const rfm_recent *recent);
 void rfm__slots_forget_recent(rfm_slots *slots, size_t i);
+
+/* The year in which the rule's last anniversary was; -1: none is known. */
+int rfm__slots_met_year(const rfm_slots *slots, uint16_t rule);
+/* Sets it; without effect where RFM_ANNIVERSARIES_MAX rules have theirs. */
+void rfm__slots_meet(rfm_slots *slots, uint16_t rule, uint16_t year);
+void rfm__slots_forget_met(rfm_slots *slots, uint16_t rule);
 
 #endif

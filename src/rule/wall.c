@@ -5,7 +5,10 @@
 #include <rfm/base/time.h>
 #include <stdio.h>
 
-enum { SPANS_MAX = 64 /* of one offset, within a day: no zone has more than a few */ };
+enum {
+    SPANS_MAX = 64,      /* of one offset, within a day: no zone has more than a few */
+    OFFSET_S_MAX = 90000 /* a day and an hour */
+};
 
 static bool is_quiet(const rfm_quiet_hours *quiet, int64_t wall_ms)
 {
@@ -55,6 +58,29 @@ int64_t rfm__wall_release_ms(const rfm_quiet_hours *quiet, const rfm_zone *zone,
 {
     int64_t end_ms = rfm__wall_quiet_end_ms(quiet, zone, now_ms);
     return end_ms == now_ms ? now_ms : end_ms + jitter_of(quiet, client_id, end_ms);
+}
+
+int64_t rfm__wall_moment_ms(const rfm_zone *zone, int32_t day, int32_t at_ms)
+{
+    int64_t wall_s = day * (RFM_DAY_MS / RFM_SECOND_MS) + at_ms / RFM_SECOND_MS, time_s = wall_s - OFFSET_S_MAX;
+    for (int i = 0; i < SPANS_MAX; i++) {
+        rfm_zone_span span = rfm_zone_span_at(zone, time_s);
+        int64_t moment_s = wall_s - span.offset_s;
+        if (moment_s < time_s)
+            moment_s = time_s;
+        if (moment_s < span.until_s)
+            return moment_s * RFM_SECOND_MS;
+        time_s = span.until_s;
+    }
+    return time_s * RFM_SECOND_MS;
+}
+
+int32_t rfm__wall_anniversary(int32_t date, int year)
+{
+    int born, month, day_of_month;
+    rfm_civil_of_day(date, &born, &month, &day_of_month);
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return rfm_day_of_civil(year, month, month == 2 && day_of_month == 29 && !leap ? 28 : day_of_month);
 }
 
 /* 1970-01-01 was a Thursday. */

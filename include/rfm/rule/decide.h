@@ -26,13 +26,14 @@ typedef struct rfm_moment {
 
 typedef enum rfm_suppression {
     RFM_SENT,
-#define RFM_SUPPRESSIONS(X)                                                                                           \
-    X(ONCE, once)                                                                                                     \
-    X(COOLDOWN, cooldown)                                                                                             \
-    X(PENDING, pending)                                                                                               \
-    X(SLOTS_FULL, slots_full)                                                                                         \
-    X(CANCELLED, cancelled) X(CONDITION, condition) X(CONSENT, consent) X(NO_CHANNEL, no_channel) X(EXPIRED, expired) \
-        X(CAP, cap) X(HOLDOUT, holdout) X(CONTROL, control)
+#define RFM_SUPPRESSIONS(X)                                                                               \
+    X(ONCE, once)                                                                                         \
+    X(COOLDOWN, cooldown)                                                                                 \
+    X(PENDING, pending)                                                                                   \
+    X(SLOTS_FULL, slots_full)                                                                             \
+    X(CANCELLED, cancelled)                                                                               \
+    X(CONDITION, condition) X(CONSENT, consent) X(NO_CHANNEL, no_channel) X(EXPIRED, expired) X(CAP, cap) \
+        X(HOLDOUT, holdout) X(CONTROL, control)
 #define X(NAME, name) RFM_SUPPRESSED_##NAME,
     RFM_SUPPRESSIONS(X)
 #undef X

@@ -14,7 +14,8 @@ enum {
     RFM_VARIANTS_MAX = 16,
     RFM_VARIANT_NAME_MAX = 32,
     RFM_CAPS_MAX = 64,
-    RFM_CAP_SENDS_MAX = 64, /* the `max` of a cap */
+    RFM_ANNIVERSARIES_MAX = 16, /* rules */
+    RFM_CAP_SENDS_MAX = 64,     /* the `max` of a cap */
     RFM_BUCKETS_OF_CLIENTS = 10000
 };
 
@@ -27,9 +28,10 @@ typedef enum rfm_cause_kind {
     RFM_CAUSE_RISE_RISK,
     RFM_CAUSE_FALL_RISK, /* churn_risk crosses `threshold` */
     RFM_CAUSE_RISE_RATIO,
-    RFM_CAUSE_FALL_RATIO, /* activity_ratio */
-    RFM_CAUSE_IDLE,       /* no `event` for `idle_ms` since the last one */
-    RFM_CAUSE_LATE,       /* no purchase within the `threshold` quantile of the client's own gap */
+    RFM_CAUSE_FALL_RATIO,  /* activity_ratio */
+    RFM_CAUSE_IDLE,        /* no `event` for `idle_ms` since the last one */
+    RFM_CAUSE_LATE,        /* no purchase within the `threshold` quantile of the client's own gap */
+    RFM_CAUSE_ANNIVERSARY, /* of the date in `trait`, each year at `at_ms` of the client's day */
 } rfm_cause_kind;
 
 /* When a rule is in force, by the client's calendar; all zero: always. */
@@ -60,6 +62,8 @@ typedef struct rfm_rule {
         rfm_lifecycle lifecycle;
         double threshold;
         int64_t idle_ms;
+        char trait[RFM_NAME_BYTES_MAX + 1];
+        int32_t at_ms;
     } on;
     int64_t delay_ms;
     uint32_t cancel_on; /* bit per rfm_event_type */

@@ -61,12 +61,20 @@ class Quiet:
             return self.start <= minute < self.end
         return minute >= self.start or minute < self.end
 
-    @lru_cache(maxsize=1 << 16)
     def until(self, minute: int) -> int:
-        """The first whole minute from this one on that is not quiet."""
-        while self.holds(minute * MINUTE_MS):
+        """The first whole minute from this one on that is not quiet; walked minute by minute, each once."""
+        ends, walked = known_ends(self), []
+        while minute not in ends and self.holds(minute * MINUTE_MS):
+            walked.append(minute)
             minute += 1
-        return minute
+        end = ends.get(minute, minute)
+        ends.update(dict.fromkeys(walked, end))
+        return end
+
+
+@lru_cache(maxsize=64)
+def known_ends(_quiet: Quiet) -> dict[int, int]:
+    return {}
 
 
 def minutes(text: str) -> int:

@@ -48,6 +48,11 @@ static void assert_slots_equal(const rfm_slots *a, const rfm_slots *b)
         assert_true(rfm_bytes_equal(a->pending[i].cause.kept, b->pending[i].cause.kept));
         assert_int_equal(a->pending[i].deferred_ms, b->pending[i].deferred_ms);
     }
+    assert_int_equal(a->met_count, b->met_count);
+    for (size_t i = 0; i < a->met_count; i++) {
+        assert_int_equal(a->met[i].rule, b->met[i].rule);
+        assert_int_equal(a->met[i].year, b->met[i].year);
+    }
     assert_int_equal(a->recent_count, b->recent_count);
     for (size_t i = 0; i < a->recent_count; i++) {
         assert_int_equal(a->recent[i].time_ms, b->recent[i].time_ms);
@@ -117,6 +122,8 @@ static void fill(rfm_slots *slots, uint8_t ids[RFM_PENDING_MAX][64])
         }
         assert_true(rfm__slots_defer(slots, &pending));
     }
+    for (uint32_t i = draw(3) ? 0 : draw(RFM_ANNIVERSARIES_MAX + 4); i > 0; i--)
+        rfm__slots_meet(slots, (uint16_t)(1 + draw(RFM_NAMES_MAX)), (uint16_t)draw(10000));
     for (uint32_t i = draw(3) ? 0 : draw(RFM_RECENT_MAX + 1); i > 0; i--) {
         rfm_recent recent = {(int64_t)draw(UINT32_MAX) * draw(900), (uint16_t)(1 + draw(3)), (uint16_t)draw(3),
                              (rfm_class)draw(2)};
@@ -199,6 +206,9 @@ static void fill_to_the_brim(rfm_slots *slots)
         assert_true(rfm__slots_note_recent(
             slots, &(rfm_recent){(i + 1) << 41, UINT16_MAX, UINT16_MAX, RFM_CLASS_TRANSACTIONAL}));
     assert_false(rfm__slots_note_recent(slots, &(rfm_recent){1, 1, 1, RFM_CLASS_MARKETING}));
+    for (uint16_t i = 0; i <= RFM_ANNIVERSARIES_MAX; i++)
+        rfm__slots_meet(slots, (uint16_t)(UINT16_MAX - i), UINT16_MAX);
+    assert_int_equal(slots->met_count, RFM_ANNIVERSARIES_MAX);
 }
 
 static void test_the_fullest_slots_fit(void **state)
@@ -288,6 +298,24 @@ static void test_one_pending_for_rule_and_cart(void **state)
     assert_int_equal(rfm__slots_pending(&slots, 3, 7)->due_ms, 0);
 }
 
+static void test_one_year_for_a_rule(void **state)
+{
+    (void)state;
+    rfm_slots slots;
+    no_slots(&slots);
+    rfm__slots_meet(&slots, 7, 2025);
+    rfm__slots_meet(&slots, 5, 2024);
+    rfm__slots_meet(&slots, 7, 2026);
+    assert_int_equal(slots.met_count, 2);
+    assert_int_equal(slots.met[0].rule, 5);
+    assert_int_equal(rfm__slots_met_year(&slots, 7), 2026);
+    assert_int_equal(rfm__slots_met_year(&slots, 6), -1);
+    rfm__slots_forget_met(&slots, 5);
+    rfm__slots_forget_met(&slots, 6);
+    assert_int_equal(slots.met_count, 1);
+    assert_int_equal(rfm__slots_met_year(&slots, 7), 2026);
+}
+
 static void assert_corrupt(const char *bytes, size_t len)
 {
     assert_int_equal(rfm_slots_check(rfm_bytes_of(bytes, len)), RFM_E_CORRUPT);
@@ -326,7 +354,7 @@ int main(void)
         cmocka_unit_test(test_nothing_takes_no_bytes),          cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_decodes_what_it_encodes),         cmocka_unit_test(test_any_bytes_are_safe),
         cmocka_unit_test(test_the_fullest_slots_fit),           cmocka_unit_test(test_one_pending_for_rule_and_cart),
-        cmocka_unit_test(test_refuses_what_it_would_not_write), cmocka_unit_test(test_reads_version_1),
+        cmocka_unit_test(test_refuses_what_it_would_not_write), cmocka_unit_test(test_reads_version_1),        cmocka_unit_test(test_one_year_for_a_rule),
         cmocka_unit_test(test_what_is_delayed_can_be_deferred), cmocka_unit_test(test_recent_ones_are_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

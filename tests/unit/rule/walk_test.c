@@ -19,6 +19,7 @@ typedef struct model_pending {
     char cause[64], cart[8];
 } model_pending;
 typedef struct model_rule {
+    int met; /* the year of the last anniversary */
     bool sent;
     int64_t sent_ms;
     size_t count;
@@ -44,6 +45,8 @@ typedef struct model {
     model_rule rule[SCENE_RULES];
     int64_t zone_ms; /* of the latest event that says the client's zone; INT64_MIN: none has */
     const rfm_zone *zone;
+    int64_t date_ms; /* of the latest event that says the client's date of birth; INT64_MIN: none has */
+    int month, day_of_month, born;
     size_t send_count;
     model_send send[MODEL_SENDS];
     size_t log_len;
@@ -348,6 +351,7 @@ static bool holds(const model *m, const rfm_rule *rule, int64_t at_ms)
         return since_ms != INT64_MIN && since_ms + rule->on.idle_ms <= at_ms;
     }
     case RFM_CAUSE_LATE: return client->x > 0 && model_idle_days(client, at_ms) >= model_gap_days(client, conf, rule);
+    case RFM_CAUSE_ANNIVERSARY:
     case RFM_CAUSE_EVENT: return false;
     }
     return false;
@@ -370,6 +374,53 @@ static bool known(const model *m, const rfm_rule *rule)
 static bool leaves(const rfm_rule *rule)
 {
     return rule->on.kind == RFM_CAUSE_LEAVE_LIFECYCLE || rule->on.kind == RFM_CAUSE_LEAVE_SEGMENT;
+}
+
+/* Is it the day of the anniversary there, and `at` or later? The year, or 0. */
+static int anniversary_of(const model *m, const rfm_rule *rule, int64_t at_ms)
+{
+    int year, month, day_of_month, wanted = m->day_of_month;
+    int64_t wall_ms = model_wall_ms(m, at_ms);
+    rfm_civil_of_day((int32_t)rfm_div_floor(wall_ms, DAY), &year, &month, &day_of_month);
+    if (m->month == 2 && wanted == 29 && year % 4 != 0) /* 2023 to 2099 */
+        wanted = 28;
+    bool is_day = m->date_ms != INT64_MIN && month == m->month && day_of_month == wanted;
+    return is_day && wall_ms % DAY >= rule->on.at_ms ? year : 0;
+}
+
+/* Hour by hour to the day, then minute by minute to the moment. */
+static int64_t celebrates_at(const model *m, const rfm_rule *rule, int met, int64_t until_ms)
+{
+    int64_t hour_ms = m->from_ms - m->from_ms % HOUR;
+    for (; hour_ms < until_ms; hour_ms += HOUR) {
+        if (anniversary_of(m, rule, hour_ms + HOUR - 60000) <= met)
+            continue;
+        for (int64_t at_ms = hour_ms; at_ms < hour_ms + HOUR; at_ms += 60000) {
+            if (anniversary_of(m, rule, at_ms) > met && at_ms > m->from_ms)
+                return at_ms;
+        }
+    }
+    return INT64_MAX;
+}
+
+/* What has gone by when a date is said, or corrected, is not made up for. */
+static void model_date(model *m, const rfm_event *event, int64_t now_ms)
+{
+    if (event->trait_count > 0 && event->time_ms > m->date_ms) {
+        int32_t day;
+        assert_int_equal(rfm_date_parse(event->traits[0].text, &day), 0);
+        rfm_civil_of_day(day, &m->born, &m->month, &m->day_of_month);
+        m->date_ms = event->time_ms;
+    }
+    for (size_t i = 0; i < m->s->rules.count && m->date_ms != INT64_MIN; i++) {
+        int met = m->rule[i].met > m->born ? m->rule[i].met : m->born;
+        for (int64_t at_ms = now_ms - 367 * DAY; at_ms <= now_ms;
+             at_ms += at_ms + HOUR > now_ms && at_ms < now_ms ? now_ms - at_ms : HOUR) {
+            int year = anniversary_of(m, &m->s->rule[i], at_ms);
+            met = year > met ? year : met;
+        }
+        m->rule[i].met = met;
+    }
 }
 
 /* The first moment in (from, until) at which time alone makes the rule fire. Scores and lifecycle change at whole seconds,
@@ -405,6 +456,8 @@ static int64_t next_instant(const model *m, int64_t until_ms, int64_t fires[SCEN
     for (size_t i = 0; i < m->s->rules.count; i++) {
         const rfm_rule *rule = &m->s->rule[i];
         fires[i] = rule->on.kind == RFM_CAUSE_EVENT || !m->any ? INT64_MAX : fires_at(m, rule, until_ms);
+        if (rule->on.kind == RFM_CAUSE_ANNIVERSARY)
+            fires[i] = celebrates_at(m, rule, m->rule[i].met, until_ms);
         next_ms = fires[i] < next_ms ? fires[i] : next_ms;
         int due = first_due(&m->rule[i], until_ms - 1);
         if (due >= 0 && m->rule[i].pending[due].due_ms < next_ms)
@@ -425,6 +478,8 @@ static void model_advance(model *m, int64_t until_ms)
                 remove_pending(&m->rule[i], (size_t)due);
                 model_due(m, i, &pending, at_ms);
             }
+            if (fires[i] == at_ms && m->s->rule[i].on.kind == RFM_CAUSE_ANNIVERSARY)
+                m->rule[i].met = anniversary_of(m, &m->s->rule[i], at_ms);
             if (fires[i] == at_ms)
                 model_cause(m, i, cause, at_ms, at_ms, "");
         }
@@ -473,6 +528,8 @@ static void model_event(model *m, const rfm_event *event, const char *cart, int6
         m->zone_ms = event->time_ms;
         m->zone = rfm_zones_find(m->s->conf.zones, event->timezone);
     }
+    if (event->type == RFM_EVENT_PROFILE)
+        model_date(m, event, now_ms);
     snprintf(cause, sizeof cause, "%s/%.*s", rfm_event_type_name(event->type), (int)event->id.len,
              (const char *)event->id.at);
     for (size_t i = 0; i < m->s->rules.count; i++) {
@@ -546,12 +603,14 @@ static void random_rule(scene *s, int i)
     char name[8];
     snprintf(name, sizeof name, "r%d", i);
     rfm_rule *rule = scene_add(s, name);
-    rule->on.kind = draw(3) ? (rfm_cause_kind)draw(RFM_CAUSE_LATE + 1) : RFM_CAUSE_EVENT;
+    rule->on.kind = draw(3) ? (rfm_cause_kind)draw(RFM_CAUSE_ANNIVERSARY + 1) : RFM_CAUSE_EVENT;
     rule->on.event = rule->on.kind == RFM_CAUSE_IDLE ? idles[draw(3)] : types[draw(5)];
     rule->on.segment = (uint8_t)draw(s->conf.segments.count);
     rule->on.lifecycle = (rfm_lifecycle)draw(RFM_LIFECYCLE_COUNT);
     rule->on.threshold = (1 + draw(98)) / 100.0;
     rule->on.idle_ms = (1 + draw(40)) * DAY;
+    strcpy(rule->on.trait, "birth_date");
+    rule->on.at_ms = (int32_t)draw(1440) * 60000;
     rule->delay_ms = draw(2) ? 1 + draw(20 * 86400) * INT64_C(1000) : 0;
     rule->cancel_on = draw(3) ? 0 : draw(32);
     rule->once = draw(6) == 0;
@@ -568,6 +627,20 @@ static void random_rule(scene *s, int i)
                                      : (uint8_t)draw(4); /* the first names all that `best` chooses from */
     for (int c = 0; c < rule->channel_count; c++)
         strcpy(rule->channel[c], channels[c]);
+}
+
+static void random_date(rfm_event *event)
+{
+    static char text[16];
+    static rfm_trait_value trait;
+    int year, month, day_of_month;
+    rfm_civil_of_day(rfm_day_of_civil(1960, 1, 1) + (int32_t)draw(25000), &year, &month, &day_of_month);
+    snprintf(text, sizeof text, "%s", "1976-02-29");
+    if (draw(4) > 0)
+        snprintf(text, sizeof text, "%04d-%02d-%02d", year, month, day_of_month);
+    trait = (rfm_trait_value){.name = rfm_text("birth_date"), .kind = RFM_VALUE_TEXT, .text = rfm_text(text)};
+    event->traits = &trait;
+    event->trait_count = 1;
 }
 
 static rfm_event random_event(char id[16], int i, int64_t now_ms)
@@ -592,8 +665,10 @@ static rfm_event random_event(char id[16], int i, int64_t now_ms)
                                                   RFM_STATUS_UNSUBSCRIBED, RFM_STATUS_BOUNCED};
     event.status = statuses[draw(5)];
     event.permanent = true;
-    if (event.type == RFM_EVENT_PROFILE)
+    if (event.type == RFM_EVENT_PROFILE && draw(2))
         event.timezone = rfm_text(zone_names[draw(4)]);
+    if (event.type == RFM_EVENT_PROFILE)
+        random_date(&event);
     return event;
 }
 
@@ -601,9 +676,12 @@ static void walk(uint64_t seed, const rfm_zones *zones, size_t *decisions)
 {
     random_state = seed * 7919 + 1;
     scene *s = scene_new();
+    static const rfm_trait date = {"birth_date", RFM_TRAIT_DATE};
     s->conf.zones = zones;
+    s->conf.traits = &date, s->conf.trait_count = 1;
     model *m = calloc(1, sizeof *m);
-    m->s = s, m->names = rfm_names_new(), m->last_consent_ms = m->zone_ms = INT64_MIN, m->from_ms = START_MS - 1;
+    m->s = s, m->names = rfm_names_new(), m->last_consent_ms = m->zone_ms = m->date_ms = INT64_MIN,
+    m->from_ms = START_MS - 1;
     rfm_client_init(&m->client);
     s->conf.lifecycle.at_risk = 0.4 + draw(40) / 100.0;
     for (int i = 0; i < 12; i++)
