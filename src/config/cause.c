@@ -151,17 +151,58 @@ static void read_idle(rfm__loader *loader, const rfm_yaml *node, rfm_rule *rule)
         rfm__report(loader, time, "a duration of a second or more is needed here");
 }
 
-static void read_later(rfm__loader *loader, const rfm_yaml *node, rfm_rule *rule)
+static void read_late(rfm__loader *loader, const rfm_yaml *node, rfm_rule *rule)
 {
-    (void)rule;
-    rfm__report_key(loader, node, "%s is not supported in this version", node->key);
+    rule->on.kind = RFM_CAUSE_LATE;
+    if (rfm__share_of(loader, node, &rule->on.threshold) && !(rule->on.threshold > 0 && rule->on.threshold < 1))
+        rfm__report(loader, node, "a number between 0 and 1 is needed here, not %s", rfm__show_node(node).text);
+}
+
+static bool date_trait_of(rfm__loader *loader, const rfm_yaml *node, char trait[RFM_NAME_BYTES_MAX + 1])
+{
+    const rfm_config *config = loader->config;
+    const char *text, *names[RFM_TRAITS_MAX + 1];
+    size_t count = 0;
+    if (!rfm__text_of(loader, node, &text))
+        return false;
+    for (size_t i = 0; i < config->trait_count; i++) {
+        if (config->traits[i].type == RFM_TRAIT_DATE && strlen(config->traits[i].name) <= RFM_NAME_BYTES_MAX)
+            names[count++] = config->traits[i].name;
+    }
+    names[count] = NULL;
+    if (index_of(names, text) < 0) {
+        rfm__report(loader, node, "no trait %s of type date is declared under traits%s%s", rfm__show_node(node).text,
+                    count ? "; the nearest is " : "", count ? rfm__nearest(names, text) : "");
+        return false;
+    }
+    memcpy(trait, text, strlen(text) + 1);
+    return true;
+}
+
+/* `at` stands beside it. */
+static void read_anniversary(rfm__loader *loader, const rfm_yaml *node, const rfm_yaml *on, rfm_rule *rule)
+{
+    static const char *const names[] = {"anniversary", "at", NULL};
+    rule->on.kind = RFM_CAUSE_ANNIVERSARY;
+    (void)date_trait_of(loader, node, rule->on.trait);
+    for (const rfm_yaml *child = on->first; child; child = child->next) {
+        if (strcmp(child->key, "at") == 0)
+            rfm__wall_time.read(loader, NULL, child, &rule->on.at_ms);
+        else if (child != node)
+            report_unknown(loader, child, names);
+    }
+    size_t count = 0;
+    for (size_t i = 0; i < loader->config->rules.count; i++)
+        count += loader->config->rules.rule[i].on.kind == RFM_CAUSE_ANNIVERSARY;
+    if (count >= RFM_ANNIVERSARIES_MAX)
+        rfm__report(loader, node, "more than %d rules with an anniversary", RFM_ANNIVERSARIES_MAX);
 }
 
 static void read_cause_key(rfm__loader *loader, const rfm_yaml *child, rfm_rule *rule)
 {
-    static const char *const names[] = {"event", "enter", "leave", "rise", "fall", "idle", "anniversary", "late", NULL};
+    static const char *const names[] = {"event", "enter", "leave", "rise", "fall", "idle", "late", "anniversary", NULL};
     static void (*const read[])(rfm__loader *, const rfm_yaml *, rfm_rule *) = {
-        read_event, read_change, read_change, read_crossing, read_crossing, read_idle, read_later, read_later};
+        read_event, read_change, read_change, read_crossing, read_crossing, read_idle, read_late};
     int found = index_of(names, child->key);
     if (found >= 0)
         read[found](loader, child, rule);
@@ -169,15 +210,15 @@ static void read_cause_key(rfm__loader *loader, const rfm_yaml *child, rfm_rule 
         report_unknown(loader, child, names);
 }
 
-/* `at` of `anniversary` is its second key: whatever stands beside that one, the message is the same. */
 static void read_cause(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
 {
     rfm_rule *rule = (rfm_rule *)((char *)at - offsetof(rfm_rule, on));
     (void)key;
-    const rfm_yaml *child = rfm_yaml_find(node, rfm_text("anniversary"));
-    if (!child)
-        child = only_child(loader, node, "", "{event: purchase}");
-    if (child)
+    const rfm_yaml *anniversary = rfm_yaml_find(node, rfm_text("anniversary"));
+    const rfm_yaml *child = anniversary ? NULL : only_child(loader, node, "", "{event: purchase}");
+    if (anniversary)
+        read_anniversary(loader, anniversary, node, rule);
+    else if (child)
         read_cause_key(loader, child, rule);
 }
 
@@ -208,6 +249,18 @@ static void print_cause(rfm_buffer *yaml, const rfm__key *key, const rfm_config 
         rfm_write_format(yaml, "{idle: {since: %s, for: ", event_names[rule->on.event]);
         rfm__print_duration(yaml, rule->on.idle_ms);
         rfm_write_text(yaml, "}}");
+        break;
+    case RFM_CAUSE_LATE:
+        rfm_write_text(yaml, "{late: ");
+        rfm__print_number(yaml, rule->on.threshold);
+        rfm_write_text(yaml, "}");
+        break;
+    case RFM_CAUSE_ANNIVERSARY:
+        rfm_write_text(yaml, "{anniversary: ");
+        rfm__print_text(yaml, rule->on.trait);
+        rfm_write_text(yaml, ", at: ");
+        rfm__wall_time.print(yaml, key, config, &rule->on.at_ms);
+        rfm_write_text(yaml, "}");
         break;
     }
 }

@@ -222,6 +222,8 @@ static rfm_config *config_new(void)
     config->rules.rule = rfm_arena_take(&config->arena, RFM_RULES_MAX * sizeof *config->rules.rule);
     config->rules.max_trigger_age_ms = INT64_MAX;
     config->rules.silent_until_ms = INT64_MIN;
+    config->rules.consent[RFM_CLASS_MARKETING] = RFM_OPT_IN;
+    config->rules.consent[RFM_CLASS_TRANSACTIONAL] = RFM_OPT_OUT;
     config->http.host = "";
     return config;
 }
@@ -231,6 +233,7 @@ void rfm_config_free(rfm_config *config)
     if (!config)
         return;
     rfm_zone_free(config->zone);
+    rfm_zone_free(config->default_zone);
     rfm_zones_free(config->zones);
     rfm_arena_release(&config->arena);
     free(config);

@@ -82,8 +82,9 @@ typedef struct rfm_config {
     rfm_texts files; /* every file that was read, the main one first: what a watcher looks at */
 
     rfm_arena arena; /* holds all of the above */
-    rfm_zone *zone;
+    rfm_zone *zone, *default_zone;
     rfm_zones *zones;
+    const char *default_timezone; /* of quiet hours; NULL: UTC */
 } rfm_config;
 
 typedef struct rfm_config_error {

@@ -101,6 +101,23 @@ extern const rfm__kind rfm__model_file, rfm__segments;
 /* rules.c: the files of rules, and what is left to do when all are read: order, topics, version. */
 extern const rfm__kind rfm__rule_files, rfm__type_prefix;
 void rfm__rules_finish(rfm__loader *loader);
+/* False, reported: the policy stands in another file already, where one of the two would silently win. */
+bool rfm__policy_taken(rfm__loader *loader, const rfm_yaml *node, const rfm_yaml **taken);
+/* policies.c */
+extern const rfm__kind rfm__weekdays;     /* uint8_t, bit 0: Monday */
+extern const rfm__kind rfm__date;         /* int32_t day */
+extern const rfm__kind rfm__salt;         /* char[RFM_SALT_MAX + 1] */
+extern const rfm__kind rfm__buckets;      /* uint16_t, of RFM_BUCKETS_OF_CLIENTS */
+extern const rfm__kind rfm__variants;     /* rfm_experiment.variant */
+extern const rfm__kind rfm__wall_time;    /* int32_t ms since midnight */
+extern const rfm__kind rfm__default_zone; /* const char *, NULL: UTC */
+extern const rfm__kind rfm__caps;         /* rfm_rules.cap */
+/* What the keys of a rule say together (readable: each by itself could be read), the policies of a file, the caps once all
+ * rules are known. */
+void rfm__experiment_check(rfm__loader *loader, const rfm_yaml *node, bool readable, rfm_rule *rule);
+void rfm__schedule_check(rfm__loader *loader, const rfm_yaml *node, const rfm_schedule *schedule);
+void rfm__policies_check(rfm__loader *loader, const rfm_yaml *map);
+void rfm__caps_check(rfm__loader *loader);
 
 extern const rfm__table rfm__config_table, rfm__rule_table, rfm__rules_file_table, rfm__model_table;
 

@@ -23,7 +23,9 @@ typedef struct rfm__loader {
     const char *file[RFM__FILES_MAX]; /* kept in the configuration's arena */
     size_t file_count;
     const char *key; /* the path of the key that is being read, for messages; NULL: none */
-    const rfm_yaml *max_trigger_age, *silent_until;
+    const rfm_yaml *max_trigger_age, *silent_until, *frequency_caps, *quiet_hours, *holdout;
+    const rfm_yaml *consent[RFM_CLASS_COUNT];
+    const rfm_yaml *cap_node[RFM_CAPS_MAX];
     const rfm_yaml **rule_node; /* where each rule stands, as in config->rules.rule */
 } rfm__loader;
 

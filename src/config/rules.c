@@ -62,12 +62,11 @@ static void read_channels(rfm__loader *loader, const rfm__key *key, const rfm_ya
 {
     rfm_rule *rule = (rfm_rule *)((char *)at - AT(channel));
     (void)key;
-    if (node->kind == RFM_YAML_SCALAR && strcmp(node->text, "best") == 0) {
-        rfm__report(loader, node, "best is not supported in this version");
+    rule->best = node->kind == RFM_YAML_SCALAR && strcmp(node->text, "best") == 0;
+    if (rule->best)
         return;
-    }
     if (node->kind != RFM_YAML_LIST) {
-        rfm__report(loader, node, "a list of channels is needed here, such as [email, sms], not %s",
+        rfm__report(loader, node, "a list of channels is needed here, such as [email, sms], or best, not %s",
                     rfm__show_node(node).text);
         return;
     }
@@ -91,6 +90,10 @@ static void print_channels(rfm_buffer *yaml, const rfm__key *key, const rfm_conf
 {
     const rfm_rule *rule = (const rfm_rule *)((const char *)at - AT(channel));
     (void)key, (void)config;
+    if (rule->best) {
+        rfm_write_text(yaml, "best");
+        return;
+    }
     rfm_write_text(yaml, "[");
     for (size_t i = 0; i < rule->channel_count; i++) {
         rfm_write_text(yaml, i ? ", " : "");
@@ -99,7 +102,7 @@ static void print_channels(rfm_buffer *yaml, const rfm__key *key, const rfm_conf
     rfm_write_text(yaml, "]");
 }
 
-static const rfm__kind channels = {"list of texts", false, false, read_channels, print_channels};
+static const rfm__kind channels = {"list of texts, or `best`", false, false, read_channels, print_channels};
 
 static void read_prefix(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
 {
@@ -173,7 +176,8 @@ static const rfm__key rule_keys[] = {
     {"on", &rfm__cause, AT(on), .flags = RFM__REQUIRED,
      .text = "The cause, one of: `{event: TYPE}`; `{enter: {segment: NAME}}`, `{enter: {lifecycle: "
              "NAME}}`, `leave` alike; `{rise: {churn_risk: 0.7}}`, `{fall: {activity_ratio: 0.3}}`; "
-             "`{idle: {since: TYPE, for: 60d}}`"},
+             "`{idle: {since: TYPE, for: 60d}}`; `{late: 0.9}`; `{anniversary: "
+             "TRAIT, at: \"09:00\"}`"},
     {"when", &rfm__unsupported, .text = "Condition"},
     {"delay", &rfm__duration, AT(delay_ms), "0s", .low = 0, .high = TEN_YEARS_S,
      .text = "From the cause to the decision"},
@@ -182,22 +186,31 @@ static const rfm__key rule_keys[] = {
     {"cancel_on", &rfm__events, AT(cancel_on), .text = "Events that cancel what is pending"},
     {"class", &rfm__choice, AT(class_), "marketing", .choices = classes, .text = "What consent is asked about"},
     {"channels", &channels, AT(channel),
-     .text = "The first that consent allows and that does not bounce is taken; none: the trigger's channel "
-             "is null"},
+     .text = "The first that consent allows and that does not bounce is taken; `best`: of those the one on which the "
+             "client answers most; none: the trigger's channel is null"},
     {"once", &rfm__boolean, AT(once), "false", .text = "Once for each client, for ever"},
     {"cooldown", &rfm__duration, AT(cooldown_ms), "0s", .low = 0, .high = TEN_YEARS_S,
      .text = "Least time between two for one client"},
     {"priority", &rfm__signed, AT(priority), "0", .low = -1000000, .high = 1000000,
      .text = "Of the causes of one instant the higher is decided first"},
-    {"expires", &rfm__unsupported, .text = ""},
-    {"schedule", &rfm__unsupported, .text = ""},
+    {"expires", &rfm__duration, AT(expires_ms), .low = 1, .high = TEN_YEARS_S,
+     .text = "What quiet hours have put off for longer is dropped"},
+    {"schedule.days", &rfm__weekdays, AT(schedule.days),
+     .text = "In force on these days only, by the client's calendar: `[mon, tue, wed, thu, fri, sat, sun]`"},
+    {"schedule.from", &rfm__date, AT(schedule.from_day), .text = "In force from this day on"},
+    {"schedule.to", &rfm__date, AT(schedule.to_day), .text = "In force up to and with this day"},
     {"promo.prefix", &promo_prefix, AT(promo.prefix), .flags = RFM__REQUIRED_WITHIN,
      .text = "The code is this, `-` and ten characters that nobody can guess"},
     {"promo.percent", &promo_percent, AT(promo.percent), .flags = RFM__REQUIRED_WITHIN,
      .text = "Discount, for the receiver of the trigger"},
     {"promo.valid", &rfm__duration, AT(promo.valid_ms), .flags = RFM__REQUIRED_WITHIN, .low = 1, .high = TEN_YEARS_S,
      .text = "From the trigger's time to `valid_until`"},
-    {"experiment", &rfm__unsupported, .text = ""},
+    {"experiment.salt", &rfm__salt, AT(experiment.salt), .flags = RFM__REQUIRED_WITHIN,
+     .text = "Places the clients: the same salt, the same arms; another, others"},
+    {"experiment.control", &rfm__buckets, AT(experiment.control_buckets),
+     .text = "Share of the clients who get nothing; none if not given"},
+    {"experiment.variants", &rfm__variants, AT(experiment.variant), .flags = RFM__REQUIRED_WITHIN,
+     .text = "`[{name: a, share: 45%}, {name: b, share: 45%}]`; with `control` 100% together"},
     {"attribution", &rfm__unsupported, .text = ""},
     {"topic", &topic_name, AT(topic), "triggers", .text = "Kafka topic of the trigger"},
     {"template", &template_text, AT(template_), .text = "For the receiver: which message this is; null if not given"},
@@ -234,10 +247,14 @@ static void read_rule(rfm__loader *loader, const rfm_yaml *node)
         rfm__report(loader, node, "more than %d rules", RFM_RULES_MAX);
         return;
     }
+    size_t errors = loader->errors->count;
     rfm__table_read(loader, &rfm__rule_table, node, &rule);
+    bool readable = loader->errors->count == errors;
     if (rfm_yaml_is_null(node))
         rfm__report(loader, node, "a rule is needed here");
     check_promo(loader, node, &rule);
+    rfm__experiment_check(loader, node, readable, &rule);
+    rfm__schedule_check(loader, node, &rule.schedule);
     const rfm_yaml *before = *rule.name ? find_rule(loader, rule.name) : NULL;
     if (before)
         rfm__report(loader, node, "there is a rule %s already, at %.200s:%u:%u", rule.name, before->source->name,
@@ -260,8 +277,7 @@ static void read_rules(rfm__loader *loader, const rfm__key *key, const rfm_yaml 
 
 static const rfm__kind rule_list = {"list of rules", false, false, read_rules, NULL};
 
-/* A policy stands in one of the files: a second one elsewhere would silently win or lose. */
-static bool take_policy(rfm__loader *loader, const rfm_yaml *node, const rfm_yaml **taken)
+bool rfm__policy_taken(rfm__loader *loader, const rfm_yaml *node, const rfm_yaml **taken)
 {
     if (*taken) {
         rfm__report_key(loader, node, "given already at %.200s:%u:%u", (*taken)->source->name, (*taken)->key_line,
@@ -275,7 +291,7 @@ static bool take_policy(rfm__loader *loader, const rfm_yaml *node, const rfm_yam
 static void read_age(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
 {
     bool off = node->kind == RFM_YAML_SCALAR && strcmp(node->text, "off") == 0;
-    if (!take_policy(loader, node, &loader->max_trigger_age))
+    if (!rfm__policy_taken(loader, node, &loader->max_trigger_age))
         return;
     if (off)
         *(int64_t *)at = INT64_MAX;
@@ -288,7 +304,7 @@ static const rfm__kind trigger_age = {"duration or `off`", true, false, read_age
 static void read_time(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
 {
     (void)key;
-    if (!take_policy(loader, node, &loader->silent_until))
+    if (!rfm__policy_taken(loader, node, &loader->silent_until))
         return;
     if (node->kind != RFM_YAML_SCALAR || rfm_time_parse(rfm_text(node->text), at))
         rfm__report(loader, node, "a time is needed here, such as 2026-01-01T00:00:00Z, not %s",
@@ -297,15 +313,15 @@ static void read_time(rfm__loader *loader, const rfm__key *key, const rfm_yaml *
 
 static const rfm__kind timestamp = {"time", true, false, read_time, NULL};
 
-static void read_fixed(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
+static void read_consent(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
 {
-    int choice;
-    (void)at;
-    rfm__choice.read(loader, key, node, &choice);
+    ptrdiff_t class_ = (rfm_consent_policy *)at - loader->config->rules.consent;
+    if (rfm__policy_taken(loader, node, &loader->consent[class_]))
+        rfm__choice.read(loader, key, node, at);
 }
 
-static const rfm__kind fixed_choice = {"one of", true, false, read_fixed, NULL};
-static const char *const opt_in[] = {"opt_in", "!opt_out", NULL}, *const opt_out[] = {"opt_out", "!opt_in", NULL};
+static const rfm__kind consent_policy = {"one of", true, false, read_consent, NULL};
+static const char *const consent_policies[] = {"opt_in", "opt_out", NULL};
 
 #define CONFIG_AT(member) offsetof(rfm_config, member)
 
@@ -316,11 +332,27 @@ static const rfm__key file_keys[] = {
      .text = "An event older than this when it is read causes nothing; its state counts"},
     {"policies.silent_until", &timestamp, CONFIG_AT(rules.silent_until_ms),
      .text = "Before, states are built and nothing is caused"},
-    {"policies.consent.marketing", &fixed_choice, .choices = opt_in, .text = "Without a consent event: no marketing"},
-    {"policies.consent.transactional", &fixed_choice, .choices = opt_out, .text = "Without a consent event: allowed"},
-    {"policies.frequency_caps", &rfm__unsupported, .text = ""},
-    {"policies.quiet_hours", &rfm__unsupported, .text = ""},
-    {"policies.holdout", &rfm__unsupported, .text = ""},
+    {"policies.consent.marketing", &consent_policy, CONFIG_AT(rules.consent[RFM_CLASS_MARKETING]),
+     .choices = consent_policies,
+     .text = "Without a consent event: `opt_in` (if not given): no marketing; `opt_out`: allowed"},
+    {"policies.consent.transactional", &consent_policy, CONFIG_AT(rules.consent[RFM_CLASS_TRANSACTIONAL]),
+     .choices = consent_policies, .text = "The same for transactional rules; `opt_out` if not given"},
+    {"policies.frequency_caps", &rfm__caps, CONFIG_AT(rules.cap),
+     .text =
+         "At most `max` (up to 64) sends within `per`, of those that match `class`, `channel` and `rule` as far as they are "
+         "given; what would be more is held back, if it is marketing"},
+    {"policies.quiet_hours.from", &rfm__wall_time, CONFIG_AT(rules.quiet_hours.from_ms), .flags = RFM__REQUIRED_WITHIN,
+     .text = "Marketing waits from this time of the client's day"},
+    {"policies.quiet_hours.to", &rfm__wall_time, CONFIG_AT(rules.quiet_hours.to_ms), .flags = RFM__REQUIRED_WITHIN,
+     .text = "... until this one; over midnight if it is the earlier"},
+    {"policies.quiet_hours.default_timezone", &rfm__default_zone, CONFIG_AT(default_timezone),
+     .text = "The zone of clients whose own is not known; UTC if not given"},
+    {"policies.quiet_hours.jitter", &rfm__duration, CONFIG_AT(rules.quiet_hours.jitter_ms), .low = 0, .high = 86400,
+     .text = "What has waited is spread over so long after the end"},
+    {"policies.holdout.salt", &rfm__salt, CONFIG_AT(rules.holdout.salt), .flags = RFM__REQUIRED_WITHIN,
+     .text = "Places the clients"},
+    {"policies.holdout.share", &rfm__buckets, CONFIG_AT(rules.holdout.buckets), .flags = RFM__REQUIRED_WITHIN,
+     .text = "Share of the clients who get no marketing at all"},
 };
 const rfm__table rfm__rules_file_table = {file_keys, sizeof file_keys / sizeof *file_keys};
 
@@ -333,6 +365,8 @@ static const char *read_rule_file(rfm__loader *loader, const rfm_yaml *node)
     const rfm_yaml *map = rfm__load_named(loader, node, path);
     if (map)
         rfm__table_read(loader, &rfm__rules_file_table, map, loader->config);
+    if (map)
+        rfm__policies_check(loader, map);
     return path;
 }
 
@@ -396,11 +430,17 @@ static int compare_rules(const void *a, const void *b)
 static void set_version(rfm_config *config)
 {
     static const rfm_rule defaults = {.topic = 0};
+    static const rfm_config no_policies[1];
     rfm_rules *rules = &config->rules;
     rfm_buffer text;
     rfm_buffer_init(&text, 16 << 20);
     rfm_write_format(&text, "max_trigger_age=%lld\nsilent_until=%lld\n", (long long)rules->max_trigger_age_ms,
                      (long long)rules->silent_until_ms);
+    for (int i = 0; i < RFM_CLASS_COUNT; i++) {
+        if (rules->consent[i] != (i == RFM_CLASS_MARKETING ? RFM_OPT_IN : RFM_OPT_OUT))
+            rfm_write_format(&text, "consent.%s=%s\n", classes[i], consent_policies[rules->consent[i]]);
+    }
+    rfm__table_canonical(&rfm__rules_file_table, config, config, no_policies, &text);
     for (size_t i = 0; i < rules->count; i++) {
         rfm_write_format(&text, "rule\ntopic=%s\n", rules->topic[rules->rule[i].topic]);
         rfm_rule rule = rules->rule[i];
@@ -418,6 +458,7 @@ void rfm__rules_finish(rfm__loader *loader)
 {
     rfm_config *config = loader->config;
     snprintf(config->rules.source, sizeof config->rules.source, "rfmd/%s", config->kafka.group);
+    rfm__caps_check(loader);
     qsort(config->rules.rule, config->rules.count, sizeof *config->rules.rule, compare_rules);
     set_version(config);
 }

@@ -41,6 +41,8 @@ static void watch(rfm_binding *binding, const rfm_rule *rule, size_t i)
         if (rule->on.event != RFM_EVENT_PURCHASE && rule->on.event != RFM_EVENT_VISIT)
             binding->since_types |= 1u << rule->on.event;
         break;
+    case RFM_CAUSE_LATE: list_add(&binding->lates, i); break;
+    case RFM_CAUSE_ANNIVERSARY: list_add(&binding->anniversaries, i); break;
     }
 }
 
@@ -79,14 +81,37 @@ static bool watches_time(const rfm_rule *rule)
     return rule->on.kind >= RFM_CAUSE_RISE_RISK;
 }
 
+static void add_best(rfm_binding *binding, uint16_t number, const char *text)
+{
+    for (size_t i = 0; i < binding->best_count; i++) {
+        if (binding->best_number[i] == number)
+            return;
+    }
+    if (number == RFM_NUMBER_NONE || binding->best_count == RFM_BEST_CHANNELS_MAX)
+        return;
+    binding->best_number[binding->best_count] = number;
+    binding->best_text[binding->best_count++] = rfm_text(text);
+}
+
+/* A channel that has no number of its own shares "other"; one that has none at all is every channel: a cap must not be missed. */
+static void bind_cap(rfm_binding *binding, const rfm_cap *cap, size_t i, rfm_names *names)
+{
+    binding->cap[i] = (rfm_cap_numbers){rfm_names_number(names, rfm_text(cap->channel)),
+                                        rfm_names_number(names, rfm_text(cap->rule))};
+}
+
 static void bind_rule(rfm_binding *binding, const rfm_rule *rule, size_t i, rfm_names *names)
 {
     uint16_t number = own_number(binding, rule, names);
     binding->number[i] = number;
     if (number != RFM_NUMBER_NONE)
         binding->rule_of[number] = (int16_t)i;
-    for (size_t c = 0; c < rule->channel_count; c++)
+    for (size_t c = 0; c < rule->channel_count; c++) {
         binding->channel[i][c] = rfm_names_number(names, rfm_text(rule->channel[c]));
+        add_best(binding, binding->channel[i][c], rule->channel[c]);
+    }
+    if (rule->on.kind == RFM_CAUSE_ANNIVERSARY)
+        binding->trait[i] = rfm_names_number(names, rfm_text(rule->on.trait));
     if (number != RFM_NUMBER_NONE || !watches_time(rule))
         watch(binding, rule, i);
 }
@@ -107,6 +132,8 @@ rfm_binding *rfm_binding_new(const rfm_rules *rules, const rfm_client_conf *conf
         binding->segment[i] = rfm_names_number(names, rfm_text(conf->segments.name[i]));
     for (size_t i = 0; i < rules->count; i++)
         bind_rule(binding, &rules->rule[i], i, names);
+    for (size_t i = 0; i < rules->cap_count; i++)
+        bind_cap(binding, &rules->cap[i], i, names);
     order_by_number(binding, rules->count);
     return binding;
 }

@@ -35,18 +35,29 @@ typedef struct rfm_rule_list {
     uint8_t rule[RFM_RULES_MAX];
 } rfm_rule_list;
 
+/* A cap's names as numbers; RFM_NUMBER_NONE: any. */
+typedef struct rfm_cap_numbers {
+    uint16_t channel, rule;
+} rfm_cap_numbers;
+
+enum { RFM_BEST_CHANNELS_MAX = 64 };
 struct rfm_binding {
     uint32_t version; /* of conf and rules: what marks and slots were taken under */
     bool population;  /* an axis is scored by population: segments move at events and reviews only */
     rfm_rule_set on_event[RFM_EVENT_TYPE_COUNT];
     double ratio_max;     /* of all thresholds that an activity_ratio is compared with */
     uint32_t since_types; /* event types whose last time has to be kept in the slots */
-    rfm_rule_list segments, lifecycles, ratios, risks, idles; /* rules by what they watch */
-    rfm_rule_list by_number;                                  /* in ascending order of their numbers */
-    uint16_t number[RFM_RULES_MAX];                           /* RFM_NUMBER_NONE: no room for the name */
+    rfm_rule_list segments, lifecycles, ratios, risks, idles, lates, anniversaries; /* rules by what they watch */
+    rfm_rule_list by_number;        /* in ascending order of their numbers */
+    uint16_t number[RFM_RULES_MAX]; /* RFM_NUMBER_NONE: no room for the name */
     uint16_t channel[RFM_RULES_MAX][RFM_RULE_CHANNELS_MAX];
     uint16_t segment[RFM_SEGMENTS_MAX];
-    int16_t rule_of[RFM_NAMES_MAX + 1]; /* by number; RFM_RULE_NONE */
+    uint16_t trait[RFM_RULES_MAX]; /* of an anniversary */
+    rfm_cap_numbers cap[RFM_CAPS_MAX];
+    size_t best_count; /* the channels that rules name, each once: what `best` chooses from first */
+    uint16_t best_number[RFM_BEST_CHANNELS_MAX];
+    rfm_bytes best_text[RFM_BEST_CHANNELS_MAX]; /* views into the rules */
+    int16_t rule_of[RFM_NAMES_MAX + 1];         /* by number; RFM_RULE_NONE */
 };
 
 /* The rule that a number stands for, or RFM_RULE_NONE. */

@@ -1,8 +1,25 @@
 #include "cause.h"
 
+#include "wall.h"
+
+#include <math.h>
+#include <rfm/base/time.h>
+
+enum { LATE_DAYS_MAX = 100 * 366, ANNIVERSARY_YEAR_MAX = 9999 };
+
 static bool is_buyer(const rfm_client *client)
 {
     return client->orders > 0;
+}
+
+const rfm_zone *rfm__zone_of(const rfm_turn *turn)
+{
+    uint16_t number = rfm_client_timezone(turn->client);
+    if (number == RFM_NUMBER_NONE)
+        return turn->rules->default_zone;
+    rfm_bytes name = rfm_names_text(turn->names, number);
+    const rfm_zone *zone = rfm_zones_find(turn->conf->zones, name);
+    return zone != NULL || rfm_bytes_is(name, "UTC") ? zone : turn->rules->default_zone;
 }
 
 static void set_holding(rfm_turn *turn, size_t rule, bool holds)
@@ -91,12 +108,40 @@ static void cross_risks(rfm_turn *turn, int64_t at_ms, side_look look, rfm_rule_
     }
 }
 
+/* The first whole second at which the client's own gap has been as long as the rule's quantile of it; INT64_MAX: there is no
+ * gap yet, or never. */
+static int64_t late_moment(const rfm_turn *turn, const rfm_rule *rule)
+{
+    const rfm_client *client = turn->client;
+    if (client->orders == 0 || client->x == 0)
+        return INT64_MAX;
+    double t_x_days = (double)client->last_day - client->first_day;
+    double gap_days = rfm_model_gap_days(&turn->conf->model, client->x, t_x_days, rule->on.threshold);
+    if (!(gap_days < LATE_DAYS_MAX))
+        return INT64_MAX;
+    int64_t moment_ms = client->last_ms + (int64_t)ceil(gap_days * (double)RFM_DAY_MS);
+    return (rfm_div_floor(moment_ms - 1, RFM_SECOND_MS) + 1) * RFM_SECOND_MS;
+}
+
+/* A value with the second purchase day is a first one, which crosses nothing. */
+static void cross_lates(rfm_turn *turn, int64_t at_ms, side_look look, rfm_rule_set *causes)
+{
+    const rfm_rule_list *list = &turn->binding->lates;
+    if (look == SIDES_BY_EVENT && turn->client->x <= 1)
+        causes = NULL;
+    for (size_t i = 0; i < list->count; i++) {
+        const rfm_rule *rule = &turn->rules->rule[list->rule[i]];
+        note_look(turn, list->rule[i], late_moment(turn, rule) <= at_ms, true, look, causes);
+    }
+}
+
 static void cross_scores(rfm_turn *turn, int64_t at_ms, side_look look, rfm_rule_set *causes)
 {
     if (!is_buyer(turn->client))
         return;
     cross_ratios(turn, at_ms, look, causes);
     cross_risks(turn, at_ms, look, causes);
+    cross_lates(turn, at_ms, look, causes);
 }
 
 /* The moment at which an idle rule fires unless its event comes first; INT64_MAX: that event has never come. */
@@ -120,6 +165,80 @@ static void cross_idles(rfm_turn *turn, int64_t at_ms, side_look look, rfm_rule_
     for (size_t i = 0; i < list->count; i++) {
         const rfm_rule *rule = &turn->rules->rule[list->rule[i]];
         note_look(turn, list->rule[i], idle_moment(turn, rule) <= at_ms, true, look, causes);
+    }
+}
+
+static const rfm_latest *date_of(const rfm_turn *turn, size_t rule)
+{
+    return rfm_client_trait(turn->client, turn->binding->trait[rule], RFM_TRAIT_DATE);
+}
+
+static int64_t anniversary_ms(const rfm_turn *turn, size_t rule, const rfm_latest *date, int year)
+{
+    int32_t day = rfm__wall_anniversary((int32_t)date->integer, year);
+    return rfm__wall_moment_ms(rfm__zone_of(turn), day, turn->rules->rule[rule].on.at_ms);
+}
+
+/* The year of the last anniversary up to at_ms; the date's own year, which has none, if there was none yet. */
+static uint16_t year_met(const rfm_turn *turn, size_t rule, const rfm_latest *date, int64_t at_ms)
+{
+    int born, year, month, day_of_month;
+    rfm_civil_of_day((int32_t)date->integer, &born, &month, &day_of_month);
+    rfm_civil_of_day(rfm_zone_day(rfm__zone_of(turn), at_ms), &year, &month, &day_of_month);
+    if (anniversary_ms(turn, rule, date, year) > at_ms)
+        year--;
+    year = year > born ? year : born;
+    return (uint16_t)(year < 0 ? 0 : year > ANNIVERSARY_YEAR_MAX ? ANNIVERSARY_YEAR_MAX : year);
+}
+
+/* The next anniversary, also one that is overdue; INT64_MAX: no date is known. */
+static int64_t next_anniversary(const rfm_turn *turn, size_t rule)
+{
+    const rfm_latest *date = date_of(turn, rule);
+    int met = rfm__slots_met_year(&turn->slots, turn->binding->number[rule]);
+    if (date == NULL || met < 0 || met >= ANNIVERSARY_YEAR_MAX)
+        return INT64_MAX;
+    return anniversary_ms(turn, rule, date, met + 1);
+}
+
+static void meet_anniversary(rfm_turn *turn, size_t rule, const rfm_latest *date, int64_t at_ms)
+{
+    rfm__slots_meet(&turn->slots, turn->binding->number[rule], year_met(turn, rule, date, at_ms));
+    turn->changed = true;
+}
+
+static void cross_anniversaries(rfm_turn *turn, int64_t at_ms, rfm_rule_set *causes)
+{
+    const rfm_rule_list *list = &turn->binding->anniversaries;
+    for (size_t i = 0; i < list->count; i++) {
+        size_t rule = list->rule[i];
+        if (next_anniversary(turn, rule) > at_ms)
+            continue;
+        rfm__rule_set_add(causes, rule);
+        meet_anniversary(turn, rule, date_of(turn, rule), at_ms);
+    }
+}
+
+static bool said_by(const rfm_client *client, const rfm_latest *latest, const rfm_event *event)
+{
+    return event != NULL && event->type == RFM_EVENT_PROFILE && client->stamp[latest->stamp].time_ms == event->time_ms;
+}
+
+/* A date that is new, or corrected, makes up for no anniversary. */
+static void note_dates(rfm_turn *turn, const rfm_event *event, int64_t now_ms)
+{
+    const rfm_rule_list *list = &turn->binding->anniversaries;
+    for (size_t i = 0; i < list->count; i++) {
+        size_t rule = list->rule[i];
+        const rfm_latest *date = date_of(turn, rule);
+        bool known = rfm__slots_met_year(&turn->slots, turn->binding->number[rule]) >= 0;
+        if (date == NULL && known) {
+            rfm__slots_forget_met(&turn->slots, turn->binding->number[rule]);
+            turn->changed = true;
+        } else if (date != NULL &&
+                   (!known || (said_by(turn->client, date, event) && next_anniversary(turn, rule) <= now_ms))) {
+            meet_anniversary(turn, rule, date, now_ms);
+        }
     }
 }
 
@@ -219,6 +338,7 @@ static void renew_sides(rfm_turn *turn, int64_t at_ms, int64_t now_ms)
     cross_idles(turn, now_ms, SIDES_ENDED, NULL);
     cross_scores(turn, at_ms, SIDES_TAKEN, NULL);
     cross_idles(turn, at_ms, SIDES_TAKEN, NULL);
+    note_dates(turn, NULL, at_ms);
 }
 
 void rfm__marks_renew(rfm_turn *turn, int64_t at_ms, int64_t now_ms)
@@ -265,6 +385,7 @@ void rfm__causes_of_event(rfm_turn *turn, const rfm_event *event, bool bought, i
         return;
     }
     bool was_buyer = client->marks.lifecycle != RFM_LIFECYCLE_PROSPECT;
+    note_dates(turn, event, now_ms);
     if (bought) {
         move_lifecycle(turn, lifecycle_at(turn, now_ms), causes);
         cross_scores(turn, now_ms, SIDES_BY_EVENT, was_buyer ? causes : NULL);
@@ -299,6 +420,26 @@ static int64_t idles_moment(const rfm_turn *turn)
         if (!rfm__rule_set_has(&turn->holding, list->rule[i]))
             next_ms = earlier(next_ms, idle_moment(turn, &turn->rules->rule[list->rule[i]]));
     }
+    return next_ms;
+}
+
+static int64_t lates_moment(const rfm_turn *turn)
+{
+    const rfm_rule_list *list = &turn->binding->lates;
+    int64_t next_ms = INT64_MAX;
+    for (size_t i = 0; i < list->count; i++) {
+        if (!rfm__rule_set_has(&turn->holding, list->rule[i]))
+            next_ms = earlier(next_ms, late_moment(turn, &turn->rules->rule[list->rule[i]]));
+    }
+    return next_ms;
+}
+
+static int64_t anniversaries_moment(const rfm_turn *turn)
+{
+    const rfm_rule_list *list = &turn->binding->anniversaries;
+    int64_t next_ms = INT64_MAX;
+    for (size_t i = 0; i < list->count; i++)
+        next_ms = earlier(next_ms, next_anniversary(turn, list->rule[i]));
     return next_ms;
 }
 
@@ -388,14 +529,16 @@ void rfm__causes_of_instant(rfm_turn *turn, int64_t at_ms, int64_t now_ms, int64
         move_segment(turn, segment_at(turn, at_ms), now_ms, causes);
     cross_scores(turn, at_ms, SIDES_BY_TIME, causes);
     cross_idles(turn, at_ms, SIDES_BY_TIME, causes);
+    cross_anniversaries(turn, at_ms, causes);
 }
 
 int64_t rfm__next_moment(const rfm_turn *turn, int64_t until_ms)
 {
-    int64_t next_ms = earlier(pending_moment(turn), idles_moment(turn));
+    int64_t next_ms = earlier(earlier(pending_moment(turn), idles_moment(turn)), anniversaries_moment(turn));
     if (turn->client->marks.taken && is_buyer(turn->client)) {
         next_ms = earlier(next_ms, ratio_moment(turn, until_ms));
         next_ms = earlier(next_ms, risk_moment(turn, until_ms));
+        next_ms = earlier(next_ms, lates_moment(turn));
         next_ms = earlier(next_ms, segment_moment(turn, until_ms));
     }
     return next_ms < until_ms ? next_ms : INT64_MAX;

@@ -15,6 +15,7 @@ typedef struct rfm_turn {
     const rfm_rules *rules;
     const rfm_binding *binding;
     const rfm_client_conf *conf;
+    const rfm_names *names;
     const rfm_edges *edges;
     rfm_client *client;
     rfm_slots slots;
@@ -25,6 +26,8 @@ typedef struct rfm_turn {
     double ratio; /* as good as the ratio for any comparison that is made */
 } rfm_turn;
 
+/* Where the client's wall clock is; NULL: UTC. */
+const rfm_zone *rfm__zone_of(const rfm_turn *turn);
 bool rfm__marks_stale(const rfm_turn *turn);
 /* Takes how things stand without causes. */
 void rfm__marks_renew(rfm_turn *turn, int64_t at_ms, int64_t now_ms);

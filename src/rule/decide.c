@@ -1,7 +1,10 @@
 #include <rfm/rule/decide.h>
 
-#include "cause.h"
+#include "cap.h"
+#include "channel.h"
+#include "experiment.h"
 #include "trigger.h"
+#include "wall.h"
 
 #include <inttypes.h>
 #include <rfm/base/hash.h>
@@ -16,6 +19,14 @@ typedef struct rfm_hearing {
     const rfm_moment *moment;
     rfm_decisions *decisions;
 } rfm_hearing;
+
+/* A cause on its way to be sent. */
+typedef struct rfm_offer {
+    size_t rule;
+    const rfm_cause *cause;
+    int64_t deferred_ms; /* as in rfm_pending */
+    rfm_choice choice;
+} rfm_offer;
 
 typedef struct rfm_taken {
     size_t rule;
@@ -41,6 +52,12 @@ static void drop_unknown_rules(rfm_turn *turn)
             turn->changed = true;
         }
     }
+    for (size_t i = slots->met_count; i-- > 0;) {
+        if (rfm__binding_rule(turn->binding, slots->met[i].rule) == RFM_RULE_NONE) {
+            rfm__slots_forget_met(slots, slots->met[i].rule);
+            turn->changed = true;
+        }
+    }
     for (size_t i = slots->pending_count; i-- > 0;) {
         if (rfm__binding_rule(turn->binding, slots->pending[i].rule) == RFM_RULE_NONE) {
             rfm__slots_drop(slots, &slots->pending[i]);
@@ -50,9 +67,10 @@ static void drop_unknown_rules(rfm_turn *turn)
 }
 
 static void open_turn(rfm_turn *turn, const rfm_rules *rules, const rfm_binding *binding, const rfm_client_conf *conf,
-                      rfm_client *client, const rfm_edges *edges)
+                      const rfm_names *names, rfm_client *client, const rfm_edges *edges)
 {
-    turn->rules = rules, turn->binding = binding, turn->conf = conf, turn->client = client, turn->edges = edges;
+    turn->rules = rules, turn->binding = binding, turn->conf = conf, turn->names = names;
+    turn->client = client, turn->edges = edges;
     turn->changed = turn->ratio_known = false;
     memset(&turn->holding, 0, sizeof turn->holding);
     int code = rfm__slots_decode(rfm_bytes_of(client->slots, client->slots_len), &turn->slots);
@@ -116,38 +134,12 @@ static rfm_decision *add_decision(rfm_hearing *hearing, size_t rule, const rfm_c
     decision->suppression = suppression;
     decision->cause_len = (uint16_t)cause_text(cause, decision->cause);
     make_id(decision, hearing->moment->client_id);
-    decision->channel = UINT8_MAX;
+    decision->channel = RFM_BYTES_NONE;
+    decision->variant = UINT8_MAX;
     decision->segment = rfm__binding_segment(turn->binding, turn->conf, turn->client->marks.segment);
     decision->lifecycle = turn->client->marks.lifecycle;
     decision->time_ms = hearing->moment->now_ms;
     return decision;
-}
-
-static bool consents(const rfm_client *client, uint16_t channel, rfm_class class_)
-{
-    rfm_permission permission = rfm_client_permission(client, channel, class_);
-    return class_ == RFM_CLASS_MARKETING ? permission == RFM_PERMISSION_GRANTED : permission != RFM_PERMISSION_REFUSED;
-}
-
-/* The first channel that consent allows and that does not bounce, as an index; UINT8_MAX: the rule has none. */
-static rfm_suppression choose_channel(const rfm_turn *turn, size_t index, uint8_t *channel)
-{
-    const rfm_rule *rule = &turn->rules->rule[index];
-    rfm_suppression why_not = RFM_SUPPRESSED_CONSENT;
-    *channel = UINT8_MAX;
-    if (rule->channel_count == 0)
-        return RFM_SENT;
-    for (uint8_t i = 0; i < rule->channel_count; i++) {
-        uint16_t number = turn->binding->channel[index][i];
-        if (!consents(turn->client, number, rule->class_))
-            continue;
-        if (!rfm_client_bounces(turn->client, number)) {
-            *channel = i;
-            return RFM_SENT;
-        }
-        why_not = RFM_SUPPRESSED_NO_CHANNEL;
-    }
-    return why_not;
 }
 
 static bool cooling(const rfm_rule *rule, const rfm_remembered *sent, int64_t now_ms)
@@ -179,63 +171,181 @@ static rfm_remembered *remember(rfm_turn *turn, size_t rule, int64_t now_ms)
     return sent;
 }
 
-/* Steps 4 and 8 of deciding: the channel, the send. */
-static void send_trigger(rfm_hearing *hearing, size_t index, const rfm_cause *cause)
+/* An offer that a later step than the choice of the channel holds back, or that is sent. */
+static rfm_decision *add_offered(rfm_hearing *hearing, const rfm_offer *offer, rfm_suppression suppression)
+{
+    rfm_decision *decision = add_decision(hearing, offer->rule, offer->cause, suppression);
+    decision->channel = offer->choice.text;
+    return decision;
+}
+
+static bool put_off(rfm_turn *turn, size_t index, const rfm_cause *cause, int64_t due_ms, int64_t deferred_ms)
+{
+    rfm_pending pending = {
+        .rule = turn->binding->number[index], .due_ms = due_ms, .deferred_ms = deferred_ms, .cause = *cause};
+    bool good = rfm__slots_defer(&turn->slots, &pending);
+    turn->changed = turn->changed || good;
+    return good;
+}
+
+/* Step 5. False: it waits, or has waited too long. */
+static bool pass_quiet_hours(rfm_hearing *hearing, const rfm_offer *offer)
 {
     rfm_turn *turn = &hearing->turn;
-    const rfm_rule *rule = &turn->rules->rule[index];
-    uint8_t channel;
-    rfm_suppression why_not = choose_channel(turn, index, &channel);
-    if (why_not != RFM_SENT) {
-        add_decision(hearing, index, cause, why_not);
+    const rfm_rule *rule = &turn->rules->rule[offer->rule];
+    int64_t now_ms = hearing->moment->now_ms;
+    int64_t since_ms = offer->deferred_ms == RFM_NOT_DEFERRED ? now_ms : offer->deferred_ms;
+    if (rule->expires_ms > 0 && now_ms - since_ms > rule->expires_ms) {
+        add_offered(hearing, offer, RFM_SUPPRESSED_EXPIRED);
+        return false;
+    }
+    int64_t release_ms = rfm__wall_release_ms(&turn->rules->quiet_hours, rfm__zone_of(turn), hearing->moment->client_id,
+                                              now_ms);
+    if (release_ms == now_ms)
+        return true;
+    if (!put_off(turn, offer->rule, offer->cause, release_ms, since_ms))
+        add_offered(hearing, offer, RFM_SUPPRESSED_SLOTS_FULL);
+    return false;
+}
+
+/* Steps 6 and 7; the variant of one that is sent. */
+static rfm_suppression hold_back(const rfm_hearing *hearing, const rfm_offer *offer, uint8_t *variant)
+{
+    const rfm_turn *turn = &hearing->turn;
+    const rfm_experiment *experiment = &turn->rules->rule[offer->rule].experiment;
+    rfm_send send = {offer->rule, offer->choice.number};
+    if (rfm__is_capped(turn, &send, hearing->moment->now_ms))
+        return RFM_SUPPRESSED_CAP;
+    if (rfm__is_held_out(&turn->rules->holdout, hearing->moment->client_id))
+        return RFM_SUPPRESSED_HOLDOUT;
+    if (!experiment->given)
+        return RFM_SENT;
+    int arm = rfm__arm_of(experiment, hearing->moment->client_id);
+    if (arm == RFM_ARM_CONTROL)
+        return RFM_SUPPRESSED_CONTROL;
+    *variant = (uint8_t)arm;
+    return RFM_SENT;
+}
+
+/* Step 8: sent, or as if it had been, by a hold-out or a control arm. */
+static void send_offer(rfm_hearing *hearing, const rfm_offer *offer, rfm_suppression kind, uint8_t variant)
+{
+    rfm_turn *turn = &hearing->turn;
+    const rfm_rule *rule = &turn->rules->rule[offer->rule];
+    rfm_send send = {offer->rule, offer->choice.number};
+    int64_t now_ms = hearing->moment->now_ms;
+    bool in_caps = kind != RFM_SUPPRESSED_CONTROL;
+    bool room = !in_caps || rfm__caps_make_room(turn, &send, now_ms);
+    rfm_remembered *sent = room ? remember(turn, offer->rule, now_ms) : NULL;
+    if (!room || (sent == NULL && (rule->once || rule->cooldown_ms > 0))) {
+        add_offered(hearing, offer, RFM_SUPPRESSED_SLOTS_FULL);
         return;
     }
-    rfm_remembered *sent = remember(turn, index, hearing->moment->now_ms);
-    if (sent == NULL && (rule->once || rule->cooldown_ms > 0)) {
-        add_decision(hearing, index, cause, RFM_SUPPRESSED_SLOTS_FULL);
-        return;
-    }
-    rfm_decision *decision = add_decision(hearing, index, cause, RFM_SENT);
-    decision->channel = channel;
+    if (in_caps)
+        rfm__caps_note(turn, &send, now_ms);
+    rfm_decision *decision = add_offered(hearing, offer, kind);
+    decision->variant = variant;
     if (sent == NULL)
         return;
-    sent->time_ms = decision->time_ms;
-    sent->has_id = true;
-    memcpy(sent->id, decision->id, sizeof sent->id);
+    sent->time_ms = now_ms;
+    sent->is_virtual = kind != RFM_SENT;
+    sent->has_id = !sent->is_virtual;
+    memset(sent->id, 0, sizeof sent->id);
+    if (sent->has_id)
+        memcpy(sent->id, decision->id, sizeof sent->id);
     turn->changed = true;
 }
 
-static void defer(rfm_hearing *hearing, size_t index, const rfm_cause *cause, int64_t moment_ms)
+/* Steps 4 to 8. */
+static void decide_offer(rfm_hearing *hearing, size_t index, const rfm_cause *cause, int64_t deferred_ms)
 {
-    rfm_turn *turn = &hearing->turn;
-    rfm_pending pending = {.rule = turn->binding->number[index], .cause = *cause};
-    if (__builtin_add_overflow(moment_ms, turn->rules->rule[index].delay_ms, &pending.due_ms))
-        pending.due_ms = INT64_MAX;
-    if (rfm__slots_defer(&turn->slots, &pending))
-        turn->changed = true;
+    const rfm_rule *rule = &hearing->turn.rules->rule[index];
+    rfm_offer offer = {index, cause, deferred_ms, rfm__channel_choose(&hearing->turn, index)};
+    rfm_suppression kind = RFM_SENT;
+    uint8_t variant = UINT8_MAX;
+    if (offer.choice.why_not != RFM_SENT) {
+        add_decision(hearing, index, cause, offer.choice.why_not);
+        return;
+    }
+    if (rule->class_ == RFM_CLASS_MARKETING) {
+        if (!pass_quiet_hours(hearing, &offer))
+            return;
+        kind = hold_back(hearing, &offer, &variant);
+    }
+    if (kind == RFM_SENT || kind == RFM_SUPPRESSED_HOLDOUT || kind == RFM_SUPPRESSED_CONTROL)
+        send_offer(hearing, &offer, kind, variant);
     else
+        add_offered(hearing, &offer, kind);
+}
+
+/* What the rule itself asks for at this moment. */
+static bool condition_holds(const rfm_hearing *hearing, size_t index)
+{
+    const rfm_turn *turn = &hearing->turn;
+    return rfm__wall_scheduled(&turn->rules->rule[index].schedule, rfm__zone_of(turn), hearing->moment->now_ms);
+}
+
+static void delay_cause(rfm_hearing *hearing, size_t index, const rfm_cause *cause, int64_t moment_ms)
+{
+    int64_t due_ms;
+    if (__builtin_add_overflow(moment_ms, hearing->turn.rules->rule[index].delay_ms, &due_ms))
+        due_ms = INT64_MAX;
+    if (!put_off(&hearing->turn, index, cause, due_ms, RFM_NOT_DEFERRED))
         add_decision(hearing, index, cause, RFM_SUPPRESSED_SLOTS_FULL);
 }
 
-/* Steps 2 and 3: once, cooldown, pending; delay. */
-static void decide_cause(rfm_hearing *hearing, size_t index, const rfm_cause *cause, int64_t moment_ms)
+/* What was put off is due: from step 3's `when` on again. */
+static void decide_due(rfm_hearing *hearing, const rfm_taken *taken)
+{
+    const rfm_pending *pending = &taken->pending;
+    if (condition_holds(hearing, taken->rule))
+        decide_offer(hearing, taken->rule, &pending->cause, pending->deferred_ms);
+    else
+        add_decision(hearing, taken->rule, &pending->cause, RFM_SUPPRESSED_CONDITION);
+}
+
+/* Without a delay nothing would replace what waits, unless quiet hours put off the new one too. */
+static void drop_pending(rfm_turn *turn, uint16_t number, uint32_t cart)
+{
+    rfm_pending *pending = rfm__slots_pending(&turn->slots, number, cart);
+    if (pending == NULL)
+        return;
+    rfm__slots_drop(&turn->slots, pending);
+    turn->changed = true;
+}
+
+static rfm_suppression too_soon(rfm_hearing *hearing, size_t index, uint32_t cart)
 {
     rfm_turn *turn = &hearing->turn;
     const rfm_rule *rule = &turn->rules->rule[index];
     uint16_t number = turn->binding->number[index];
     const rfm_remembered *sent = rfm__slots_sent(&turn->slots, number);
     if (number == RFM_NUMBER_NONE)
-        add_decision(hearing, index, cause, RFM_SUPPRESSED_SLOTS_FULL);
-    else if (sent != NULL && rule->once)
-        add_decision(hearing, index, cause, RFM_SUPPRESSED_ONCE);
-    else if (sent != NULL && cooling(rule, sent, hearing->moment->now_ms))
-        add_decision(hearing, index, cause, RFM_SUPPRESSED_COOLDOWN);
-    else if (!rule->restart && rfm__slots_pending(&turn->slots, number, cause->cart) != NULL)
-        add_decision(hearing, index, cause, RFM_SUPPRESSED_PENDING);
-    else if (rule->delay_ms > 0)
-        defer(hearing, index, cause, moment_ms);
-    else
-        send_trigger(hearing, index, cause);
+        return RFM_SUPPRESSED_SLOTS_FULL;
+    if (sent != NULL && rule->once)
+        return RFM_SUPPRESSED_ONCE;
+    if (sent != NULL && cooling(rule, sent, hearing->moment->now_ms))
+        return RFM_SUPPRESSED_COOLDOWN;
+    if (!rule->restart && rfm__slots_pending(&turn->slots, number, cart) != NULL)
+        return RFM_SUPPRESSED_PENDING;
+    return RFM_SENT;
+}
+
+/* Steps 1 to 3: the condition; once, cooldown, pending; the delay. */
+static void decide_cause(rfm_hearing *hearing, size_t index, const rfm_cause *cause, int64_t moment_ms)
+{
+    rfm_turn *turn = &hearing->turn;
+    if (!condition_holds(hearing, index))
+        return;
+    rfm_suppression why_not = too_soon(hearing, index, cause->cart);
+    if (why_not != RFM_SENT) {
+        add_decision(hearing, index, cause, why_not);
+    } else if (turn->rules->rule[index].delay_ms > 0) {
+        delay_cause(hearing, index, cause, moment_ms);
+    } else {
+        drop_pending(turn, turn->binding->number[index], cause->cart);
+        decide_offer(hearing, index, cause, RFM_NOT_DEFERRED);
+    }
 }
 
 static uint32_t cart_of(const rfm_event *event)
@@ -258,19 +368,20 @@ static bool taken_before(const rfm_taken *a, const rfm_taken *b)
         return a->rule < b->rule;
     if (a->pending.due_ms != b->pending.due_ms)
         return a->pending.due_ms < b->pending.due_ms;
+    if (a->pending.cause.time_ms != b->pending.cause.time_ms)
+        return a->pending.cause.time_ms < b->pending.cause.time_ms;
     return a->pending.cause.cart < b->pending.cause.cart;
 }
 
-/* Takes out what the event cancels, or, without an event, what is due; in the order of rules. */
-static size_t take_pending(rfm_turn *turn, const rfm_event *event, int64_t due_ms, rfm_taken taken[RFM_PENDING_MAX])
+/* Takes out what the event cancels, in the order of rules. */
+static size_t take_cancelled(rfm_turn *turn, const rfm_event *event, rfm_taken taken[RFM_PENDING_MAX])
 {
     size_t count = 0;
-    uint32_t cart = event != NULL && turn->slots.pending_count > 0 ? cart_of(event) : 0;
+    uint32_t cart = turn->slots.pending_count > 0 ? cart_of(event) : 0;
     for (size_t i = turn->slots.pending_count; i-- > 0;) {
         rfm_pending *pending = &turn->slots.pending[i];
         rfm_taken one = {(size_t)rfm__binding_rule(turn->binding, pending->rule), *pending};
-        const rfm_rule *rule = &turn->rules->rule[one.rule];
-        if (event != NULL ? !cancels(rule, event, cart, &pending->cause) : pending->due_ms > due_ms)
+        if (!cancels(&turn->rules->rule[one.rule], event, cart, &pending->cause))
             continue;
         rfm__slots_drop(&turn->slots, pending);
         turn->changed = true;
@@ -280,6 +391,21 @@ static size_t take_pending(rfm_turn *turn, const rfm_event *event, int64_t due_m
         taken[at] = one;
     }
     return count;
+}
+
+/* The first in the order of rules that is due; NULL: none. */
+static rfm_pending *find_due(rfm_turn *turn, int64_t due_ms, rfm_taken *first)
+{
+    rfm_pending *found = NULL;
+    for (size_t i = 0; i < turn->slots.pending_count; i++) {
+        rfm_pending *pending = &turn->slots.pending[i];
+        rfm_taken one = {(size_t)rfm__binding_rule(turn->binding, pending->rule), *pending};
+        if (pending->due_ms > due_ms || (found != NULL && !taken_before(&one, first)))
+            continue;
+        found = pending;
+        *first = one;
+    }
+    return found;
 }
 
 static bool too_old(const rfm_rules *rules, const rfm_moment *moment)
@@ -296,7 +422,7 @@ static void decide_causes(rfm_hearing *hearing, const rfm_rule_set *causes)
     if (rfm__rule_set_empty(causes) || moment->now_ms < hearing->turn.rules->silent_until_ms)
         return;
     bool drop = too_old(hearing->turn.rules, moment);
-    rfm_cause cause = {(uint8_t)(event->type + 1), cart_of(event), event->time_ms, event->id};
+    rfm_cause cause = {(uint8_t)(event->type + 1), cart_of(event), event->time_ms, event->id, RFM_BYTES_NONE};
     for (int i = rfm__rule_set_next(causes, 0); i != RFM_RULE_NONE; i = rfm__rule_set_next(causes, (size_t)i + 1)) {
         if (drop)
             hearing->decisions->too_old++;
@@ -310,7 +436,7 @@ static void decide_event(rfm_hearing *hearing)
     const rfm_moment *moment = hearing->moment;
     rfm_taken taken[RFM_PENDING_MAX];
     rfm_rule_set causes;
-    size_t count = take_pending(&hearing->turn, moment->event, 0, taken);
+    size_t count = take_cancelled(&hearing->turn, moment->event, taken);
     rfm__causes_of_event(&hearing->turn, moment->event, moment->bought, moment->now_ms, &causes);
     for (size_t i = 0; i < count; i++)
         add_decision(hearing, taken[i].rule, &taken[i].pending.cause, RFM_SUPPRESSED_CANCELLED);
@@ -318,25 +444,30 @@ static void decide_event(rfm_hearing *hearing)
     hearing->decisions->look_ms = rfm__next_moment(&hearing->turn, moment->review_ms);
 }
 
-/* What is due and what comes about at one instant, in the order of rules. */
+/* What is due and what comes about at one instant, in the order of rules. What is due keeps its place until it is its turn:
+ * quiet hours may put it off again. */
 static void decide_instant(rfm_hearing *hearing, int64_t at_ms, int64_t until_ms, bool review)
 {
     int64_t now_ms = hearing->moment->now_ms;
-    rfm_taken taken[RFM_PENDING_MAX];
+    rfm_turn *turn = &hearing->turn;
+    rfm_taken due;
     rfm_rule_set causes;
     rfm_cause cause = {.code = RFM_CAUSE_TIMER, .time_ms = at_ms};
-    size_t count = take_pending(&hearing->turn, NULL, at_ms, taken), i = 0;
-    rfm__causes_of_instant(&hearing->turn, at_ms, now_ms, until_ms, review, &causes);
-    if (now_ms < hearing->turn.rules->silent_until_ms)
+    rfm__causes_of_instant(turn, at_ms, now_ms, until_ms, review, &causes);
+    if (now_ms < turn->rules->silent_until_ms)
         memset(&causes, 0, sizeof causes);
     int rule = rfm__rule_set_next(&causes, 0);
-    while (i < count || rule != RFM_RULE_NONE) {
-        if (i < count && (rule == RFM_RULE_NONE || taken[i].rule <= (size_t)rule)) {
-            send_trigger(hearing, taken[i].rule, &taken[i].pending.cause);
-            i++;
-        } else {
+    for (;;) {
+        rfm_pending *pending = find_due(turn, at_ms, &due);
+        if (pending != NULL && (rule == RFM_RULE_NONE || due.rule <= (size_t)rule)) {
+            rfm__slots_drop(&turn->slots, pending);
+            turn->changed = true;
+            decide_due(hearing, &due);
+        } else if (rule != RFM_RULE_NONE) {
             decide_cause(hearing, (size_t)rule, &cause, at_ms);
             rule = rfm__rule_set_next(&causes, (size_t)rule + 1);
+        } else {
+            return;
         }
     }
 }
@@ -351,6 +482,8 @@ static void decide_look(rfm_hearing *hearing)
     if (rfm__marks_stale(
             turn)) /* as a second before: what comes about at this very moment is not the new version's doing */
         rfm__marks_renew(turn, moment->moment_ms - RFM_SECOND_MS, moment->now_ms);
+    if (moment->is_review && turn->slots.recent_count > 0)
+        rfm__caps_prune(turn, moment->now_ms);
     int64_t last_ms = INT64_MIN, next_ms;
     while ((next_ms = rfm__next_moment(turn, until_ms)) <= moment->moment_ms && next_ms > last_ms) {
         if (hearing->decisions->size - hearing->decisions->count < ROOM_PER_INSTANT)
@@ -371,12 +504,11 @@ void rfm_decide(const rfm_rules *rules, const rfm_binding *binding, const rfm_cl
                 rfm_client *client, const rfm_moment *moment, rfm_decisions *decisions)
 {
     rfm_hearing hearing;
-    (void)names; /* the binding knows all that are needed */
     decisions->count = 0;
     decisions->too_old = 0;
     hearing.moment = moment;
     hearing.decisions = decisions;
-    open_turn(&hearing.turn, rules, binding, conf, client, moment->edges);
+    open_turn(&hearing.turn, rules, binding, conf, names, client, moment->edges);
     if (moment->event != NULL)
         decide_event(&hearing);
     else
@@ -390,7 +522,7 @@ void rfm_decide_renew(const rfm_rules *rules, const rfm_binding *binding, const 
     rfm_turn turn;
     if (!client->marks.taken || client->marks.version == binding->version)
         return;
-    open_turn(&turn, rules, binding, conf, client, edges);
+    open_turn(&turn, rules, binding, conf, NULL, client, edges);
     rfm__marks_renew(&turn, now_ms, now_ms);
     close_turn(&turn);
 }

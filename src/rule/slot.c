@@ -2,8 +2,13 @@
 
 #include <rfm/rule/decide.h>
 
-enum { SLOTS_VERSION = 1 };
-enum { KIND_HOLDING = 1, KIND_SINCE, KIND_SENT, KIND_PENDING };
+enum { SLOTS_VERSION = 2 };
+enum { KIND_HOLDING = 1, KIND_SINCE, KIND_SENT, KIND_PENDING, KIND_VIRTUAL, KIND_RECENT, KIND_MET };
+static const uint8_t last_kind[SLOTS_VERSION + 1] = {0, KIND_PENDING, KIND_MET};
+
+/* The head of a cause: whether there is a cart, the code, then what version 2 has added. */
+enum { HEAD_CART = 1, HEAD_CODE = 0x3e, HEAD_DEFERRED = 0x40, HEAD_KEPT = 0x80 };
+_Static_assert(RFM_EVENT_TYPE_COUNT <= HEAD_CODE >> 1, "every cause has a code");
 
 /* Stored in states: a type keeps its number. */
 _Static_assert(RFM_EVENT_PURCHASE == 0 && RFM_EVENT_REFUND == 1 && RFM_EVENT_VISIT == 2 && RFM_EVENT_MESSAGE == 3 &&
@@ -19,13 +24,20 @@ enum {
     HOLDING_BYTES = 2 + RFM_RULES_MAX + RFM_NAMES_MAX / 128,
     SINCE_BYTES = 1 + RFM_EVENT_TYPE_COUNT * 11,
     SENT_BYTES = 2 + RFM_REMEMBERED_MAX * (RULE_BYTES + 7),
-    PENDING_BYTES = 1 + RFM_PENDING_BYTES_MAX
+    PENDING_BYTES = 1 + RFM_PENDING_BYTES_MAX,
+    VIRTUAL_BYTES = 2 + RFM_REMEMBERED_MAX * RULE_BYTES,
+    RECENT_BYTES = 2 + RFM_RECENT_MAX * (7 + RULE_BYTES + RULE_BYTES),
+    MET_BYTES = 2 + RFM_ANNIVERSARIES_MAX * (RULE_BYTES + RULE_BYTES)
 };
-_Static_assert(1 + HOLDING_BYTES + SINCE_BYTES + SENT_BYTES + PENDING_BYTES <= RFM_SLOTS_BYTES_MAX, "all slots fit");
+_Static_assert(1 + HOLDING_BYTES + SINCE_BYTES + SENT_BYTES + PENDING_BYTES + VIRTUAL_BYTES + RECENT_BYTES +
+                       MET_BYTES <=
+                   RFM_SLOTS_BYTES_MAX,
+               "all slots fit");
 
+/* As if it were deferred: what is delayed must have room for that. */
 static size_t pending_bytes_max(const rfm_pending *pending)
 {
-    return RULE_BYTES + 1 + 10 + 10 + 4 + 2 + pending->cause.id.len;
+    return RULE_BYTES + 1 + 10 + 10 + 10 + 4 + 2 + pending->cause.id.len + 1 + pending->cause.kept.len;
 }
 
 /* Rules as differences, which must grow. */
@@ -95,24 +107,43 @@ static void read_sent(rfm_reader *reader, uint64_t count, rfm_slots *slots)
             if (!reader->bad)
                 memcpy(sent->id, id.at, sizeof sent->id);
         }
+        sent->is_virtual = false;
     }
     slots->sent_count = (uint16_t)count;
 }
 
-static void read_cause(rfm_reader *reader, int64_t due_ms, rfm_cause *cause)
+/* Times as the span that they lie before another. */
+static int64_t read_before(rfm_reader *reader, int64_t time_ms)
 {
-    uint8_t head = rfm_read_u8(reader);
-    uint64_t ago_ms = (uint64_t)rfm_read_zigzag(reader);
-    cause->code = head >> 1;
-    cause->time_ms = (int64_t)((uint64_t)due_ms - ago_ms);
-    cause->cart = head & 1 ? rfm_read_u32(reader) : 0;
-    cause->id = cause->code == RFM_CAUSE_TIMER ? RFM_BYTES_NONE : rfm_read_sized(reader);
-    if (cause->code > RFM_EVENT_TYPE_COUNT || (head & 1 && cause->cart == 0) || cause->id.len > RFM_EVENT_TEXT_MAX ||
-        (cause->code == RFM_CAUSE_TIMER && cause->cart != 0))
+    return (int64_t)((uint64_t)time_ms - (uint64_t)rfm_read_zigzag(reader));
+}
+
+static void read_kept(rfm_reader *reader, uint8_t head, rfm_cause *cause)
+{
+    cause->kept = head & HEAD_KEPT ? rfm_read_sized(reader) : RFM_BYTES_NONE;
+    if (cause->kept.len > RFM_KEPT_BYTES_MAX || (head & HEAD_KEPT && cause->kept.len == 0) ||
+        (cause->kept.len > 0 && cause->code == RFM_CAUSE_TIMER))
         reader->bad = true;
 }
 
-static void read_pending(rfm_reader *reader, uint64_t count, rfm_slots *slots)
+static void read_cause(rfm_reader *reader, uint8_t version, rfm_pending *pending)
+{
+    rfm_cause *cause = &pending->cause;
+    uint8_t head = rfm_read_u8(reader);
+    cause->code = (head & HEAD_CODE) >> 1;
+    cause->time_ms = read_before(reader, pending->due_ms);
+    cause->cart = head & HEAD_CART ? rfm_read_u32(reader) : 0;
+    cause->id = cause->code == RFM_CAUSE_TIMER ? RFM_BYTES_NONE : rfm_read_sized(reader);
+    read_kept(reader, head, cause);
+    pending->deferred_ms = head & HEAD_DEFERRED ? read_before(reader, pending->due_ms) : RFM_NOT_DEFERRED;
+    if (cause->code > RFM_EVENT_TYPE_COUNT || (head & HEAD_CART && cause->cart == 0) ||
+        cause->id.len > RFM_EVENT_TEXT_MAX || (cause->code == RFM_CAUSE_TIMER && cause->cart != 0) ||
+        (head & HEAD_DEFERRED && pending->deferred_ms == RFM_NOT_DEFERRED) ||
+        (version < 2 && head & (HEAD_DEFERRED | HEAD_KEPT)))
+        reader->bad = true;
+}
+
+static void read_pending(rfm_reader *reader, uint64_t count, uint8_t version, rfm_slots *slots)
 {
     uint32_t rule = 0;
     size_t bytes = 0;
@@ -124,7 +155,7 @@ static void read_pending(rfm_reader *reader, uint64_t count, rfm_slots *slots)
         rfm_pending *pending = &slots->pending[i];
         pending->rule = read_rule(reader, &rule, i > 0);
         pending->due_ms = (int64_t)rfm_read_varint(reader);
-        read_cause(reader, pending->due_ms, &pending->cause);
+        read_cause(reader, version, pending);
         bytes += pending_bytes_max(pending);
         bool ordered = i == 0 || pending[-1].rule < pending->rule || pending[-1].cause.cart < pending->cause.cart;
         if (!ordered || bytes > RFM_PENDING_BYTES_MAX)
@@ -133,21 +164,96 @@ static void read_pending(rfm_reader *reader, uint64_t count, rfm_slots *slots)
     slots->pending_count = (uint16_t)count;
 }
 
-static void read_section(rfm_reader *reader, uint64_t header, rfm_slots *slots)
+/* Rules that have been sent, each once. */
+static void read_virtual(rfm_reader *reader, uint64_t count, rfm_slots *slots)
+{
+    uint32_t rule = 0;
+    if (count > RFM_REMEMBERED_MAX) {
+        reader->bad = true;
+        return;
+    }
+    for (uint64_t i = 0; i < count && !reader->bad; i++) {
+        rfm_remembered *sent = rfm__slots_sent(slots, read_rule(reader, &rule, false));
+        if (sent == NULL)
+            reader->bad = true;
+        else
+            sent->is_virtual = true;
+    }
+}
+
+static int compare_recent(const rfm_recent *a, const rfm_recent *b)
+{
+    if (a->time_ms != b->time_ms)
+        return a->time_ms < b->time_ms ? -1 : 1;
+    if (a->rule != b->rule)
+        return a->rule < b->rule ? -1 : 1;
+    if (a->channel != b->channel)
+        return a->channel < b->channel ? -1 : 1;
+    return (int)a->class_ - (int)b->class_;
+}
+
+static void read_recent(rfm_reader *reader, uint64_t count, rfm_slots *slots)
+{
+    uint64_t time_ms = 0;
+    if (count > RFM_RECENT_MAX) {
+        reader->bad = true;
+        return;
+    }
+    for (uint64_t i = 0; i < count && !reader->bad; i++) {
+        rfm_recent *recent = &slots->recent[i];
+        uint64_t step_ms = rfm_read_varint(reader), rule = rfm_read_varint(reader), medium = rfm_read_varint(reader);
+        time_ms += step_ms;
+        if (step_ms > SENT_TIME_MAX_MS || time_ms > SENT_TIME_MAX_MS || rule == 0 || rule > UINT16_MAX ||
+            medium >> 1 > UINT16_MAX) {
+            reader->bad = true;
+            return;
+        }
+        *recent = (rfm_recent){(int64_t)time_ms, (uint16_t)rule, (uint16_t)(medium >> 1), (rfm_class)(medium & 1)};
+        if (i > 0 && compare_recent(recent - 1, recent) > 0)
+            reader->bad = true;
+    }
+    slots->recent_count = (uint16_t)count;
+}
+
+static void read_met(rfm_reader *reader, uint64_t count, rfm_slots *slots)
+{
+    uint32_t rule = 0;
+    if (count > RFM_ANNIVERSARIES_MAX) {
+        reader->bad = true;
+        return;
+    }
+    for (uint64_t i = 0; i < count && !reader->bad; i++) {
+        slots->met[i].rule = read_rule(reader, &rule, false);
+        uint64_t year = rfm_read_varint(reader);
+        slots->met[i].year = (uint16_t)year;
+        if (year > UINT16_MAX)
+            reader->bad = true;
+    }
+    slots->met_count = (uint16_t)count;
+}
+
+static void read_section(rfm_reader *reader, uint64_t header, uint8_t version, rfm_slots *slots)
 {
     uint64_t count = header >> 3;
+    if ((header & 7) > last_kind[version]) {
+        reader->bad = true;
+        return;
+    }
     switch (header & 7) {
     case KIND_HOLDING: read_holding(reader, count, slots); break;
     case KIND_SINCE: read_since(reader, count, slots); break;
     case KIND_SENT: read_sent(reader, count, slots); break;
-    case KIND_PENDING: read_pending(reader, count, slots); break;
+    case KIND_PENDING: read_pending(reader, count, version, slots); break;
+    case KIND_VIRTUAL: read_virtual(reader, count, slots); break;
+    case KIND_RECENT: read_recent(reader, count, slots); break;
+    case KIND_MET: read_met(reader, count, slots); break;
     default: reader->bad = true;
     }
 }
 
 static void clear(rfm_slots *slots)
 {
-    slots->holding_count = slots->sent_count = slots->pending_count = 0;
+    slots->holding_count = slots->sent_count = slots->pending_count = slots->recent_count = slots->met_count = 0;
     for (size_t i = 0; i < RFM_EVENT_TYPE_COUNT; i++)
         slots->since_ms[i] = RFM_SINCE_NONE;
 }
@@ -161,7 +267,7 @@ int rfm__slots_decode(rfm_bytes packed, rfm_slots *slots)
         return RFM_E_CORRUPT;
     rfm_reader reader = rfm_reader_of(packed);
     uint8_t version = rfm_read_u8(&reader);
-    if (version != SLOTS_VERSION)
+    if (version == 0 || version > SLOTS_VERSION)
         return version > SLOTS_VERSION ? RFM_E_VERSION : RFM_E_CORRUPT;
     uint64_t last = 0;
     do {
@@ -170,7 +276,7 @@ int rfm__slots_decode(rfm_bytes packed, rfm_slots *slots)
             reader.bad = true;
         last = header & 7;
         if (!reader.bad)
-            read_section(&reader, header, slots);
+            read_section(&reader, header, version, slots);
     } while (!reader.bad && rfm_reader_left(&reader) > 0);
     if (!reader.bad)
         return 0;
@@ -227,6 +333,29 @@ static void write_sent(rfm_buffer *buffer, const rfm_slots *slots)
     }
 }
 
+static void write_before(rfm_buffer *buffer, int64_t time_ms, int64_t before_ms)
+{
+    rfm_write_zigzag(buffer, (int64_t)((uint64_t)time_ms - (uint64_t)before_ms));
+}
+
+static void write_cause(rfm_buffer *buffer, const rfm_pending *pending)
+{
+    const rfm_cause *cause = &pending->cause;
+    bool deferred = pending->deferred_ms != RFM_NOT_DEFERRED;
+    int head = cause->code << 1 | (cause->cart != 0 ? HEAD_CART : 0) | (deferred ? HEAD_DEFERRED : 0) |
+               (cause->kept.len > 0 ? HEAD_KEPT : 0);
+    rfm_write_u8(buffer, (uint8_t)head);
+    write_before(buffer, pending->due_ms, cause->time_ms);
+    if (cause->cart != 0)
+        rfm_write_u32(buffer, cause->cart);
+    if (cause->code != RFM_CAUSE_TIMER)
+        rfm_write_sized(buffer, cause->id);
+    if (cause->kept.len > 0)
+        rfm_write_sized(buffer, cause->kept);
+    if (deferred)
+        write_before(buffer, pending->due_ms, pending->deferred_ms);
+}
+
 static void write_pending(rfm_buffer *buffer, const rfm_slots *slots)
 {
     uint16_t before = 0;
@@ -235,16 +364,55 @@ static void write_pending(rfm_buffer *buffer, const rfm_slots *slots)
     write_header(buffer, slots->pending_count, KIND_PENDING);
     for (size_t i = 0; i < slots->pending_count; i++) {
         const rfm_pending *pending = &slots->pending[i];
-        const rfm_cause *cause = &pending->cause;
         rfm_write_varint(buffer, (uint64_t)(pending->rule - before));
         rfm_write_varint(buffer, (uint64_t)pending->due_ms);
-        rfm_write_u8(buffer, (uint8_t)(cause->code << 1 | (cause->cart != 0)));
-        rfm_write_zigzag(buffer, (int64_t)((uint64_t)pending->due_ms - (uint64_t)cause->time_ms));
-        if (cause->cart != 0)
-            rfm_write_u32(buffer, cause->cart);
-        if (cause->code != RFM_CAUSE_TIMER)
-            rfm_write_sized(buffer, cause->id);
+        write_cause(buffer, pending);
         before = pending->rule;
+    }
+}
+
+static void write_virtual(rfm_buffer *buffer, const rfm_slots *slots)
+{
+    size_t count = 0;
+    uint16_t before = 0;
+    for (size_t i = 0; i < slots->sent_count; i++)
+        count += slots->sent[i].is_virtual;
+    if (count == 0)
+        return;
+    write_header(buffer, count, KIND_VIRTUAL);
+    for (size_t i = 0; i < slots->sent_count; i++) {
+        if (!slots->sent[i].is_virtual)
+            continue;
+        rfm_write_varint(buffer, (uint64_t)(slots->sent[i].rule - before));
+        before = slots->sent[i].rule;
+    }
+}
+
+static void write_recent(rfm_buffer *buffer, const rfm_slots *slots)
+{
+    int64_t before_ms = 0;
+    if (slots->recent_count == 0)
+        return;
+    write_header(buffer, slots->recent_count, KIND_RECENT);
+    for (size_t i = 0; i < slots->recent_count; i++) {
+        const rfm_recent *recent = &slots->recent[i];
+        rfm_write_varint(buffer, (uint64_t)(recent->time_ms - before_ms));
+        rfm_write_varint(buffer, recent->rule);
+        rfm_write_varint(buffer, (uint64_t)recent->channel << 1 | (uint64_t)recent->class_);
+        before_ms = recent->time_ms;
+    }
+}
+
+static void write_met(rfm_buffer *buffer, const rfm_slots *slots)
+{
+    uint16_t before = 0;
+    if (slots->met_count == 0)
+        return;
+    write_header(buffer, slots->met_count, KIND_MET);
+    for (size_t i = 0; i < slots->met_count; i++) {
+        rfm_write_varint(buffer, (uint64_t)(slots->met[i].rule - before));
+        rfm_write_varint(buffer, slots->met[i].year);
+        before = slots->met[i].rule;
     }
 }
 
@@ -272,6 +440,9 @@ size_t rfm__slots_encode(rfm_slots *slots, uint8_t packed[RFM_SLOTS_BYTES_MAX])
         write_since(&buffer, slots);
         write_sent(&buffer, slots);
         write_pending(&buffer, slots);
+        write_virtual(&buffer, slots);
+        write_recent(&buffer, slots);
+        write_met(&buffer, slots);
         if (!buffer.bad)
             return buffer.len == 1 ? 0 : buffer.len;
         bool gave_up = give_up_oldest_id(slots);
@@ -346,6 +517,56 @@ void rfm__slots_drop(rfm_slots *slots, rfm_pending *pending)
 {
     size_t i = (size_t)(pending - slots->pending);
     memmove(pending, pending + 1, (--slots->pending_count - i) * sizeof *pending);
+}
+
+bool rfm__slots_note_recent(rfm_slots *slots, const rfm_recent *recent)
+{
+    if (slots->recent_count == RFM_RECENT_MAX)
+        return false;
+    size_t i = slots->recent_count++;
+    for (; i > 0 && compare_recent(recent, &slots->recent[i - 1]) < 0; i--)
+        slots->recent[i] = slots->recent[i - 1];
+    slots->recent[i] = *recent;
+    return true;
+}
+
+void rfm__slots_forget_recent(rfm_slots *slots, size_t i)
+{
+    memmove(&slots->recent[i], &slots->recent[i + 1], (--slots->recent_count - i) * sizeof *slots->recent);
+}
+
+static size_t find_met(const rfm_slots *slots, uint16_t rule)
+{
+    size_t i = 0;
+    while (i < slots->met_count && slots->met[i].rule != rule)
+        i++;
+    return i;
+}
+
+int rfm__slots_met_year(const rfm_slots *slots, uint16_t rule)
+{
+    size_t i = find_met(slots, rule);
+    return i < slots->met_count ? slots->met[i].year : -1;
+}
+
+void rfm__slots_meet(rfm_slots *slots, uint16_t rule, uint16_t year)
+{
+    size_t i = find_met(slots, rule);
+    if (i == RFM_ANNIVERSARIES_MAX)
+        return;
+    if (i == slots->met_count) {
+        slots->met_count++;
+        for (; i > 0 && slots->met[i - 1].rule > rule; i--)
+            slots->met[i] = slots->met[i - 1];
+    }
+    slots->met[i] = (rfm_met){rule, year};
+}
+
+void rfm__slots_forget_met(rfm_slots *slots, uint16_t rule)
+{
+    size_t i = find_met(slots, rule);
+    if (i < slots->met_count)
+        memmove(&slots->met[i], &slots->met[i + 1], (--slots->met_count - i) * sizeof *slots->met);
 }
 
 int rfm_slots_check(rfm_bytes packed)

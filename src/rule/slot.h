@@ -1,23 +1,36 @@
 /* Slots: what the rule layer remembers of one client, decoded. Packed they are opaque bytes in rfm_client:
  *
- *     nothing remembered: no bytes; else: version 1, then sections of ascending kind, each once and not empty:
+ *     nothing remembered: no bytes; else: version 2, then sections of ascending kind, each once and not empty:
  *     header: varint(count << 3 | kind), then `count` entries in ascending order of their key
  *       HOLDING  rule: of a crossing or an idle rule whose condition holds now. A known side that does not hold needs no
  *                entry: every such rule of a client is known once its value is (marks.version covers changes of the rules)
  *       SINCE    event type, time: the last event of a type whose time is no fact
- *       SENT     rule << 1 | has id, time, id: the last send
- *       PENDING  rule, due, cause: a delayed one; key (rule, cart)
+ *       SENT     rule << 1 | has id, time, id: the last send or virtual send
+ *       PENDING  rule, due, cause, what is kept of the cause's event, when it was deferred: one that is delayed or waits
+ *                for the end of quiet hours; key (rule, cart)
+ *       VIRTUAL  rule: its SENT is a virtual send. Version 2
+ *       RECENT   time, rule, channel << 1 | transactional: what caps may ask for; by time. Version 2
+ *       MET      rule, year: the last anniversary that is done with. Version 2
  *
- * Rules are the numbers of their names in the task's table, each as the difference to the one before. A new kind of entry
- * is a new version; old ones are read forever. Bounds make every combination fit into RFM_SLOTS_BYTES_MAX. */
+ * Rules and channels are the numbers of their names in the task's table, rules each as the difference to the one before, but
+ * in RECENT, where times are. Whatever version 1 could say is said the same way by version 2. A new kind of entry is a new
+ * version; old ones are read forever. Bounds make every combination fit into RFM_SLOTS_BYTES_MAX. */
 #ifndef RFM_RULE_SLOT_H
 #define RFM_RULE_SLOT_H
 
 #include <rfm/client/client.h>
 #include <rfm/rule/rules.h>
 
-enum { RFM_PENDING_MAX = 8, RFM_PENDING_BYTES_MAX = 960, RFM_REMEMBERED_MAX = 64, RFM_CAUSE_TIMER = 0 };
-#define RFM_SINCE_NONE INT64_MIN
+enum {
+    RFM_PENDING_MAX = 8,
+    RFM_PENDING_BYTES_MAX = 1536,
+    RFM_KEPT_BYTES_MAX = 64,
+    RFM_REMEMBERED_MAX = 64,
+    RFM_RECENT_MAX = 128,
+    RFM_CAUSE_TIMER = 0
+};
+#define RFM_SINCE_NONE   INT64_MIN
+#define RFM_NOT_DEFERRED INT64_MIN
 
 /* Why a rule fires: an event (code: its type + 1) or a timer. */
 typedef struct rfm_cause {
@@ -25,27 +38,42 @@ typedef struct rfm_cause {
     uint32_t cart;   /* of the event's cart_id; 0: none */
     int64_t time_ms; /* the event's time; the timer's moment */
     rfm_bytes id;    /* the event's; a view */
+    rfm_bytes kept;  /* what the rule's expressions will read of the event, RFM_KEPT_BYTES_MAX at most; a view */
 } rfm_cause;
 
 typedef struct rfm_pending {
     uint16_t rule;
     int64_t due_ms;
+    int64_t deferred_ms; /* since when it waits for the end of quiet hours; RFM_NOT_DEFERRED: its delay runs */
     rfm_cause cause;
 } rfm_pending;
 
 typedef struct rfm_remembered {
     uint16_t rule;
-    bool has_id; /* ids are given up first where there is no room */
+    bool has_id;     /* ids are given up first where there is no room */
+    bool is_virtual; /* held back by a hold-out or a control arm, which counts for once and cooldown */
     int64_t time_ms;
     uint8_t id[16];
 } rfm_remembered;
 
+typedef struct rfm_recent {
+    int64_t time_ms;
+    uint16_t rule, channel; /* channel 0: none */
+    rfm_class class_;
+} rfm_recent;
+
+typedef struct rfm_met {
+    uint16_t rule, year;
+} rfm_met;
+
 typedef struct rfm_slots {
-    uint16_t holding_count, sent_count, pending_count;
+    uint16_t holding_count, sent_count, pending_count, recent_count, met_count;
     uint16_t holding[RFM_RULES_MAX];
     int64_t since_ms[RFM_EVENT_TYPE_COUNT]; /* RFM_SINCE_NONE: not known */
     rfm_remembered sent[RFM_REMEMBERED_MAX];
     rfm_pending pending[RFM_PENDING_MAX]; /* causes' ids are views into the packed bytes or an event */
+    rfm_recent recent[RFM_RECENT_MAX];    /* the oldest first */
+    rfm_met met[RFM_ANNIVERSARIES_MAX];
 } rfm_slots;
 
 /* RFM_E_CORRUPT, RFM_E_VERSION. Any bytes are safe. */
@@ -63,5 +91,15 @@ rfm_pending *rfm__slots_pending(rfm_slots *slots, uint16_t rule, uint32_t cart);
 /* Replaces what is pending for the rule and cart. False: no room, nothing has changed. */
 bool rfm__slots_defer(rfm_slots *slots, const rfm_pending *pending);
 void rfm__slots_drop(rfm_slots *slots, rfm_pending *pending);
+
+/* False: no room, nothing has changed. */
+bool rfm__slots_note_recent(rfm_slots *slots, const rfm_recent *recent);
+void rfm__slots_forget_recent(rfm_slots *slots, size_t i);
+
+/* The year in which the rule's last anniversary was; -1: none is known. */
+int rfm__slots_met_year(const rfm_slots *slots, uint16_t rule);
+/* Sets it; without effect where RFM_ANNIVERSARIES_MAX rules have theirs. */
+void rfm__slots_meet(rfm_slots *slots, uint16_t rule, uint16_t year);
+void rfm__slots_forget_met(rfm_slots *slots, uint16_t rule);
 
 #endif

@@ -111,10 +111,11 @@ static void write_value(rfm_buffer *json, const rfm_rules *rules, const rfm_clie
     rfm_write_text(json, ",\"time\":");
     rfm_write_json_time(json, decision->time_ms);
     write_cause(json, decision);
-    bool has_channel = decision->channel < rule->channel_count;
-    write_text_field(json, "channel", has_channel ? rfm_text(rule->channel[decision->channel]) : RFM_BYTES_NONE);
+    write_text_field(json, "channel", decision->channel);
     write_text_field(json, "template", rfm_text(rule->template_));
-    rfm_write_text(json, ",\"variant\":null");
+    bool has_variant = decision->variant < rule->experiment.variant_count;
+    write_text_field(json, "variant",
+                     has_variant ? rfm_text(rule->experiment.variant[decision->variant].name) : RFM_BYTES_NONE);
     write_promo(json, rules, decision, moment->client_id);
     rfm_write_text(json, ",\"data\":null");
     write_client(json, conf, decision, client, moment);
@@ -209,9 +210,11 @@ void rfm_slots_json(rfm_buffer *json, const rfm_client *client, const rfm_names 
     rfm_write_text(json, "\"due\":");
     write_notes(json, notes, count);
     count = 0;
-    for (size_t i = 0; i < slots.sent_count; i++)
-        add_note(notes, &count,
-                 (rfm_note){slots.sent[i].time_ms, rfm_names_text(names, slots.sent[i].rule), &slots.sent[i]});
+    for (size_t i = 0; i < slots.sent_count; i++) {
+        const rfm_remembered *sent = &slots.sent[i];
+        if (!sent->is_virtual)
+            add_note(notes, &count, (rfm_note){sent->time_ms, rfm_names_text(names, sent->rule), sent});
+    }
     rfm_write_text(json, ",\"triggers\":");
     write_notes(json, notes, count);
 }

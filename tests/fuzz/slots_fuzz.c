@@ -13,7 +13,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     RFM_ASSERT(len <= size);
     RFM_ASSERT(rfm__slots_decode(rfm_bytes_of(packed, len), &other) == 0);
     RFM_ASSERT(other.holding_count == slots.holding_count && other.sent_count == slots.sent_count);
-    RFM_ASSERT(other.pending_count == slots.pending_count);
+    RFM_ASSERT(other.pending_count == slots.pending_count && other.recent_count == slots.recent_count);
+    for (size_t i = 0; i < slots.pending_count; i++)
+        RFM_ASSERT(other.pending[i].deferred_ms == slots.pending[i].deferred_ms &&
+                   rfm_bytes_equal(other.pending[i].cause.kept, slots.pending[i].cause.kept));
     RFM_ASSERT(rfm__slots_encode(&other, again) == len && memcmp(packed, again, len) == 0);
     return 0;
 }

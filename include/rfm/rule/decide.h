@@ -26,10 +26,14 @@ typedef struct rfm_moment {
 
 typedef enum rfm_suppression {
     RFM_SENT,
-#define RFM_SUPPRESSIONS(X) \
-    X(ONCE, once)           \
-    X(COOLDOWN, cooldown)   \
-    X(PENDING, pending) X(SLOTS_FULL, slots_full) X(CANCELLED, cancelled) X(CONSENT, consent) X(NO_CHANNEL, no_channel)
+#define RFM_SUPPRESSIONS(X)                                                                               \
+    X(ONCE, once)                                                                                         \
+    X(COOLDOWN, cooldown)                                                                                 \
+    X(PENDING, pending)                                                                                   \
+    X(SLOTS_FULL, slots_full)                                                                             \
+    X(CANCELLED, cancelled)                                                                               \
+    X(CONDITION, condition) X(CONSENT, consent) X(NO_CHANNEL, no_channel) X(EXPIRED, expired) X(CAP, cap) \
+        X(HOLDOUT, holdout) X(CONTROL, control)
 #define X(NAME, name) RFM_SUPPRESSED_##NAME,
     RFM_SUPPRESSIONS(X)
 #undef X
@@ -44,7 +48,8 @@ typedef struct rfm_decision {
     uint8_t id[16];
     uint16_t cause_len;
     char cause[RFM_CAUSE_BYTES_MAX]; /* "purchase\x1f<event id>", or "due:<ms>" */
-    uint8_t channel;                 /* index into rule->channel; UINT8_MAX: null */
+    rfm_bytes channel;               /* a view into the rule or the names, until either changes; empty: null */
+    uint8_t variant;                 /* index into rule->experiment.variant; UINT8_MAX: null */
     uint8_t segment, lifecycle;      /* the marks at this decision; segment: index into conf->segments */
     int64_t time_ms;
 } rfm_decision;

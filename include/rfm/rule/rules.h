@@ -1,5 +1,4 @@
-/* Rules as loaded: plain data that src/config fills from YAML and the rest only reads. First form: causes, delay and
- * cancellation, once, cooldown, class, channels, promo code, template, topic. */
+/* Rules as loaded: plain data that src/config fills from YAML and the rest only reads. */
 #ifndef RFM_RULE_RULES_H
 #define RFM_RULE_RULES_H
 
@@ -10,7 +9,14 @@ enum {
     RFM_RULE_NAME_MAX = 64,
     RFM_RULE_CHANNELS_MAX = 8,
     RFM_RULE_TEXT_MAX = 128,
-    RFM_SECRET_MAX = 256
+    RFM_SECRET_MAX = 256,
+    RFM_SALT_MAX = 64,
+    RFM_VARIANTS_MAX = 16,
+    RFM_VARIANT_NAME_MAX = 32,
+    RFM_CAPS_MAX = 64,
+    RFM_ANNIVERSARIES_MAX = 16, /* rules */
+    RFM_CAP_SENDS_MAX = 64,     /* the `max` of a cap */
+    RFM_BUCKETS_OF_CLIENTS = 10000
 };
 
 typedef enum rfm_cause_kind {
@@ -22,9 +28,30 @@ typedef enum rfm_cause_kind {
     RFM_CAUSE_RISE_RISK,
     RFM_CAUSE_FALL_RISK, /* churn_risk crosses `threshold` */
     RFM_CAUSE_RISE_RATIO,
-    RFM_CAUSE_FALL_RATIO, /* activity_ratio */
-    RFM_CAUSE_IDLE,       /* no `event` for `idle_ms` since the last one */
+    RFM_CAUSE_FALL_RATIO,  /* activity_ratio */
+    RFM_CAUSE_IDLE,        /* no `event` for `idle_ms` since the last one */
+    RFM_CAUSE_LATE,        /* no purchase within the `threshold` quantile of the client's own gap */
+    RFM_CAUSE_ANNIVERSARY, /* of the date in `trait`, each year at `at_ms` of the client's day */
 } rfm_cause_kind;
+
+/* When a rule is in force, by the client's calendar; all zero: always. */
+typedef struct rfm_schedule {
+    uint8_t days;             /* bit 0: Monday; 0: every day */
+    int32_t from_day, to_day; /* both are within; 0: without end */
+} rfm_schedule;
+
+/* Arms of clients by bucket, in this order: control, then the variants; together RFM_BUCKETS_OF_CLIENTS. */
+typedef struct rfm_variant {
+    char name[RFM_VARIANT_NAME_MAX + 1];
+    uint16_t buckets;
+} rfm_variant;
+typedef struct rfm_experiment {
+    bool given;
+    char salt[RFM_SALT_MAX + 1];
+    uint16_t control_buckets;
+    uint8_t variant_count;
+    rfm_variant variant[RFM_VARIANTS_MAX];
+} rfm_experiment;
 
 typedef struct rfm_rule {
     char name[RFM_RULE_NAME_MAX]; /* [a-z][a-z0-9_]* */
@@ -35,24 +62,54 @@ typedef struct rfm_rule {
         rfm_lifecycle lifecycle;
         double threshold;
         int64_t idle_ms;
+        char trait[RFM_NAME_BYTES_MAX + 1];
+        int32_t at_ms;
     } on;
     int64_t delay_ms;
     uint32_t cancel_on; /* bit per rfm_event_type */
     bool once, restart;
     int64_t cooldown_ms;
     rfm_class class_;
-    int32_t priority; /* higher first; default 0 */
-    uint8_t channel_count;
-    char channel[RFM_RULE_CHANNELS_MAX][RFM_NAME_BYTES_MAX + 1]; /* none: "" , then the trigger's channel is null */
+    int32_t priority;   /* higher first; default 0 */
+    int64_t expires_ms; /* how long quiet hours may put one off; 0: without end */
+    rfm_schedule schedule;
+    bool best;             /* channels: the client's, by response; channel_count is 0 then */
+    uint8_t channel_count; /* none, and not `best`: the trigger's channel is null */
+    char channel[RFM_RULE_CHANNELS_MAX][RFM_NAME_BYTES_MAX + 1];
     struct {
         bool given;
         char prefix[32];
         double percent;
         int64_t valid_ms;
     } promo;
+    rfm_experiment experiment;
     char template_[RFM_RULE_TEXT_MAX]; /* "": null */
     uint8_t topic;                     /* index into rfm_rules.topic */
 } rfm_rule;
+
+/* At most `max` sends within `per_ms` of those that match all that is given. */
+typedef struct rfm_cap {
+    bool has_class;
+    rfm_class class_;
+    char channel[RFM_NAME_BYTES_MAX + 1]; /* "": any */
+    char rule[RFM_RULE_NAME_MAX];         /* "": any */
+    uint32_t max;
+    int64_t per_ms;
+} rfm_cap;
+
+/* [from, to) on the client's wall clock, in ms since midnight; from > to: over midnight. */
+typedef struct rfm_quiet_hours {
+    bool given;
+    int32_t from_ms, to_ms;
+    int64_t jitter_ms;
+} rfm_quiet_hours;
+
+typedef struct rfm_holdout {
+    char salt[RFM_SALT_MAX + 1];
+    uint16_t buckets; /* 0: nobody */
+} rfm_holdout;
+
+typedef enum rfm_consent_policy { RFM_OPT_IN, RFM_OPT_OUT } rfm_consent_policy;
 
 enum { RFM_TOPICS_MAX = 32 };
 typedef struct rfm_rules {
@@ -67,6 +124,12 @@ typedef struct rfm_rules {
     size_t secret_len;          /* promo.secret_file's content; 0: none (a rule with promo is then an error at load) */
     int64_t max_trigger_age_ms; /* INT64_MAX: none */
     int64_t silent_until_ms;    /* INT64_MIN: none */
+    rfm_consent_policy consent[RFM_CLASS_COUNT]; /* what holds where a client has not said anything */
+    rfm_cap cap[RFM_CAPS_MAX];
+    size_t cap_count;
+    rfm_quiet_hours quiet_hours;
+    const rfm_zone *default_zone; /* of a client whose zone is not known; NULL: UTC */
+    rfm_holdout holdout;
 } rfm_rules;
 
 #endif

@@ -85,6 +85,7 @@ static void test_causes(void **state)
         {"{rise: {activity_ratio: 5%}}", RFM_CAUSE_RISE_RATIO, 0, 0.05},
         {"{fall: {activity_ratio: 3e-1}}", RFM_CAUSE_FALL_RATIO, 0, 0.3},
         {"{idle: {since: purchase, for: 60d}}", RFM_CAUSE_IDLE, RFM_EVENT_PURCHASE, 0},
+        {"{late: 90%}", RFM_CAUSE_LATE, 0, 0.9},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char rules[256];
@@ -112,13 +113,34 @@ static void test_bad_rules(void **state)
         {"name: Bad Name, on: {event: visit}", "16: name: a name has a-z, 0-9 and _"},
         {"name: a, on: {event: visit}, colour: red", "39: unknown key \"colour\"; the nearest known one is \"class\""},
         {"name: a, on: {event: visit}, when: x", "39: when: not supported in this version"},
-        {"name: a, on: {event: visit}, experiment: {}", "39: experiment: not supported in this version"},
-        {"name: a, on: {event: visit}, schedule: {}", "39: schedule: not supported in this version"},
+        {"name: a, on: {event: visit}, experiment: {}", "51: experiment.salt is missing"},
+        {"name: a, on: {event: visit}, experiment: {}", "51: experiment.variants is missing"},
+        {"name: a, on: {event: visit}, experiment: {salt: s, variants: [{name: x, share: 99.99%}]}",
+         "39: the shares of control and variants are 99.99% together, not 100%"},
+        {"name: a, on: {event: visit}, experiment: {salt: s, control: 50.001%, variants: [{name: x, share: 49.999%}]}",
+         "70: experiment.control: a share of clients is a multiple of 0.01%, unlike \"50.001%\""},
+        {"name: a, on: {event: visit}, class: transactional, experiment: {salt: s, variants: [{name: x, share: 1}]}",
+         "61: experiments are for rules of the class marketing"},
+        {"name: a, on: {event: visit}, experiment: {salt: s, variants: [{name: x, share: 50%}, {name: x, share: 50%}]}",
+         "95: experiment.variants: there is an arm x already"},
+        {"name: a, on: {event: visit}, experiment: {salt: s, variants: [{name: control, share: 100%}]}",
+         "72: experiment.variants: there is an arm control already"},
+        {"name: a, on: {event: visit}, experiment: {salt: s, variants: []}",
+         "71: experiment.variants: a list of 1 to 16 variants is needed here"},
+        {"name: a, on: {event: visit}, experiment: {salt: s, variants: [{nane: x, share: 100%}]}",
+         "73: unknown key \"nane\"; the nearest known one is \"name\""},
+        {"name: a, on: {event: visit}, experiment: {salt: '', variants: [{name: x, share: 100%}]}",
+         "58: experiment.salt: 1 to 64 bytes are needed here"},
+        {"name: a, on: {event: visit}, schedule: {days: [mon, funday]}", "62: schedule.days: no such day \"funday\""},
+        {"name: a, on: {event: visit}, schedule: {days: []}", "56: schedule.days: a list of days is needed here"},
+        {"name: a, on: {event: visit}, schedule: {from: 2026-02-29}", "56: schedule.from: a date after 1970-01-01"},
+        {"name: a, on: {event: visit}, schedule: {from: 2026-02-02, to: 2026-02-01}", "39: it ends before it begins"},
         {"name: a, on: {event: visit}, data: {}", "39: data: not supported in this version"},
-        {"name: a, on: {event: visit}, expires: 1d", "39: expires: not supported in this version"},
-        {"name: a, on: {event: visit}, attribution: 1d", "39: attribution: not supported in this version"},
+        {"name: a, on: {event: visit}, expires: 0s", "48: expires: must be from 1s to 3650d"},
+        {"name: a, on: {event: visit}, attribution: soon", "39: attribution: not supported in this version"},
         {"name: a, on: {anniversary: birth_date, at: \"09:00\"}", "24: on: anniversary is not supported"},
-        {"name: a, on: {late: 0.9}", "24: on: late is not supported in this version"},
+        {"name: a, on: {late: 1}", "30: on: a number between 0 and 1 is needed here"},
+        {"name: a, on: {late: soon}", "30: on: a share is needed here"},
         {"name: a, on: {event: erase}", "31: on: event erase can cause or cancel nothing: there is no client left"},
         {"name: a, on: {event: buy}", "31: on: no such event \"buy\"; the nearest is"},
         {"name: a, on: {}", "23: on: exactly one key is needed here, such as {event: purchase}"},
@@ -136,7 +158,6 @@ static void test_bad_rules(void **state)
         {"name: a, on: {idle: {since: purchase, for: 0s}}", "53: on: a duration of a second or more"},
         {"name: a, on: {idle: {since: purchase, for: 1d, of: 1}}", "57: on: unknown key \"of\""},
         {"name: a, on: {event: visit}, class: spam", "46: class: may be marketing, transactional; not \"spam\""},
-        {"name: a, on: {event: visit}, channels: best", "49: channels: best is not supported in this version"},
         {"name: a, on: {event: visit}, channels: email", "49: channels: a list of channels is needed here"},
         {"name: a, on: {event: visit}, channels: [x, x]", "53: channels: channel \"x\" is given twice"},
         {"name: a, on: {event: visit}, channels: [1,2,3,4,5,6,7,8,9]", "66: channels: more than 8 channels"},
@@ -151,7 +172,7 @@ static void test_bad_rules(void **state)
          "kafka.wal: topic rfmd-wal is one that rules send triggers to"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        char rules[256], text[4096];
+        char rules[512], text[4096];
         snprintf(rules, sizeof rules, "rules: [{%s}]\n", rows[i].rule);
         files all = with_rules(rules);
         rfm_config *config = files_load(&all, text, sizeof text);
@@ -198,19 +219,113 @@ static void test_files_of_rules(void **state)
                     "/two.yaml:4:1: unknown key \"rule\"; the nearest known one is \"rules\"\n");
 }
 
-static void test_policies_that_are_not_there_yet(void **state)
+static void test_timing_and_experiment_of_a_rule(void **state)
 {
     (void)state;
-    files all = with_rules("rules: []\nsegments: {vip: 'client.revenue > 1'}\npolicies:\n  frequency_caps: []\n"
-                           "  quiet_hours: {}\n  holdout: {}\n  consent: {marketing: opt_out}\n"
-                           "  silent_until: tomorrow\n");
-    files_bad(&all, "r.yaml:2:1: segments: not supported in this version\n"
-                    "r.yaml:4:3: policies.frequency_caps: not supported in this version\n"
-                    "r.yaml:5:3: policies.quiet_hours: not supported in this version\n"
-                    "r.yaml:6:3: policies.holdout: not supported in this version\n"
-                    "r.yaml:7:24: policies.consent.marketing: opt_out is not supported in this version\n"
-                    "r.yaml:8:17: policies.silent_until: a time is needed here, such as 2026-01-01T00:00:00Z, not "
-                    "\"tomorrow\"\n");
+    files all = with_rules("rules:\n  - name: a\n    on: {event: visit}\n    channels: best\n    expires: 24h\n"
+                           "    schedule: {days: [mon, sun], from: 2026-01-01, to: 2026-12-31}\n"
+                           "    experiment: {salt: winback-1, control: 10%, variants: [{name: a, share: 45%}, "
+                           "{name: b, share: 0.45}]}\n");
+    rfm_config *config = files_good(&all);
+    const rfm_rule *rule = &config->rules.rule[0];
+    assert_true(rule->best && rule->channel_count == 0);
+    assert_int_equal(rule->expires_ms, RFM_DAY_MS);
+    assert_int_equal(rule->schedule.days, 1 | 64);
+    assert_int_equal(rule->schedule.from_day, rfm_day_of_civil(2026, 1, 1));
+    assert_int_equal(rule->schedule.to_day, rfm_day_of_civil(2026, 12, 31));
+    assert_true(rule->experiment.given);
+    assert_string_equal(rule->experiment.salt, "winback-1");
+    assert_int_equal(rule->experiment.control_buckets, 1000);
+    assert_int_equal(rule->experiment.variant_count, 2);
+    assert_string_equal(rule->experiment.variant[1].name, "b");
+    assert_int_equal(rule->experiment.variant[1].buckets, 4500);
+    rfm_config_free(config);
+}
+
+static void test_policies(void **state)
+{
+    (void)state;
+    files all = with_rules("rules: [{name: win_back, on: {event: visit}}]\npolicies:\n"
+                           "  frequency_caps: [{class: marketing, max: 2, per: 7d}, {channel: sms, max: 1, per: 7d},\n"
+                           "    {rule: win_back, max: 3, per: 365d}, {max: 5, per: 1d}]\n"
+                           "  quiet_hours: {from: \"21:00\", to: 09:30, default_timezone: Europe/Berlin, jitter: 15m}\n"
+                           "  holdout: {salt: global-1, share: 5%}\n"
+                           "  consent: {marketing: opt_out, transactional: opt_in}\n");
+    rfm_config *config = files_good(&all);
+    const rfm_rules *rules = &config->rules;
+    assert_int_equal(rules->cap_count, 4);
+    assert_true(rules->cap[0].has_class && rules->cap[0].class_ == RFM_CLASS_MARKETING && rules->cap[0].max == 2);
+    assert_int_equal(rules->cap[0].per_ms, 7 * RFM_DAY_MS);
+    assert_true(!rules->cap[1].has_class && !*rules->cap[1].rule);
+    assert_string_equal(rules->cap[1].channel, "sms");
+    assert_string_equal(rules->cap[2].rule, "win_back");
+    assert_true(!rules->cap[3].has_class && !*rules->cap[3].rule && !*rules->cap[3].channel);
+    assert_true(rules->quiet_hours.given);
+    assert_int_equal(rules->quiet_hours.from_ms, 21 * RFM_HOUR_MS);
+    assert_int_equal(rules->quiet_hours.to_ms, 9 * RFM_HOUR_MS + 30 * RFM_MINUTE_MS);
+    assert_int_equal(rules->quiet_hours.jitter_ms, 15 * RFM_MINUTE_MS);
+    assert_int_equal(rfm_zone_span_at(rules->default_zone, 0).offset_s, 3600);
+    assert_string_equal(rules->holdout.salt, "global-1");
+    assert_int_equal(rules->holdout.buckets, 500);
+    assert_int_equal(rules->consent[RFM_CLASS_MARKETING], RFM_OPT_OUT);
+    assert_int_equal(rules->consent[RFM_CLASS_TRANSACTIONAL], RFM_OPT_IN);
+    rfm_config_free(config);
+    all = with_rules("rules: []\n");
+    config = files_good(&all);
+    assert_true(!config->rules.quiet_hours.given && config->rules.cap_count == 0 && config->rules.holdout.buckets == 0);
+    assert_null(config->rules.default_zone);
+    assert_int_equal(config->rules.consent[RFM_CLASS_MARKETING], RFM_OPT_IN);
+    assert_int_equal(config->rules.consent[RFM_CLASS_TRANSACTIONAL], RFM_OPT_OUT);
+    rfm_config_free(config);
+}
+
+static void test_bad_policies(void **state)
+{
+    (void)state;
+    files all = with_rules(
+        "rules: [{name: win_back, on: {event: visit}}]\nsegments: {vip: 'client.revenue > 1'}\npolicies:\n"
+        "  frequency_caps:\n    - {max: 65, per: 1d}\n    - {per: 1d}\n    - {rule: winback, max: 1, per: 1d}\n"
+        "    - {chanel: sms, max: 1, per: 0s}\n"
+        "  quiet_hours: {from: 9, to: \"24:00\", default_timezone: Mars/Base}\n  holdout: {share: 5}\n"
+        "  consent: {marketing: maybe}\n  silent_until: tomorrow\n");
+    files_bad(
+        &all,
+        "r.yaml:2:1: segments: not supported in this version\n"
+        "r.yaml:5:13: max: a whole number from 0 to 64 is needed here, not \"65\"\n"
+        "r.yaml:6:7: max is missing\n"
+        "r.yaml:7:14: no such rule winback; the nearest is win_back\n"
+        "r.yaml:8:8: unknown key \"chanel\"; the nearest known one is \"channel\"\n"
+        "r.yaml:8:34: per: must be from 1s to 3650d\n"
+        "r.yaml:9:23: policies.quiet_hours.from: a time of day is needed here, \"00:00\" to \"23:59\", not \"9\"\n"
+        "r.yaml:9:30: policies.quiet_hours.to: a time of day is needed here, \"00:00\" to \"23:59\", not \"24:00\"\n"
+        "r.yaml:9:57: policies.quiet_hours.default_timezone: time zone 'Mars/Base' is unknown; names are like "
+        "Europe/Berlin, and tzdata must be installed\n"
+        "r.yaml:10:12: policies.holdout.salt is missing\n"
+        "r.yaml:10:20: policies.holdout.share: a share is needed here, such as 5% or 0.05, from 0 to 1, not \"5\"\n"
+        "r.yaml:11:24: policies.consent.marketing: may be opt_in, opt_out; not \"maybe\"\n"
+        "r.yaml:12:17: policies.silent_until: a time is needed here, such as 2026-01-01T00:00:00Z, not "
+        "\"tomorrow\"\n");
+    all = with_rules("policies: {quiet_hours: {from: \"09:00\", to: \"09:00\"}}\n");
+    files_bad(&all, "r.yaml:1:12: policies.quiet_hours: from and to are the same\n");
+}
+
+static void test_a_policy_stands_once(void **state)
+{
+    (void)state;
+    files all = {.file = {{"main.yaml", "money: {base_currency: EUR}\nrules: [a.yaml, b.yaml]\n"},
+                          {"a.yaml", "policies: {quiet_hours: {from: \"21:00\", to: \"09:00\", jitter: 5m}}\n"},
+                          {"b.yaml", "rules: []\n"}}};
+    rfm_config *config = files_good(&all);
+    assert_int_equal(config->rules.quiet_hours.jitter_ms, 5 * RFM_MINUTE_MS); /* b.yaml, without any, changes nothing */
+    rfm_config_free(config);
+    all.file[2].content = "policies:\n  quiet_hours: {from: \"21:00\", to: \"09:00\"}\n";
+    files_bad(&all, "b.yaml:2:3: policies.quiet_hours: given already at a.yaml:1:12\n");
+    all.file[1].content = all.file[2].content =
+        "policies: {frequency_caps: [{max: 1, per: 1d}], holdout: {salt: s, share: 1%},\n"
+        "  consent: {marketing: opt_in}}\n";
+    files_bad(&all, "b.yaml:1:12: policies.frequency_caps: given already at a.yaml:1:12\n"
+                    "b.yaml:1:49: policies.holdout: given already at a.yaml:1:49\n"
+                    "b.yaml:2:13: policies.consent.marketing: given already at a.yaml:2:13\n");
 }
 
 static void version_of(const char *rules, const char *more, char version[33])
@@ -223,6 +338,9 @@ static void version_of(const char *rules, const char *more, char version[33])
     assert_int_equal(strlen(version), 32);
     rfm_config_free(config);
 }
+
+#define BOTH     "rules:\n- {name: a, on: {event: visit}, topic: x}\n- {name: b, on: {enter: {segment: lost}}, topic: y}\n"
+#define ONE(key) "rules:\n- {name: a, on: {event: visit}, topic: x, " key "}\n"
 
 static void test_version(void **state)
 {
@@ -246,11 +364,35 @@ static void test_version(void **state)
         "y}\n",
         "rules:\n- {name: a, on: {event: visit}, topic: x}\n- {name: b, on: {enter: {segment: lost}}, topic: y}\n"
         "policies: {max_trigger_age: 1d}\n",
+        BOTH "policies: {frequency_caps: [{max: 1, per: 1d}]}\n",
+        BOTH "policies: {frequency_caps: [{max: 1, per: 2d}]}\n",
+        BOTH "policies: {frequency_caps: [{channel: sms, max: 1, per: 1d}]}\n",
+        BOTH "policies: {frequency_caps: [{rule: a, max: 1, per: 1d}]}\n",
+        BOTH "policies: {frequency_caps: [{class: marketing, max: 1, per: 1d}]}\n",
+        BOTH "policies: {quiet_hours: {from: '21:00', to: '09:00'}}\n",
+        BOTH "policies: {quiet_hours: {from: '21:00', to: '09:00', jitter: 1m}}\n",
+        BOTH "policies: {quiet_hours: {from: '21:00', to: '09:00', default_timezone: Asia/Tokyo}}\n",
+        BOTH "policies: {holdout: {salt: s, share: 1%}}\n",
+        BOTH "policies: {holdout: {salt: t, share: 1%}}\n",
+        BOTH "policies: {consent: {marketing: opt_out}}\n",
+        ONE("expires: 1d"),
+        ONE("schedule: {days: [mon]}"),
+        ONE("schedule: {from: 2026-01-01}"),
+        ONE("schedule: {to: 2026-01-01}"),
+        ONE("channels: best"),
+        "rules:\n- {name: a, on: {event: visit}, topic: x, experiment: {salt: s, variants: [{name: a, share: 1}]}}\n",
+        "rules:\n- {name: a, on: {event: visit}, topic: x, experiment: {salt: s, variants: [{name: b, share: 1}]}}\n",
+        "rules:\n- {name: a, on: {event: visit}, topic: x, experiment: {salt: t, variants: [{name: b, share: 1}]}}\n",
     };
+    char seen[sizeof different / sizeof *different][33];
     for (size_t i = 0; i < sizeof different / sizeof *different; i++) {
-        version_of(different[i], NULL, other);
-        assert_string_not_equal(other, first);
+        version_of(different[i], NULL, seen[i]);
+        assert_string_not_equal(seen[i], first);
+        for (size_t j = 0; j < i; j++)
+            assert_string_not_equal(seen[i], seen[j]);
     }
+    version_of(BOTH "policies: {consent: {marketing: opt_in, transactional: opt_out}}\n", NULL, other);
+    assert_string_equal(other, first);
     /* XXH3-128 of "max_trigger_age=9223372036854775807\nsilent_until=-9223372036854775808\n" by Python's xxhash. */
     version_of("rules: []\n", NULL, other);
     assert_string_equal(other, "306fd0e250d4d0dac17180770906a900");
@@ -286,7 +428,10 @@ int main(void)
         cmocka_unit_test(test_bad_rules),
         cmocka_unit_test(test_promo_must_be_whole),
         cmocka_unit_test(test_files_of_rules),
-        cmocka_unit_test(test_policies_that_are_not_there_yet),
+        cmocka_unit_test(test_timing_and_experiment_of_a_rule),
+        cmocka_unit_test(test_policies),
+        cmocka_unit_test(test_bad_policies),
+        cmocka_unit_test(test_a_policy_stands_once),
         cmocka_unit_test(test_version),
         cmocka_unit_test(test_client_version_covers_rules_and_scores),
     };

@@ -6,7 +6,7 @@
 static char secret_variable[] = "RFMD_PROMO__SECRET=for the test", brokers_variable[] = "RFMD_KAFKA__BROKERS=a:1";
 static char all_rules_variable[] =
     "RFMD_RULES=[conf/rules/welcome.yaml, conf/rules/thank_you.yaml, conf/rules/win_back.yaml, "
-    "conf/rules/review_request.yaml]";
+    "conf/rules/review_request.yaml, conf/rules/policies.yaml]";
 
 static rfm_config *load(const char *path, char *const *environment)
 {
@@ -64,6 +64,8 @@ static void test_rules(void **state)
         assert_true(*config->rules.rule[i].template_ && config->rules.rule[i].channel_count > 0);
         assert_string_equal(config->rules.topic[config->rules.rule[i].topic], "triggers");
     }
+    assert_int_equal(config->rules.max_trigger_age_ms, 72 * RFM_HOUR_MS);
+    assert_true(!config->rules.quiet_hours.given && config->rules.cap_count == 0 && config->rules.holdout.buckets == 0);
     rfm_config_free(config);
 }
 

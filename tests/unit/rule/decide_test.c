@@ -530,9 +530,9 @@ static void test_long_ids_fill_the_slots(void **state)
     scene *s = scene_new();
     char id[513] = "";
     review(s);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         memset(id, 'a' + i, 512);
-        scene_event(s, i * SECOND, in_cart(purchase(id, 100), i ? "a" : "b"));
+        scene_event(s, i * SECOND, in_cart(purchase(id, 100), line("%d", i)));
     }
     assert_int_equal(s->decisions.count, 1);
     assert_int_equal(s->items[0].suppression, RFM_SUPPRESSED_SLOTS_FULL);

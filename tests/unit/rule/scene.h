@@ -65,7 +65,8 @@ static inline scene *scene_new(void)
                            .secret = "secret",
                            .secret_len = 6,
                            .max_trigger_age_ms = INT64_MAX,
-                           .silent_until_ms = INT64_MIN};
+                           .silent_until_ms = INT64_MIN,
+                           .consent = {RFM_OPT_IN, RFM_OPT_OUT}};
     s->names = rfm_names_new();
     s->decisions = (rfm_decisions){.items = s->items, .size = RFM_DECISIONS_MAX};
     rfm_client_init(&s->client);
@@ -116,7 +117,9 @@ static inline void scene_note(scene *s, const rfm_decision *decision)
         *at = *at == 0x1f ? '/' : *at;
     if (strncmp(cause, "due:", 4) == 0)
         snprintf(cause, sizeof cause, "due+%" PRId64, ((int64_t)strtoll(cause + 4, NULL, 10) - START_MS) / SECOND);
-    const char *channel = decision->channel == UINT8_MAX ? "-" : decision->rule->channel[decision->channel];
+    char channel[RFM_NAME_BYTES_MAX + 1] = "-";
+    if (decision->channel.len > 0)
+        snprintf(channel, sizeof channel, "%.*s", (int)decision->channel.len, (const char *)decision->channel.at);
     int64_t at_ms = decision->time_ms - START_MS;
     s->log_len += (size_t)snprintf(s->log + s->log_len, sizeof s->log - s->log_len, "%s %s %s %s@%" PRId64 "\n",
                                    decision->rule->name, rfm_suppression_name(decision->suppression), cause, channel,

@@ -33,6 +33,7 @@ static void assert_slots_equal(const rfm_slots *a, const rfm_slots *b)
     for (size_t i = 0; i < a->sent_count; i++) {
         assert_int_equal(a->sent[i].rule, b->sent[i].rule);
         assert_int_equal(a->sent[i].has_id, b->sent[i].has_id);
+        assert_int_equal(a->sent[i].is_virtual, b->sent[i].is_virtual);
         assert_int_equal(a->sent[i].time_ms, b->sent[i].time_ms);
         assert_memory_equal(a->sent[i].id, b->sent[i].id, sizeof a->sent[i].id);
     }
@@ -44,6 +45,20 @@ static void assert_slots_equal(const rfm_slots *a, const rfm_slots *b)
         assert_int_equal(a->pending[i].cause.cart, b->pending[i].cause.cart);
         assert_int_equal(a->pending[i].cause.time_ms, b->pending[i].cause.time_ms);
         assert_true(rfm_bytes_equal(a->pending[i].cause.id, b->pending[i].cause.id));
+        assert_true(rfm_bytes_equal(a->pending[i].cause.kept, b->pending[i].cause.kept));
+        assert_int_equal(a->pending[i].deferred_ms, b->pending[i].deferred_ms);
+    }
+    assert_int_equal(a->met_count, b->met_count);
+    for (size_t i = 0; i < a->met_count; i++) {
+        assert_int_equal(a->met[i].rule, b->met[i].rule);
+        assert_int_equal(a->met[i].year, b->met[i].year);
+    }
+    assert_int_equal(a->recent_count, b->recent_count);
+    for (size_t i = 0; i < a->recent_count; i++) {
+        assert_int_equal(a->recent[i].time_ms, b->recent[i].time_ms);
+        assert_int_equal(a->recent[i].rule, b->recent[i].rule);
+        assert_int_equal(a->recent[i].channel, b->recent[i].channel);
+        assert_int_equal(a->recent[i].class_, b->recent[i].class_);
     }
 }
 
@@ -85,12 +100,17 @@ static void fill(rfm_slots *slots, uint8_t ids[RFM_PENDING_MAX][64])
     }
     for (uint32_t i = draw(8); i > 0; i--) {
         rfm_remembered *sent = rfm__slots_remember(slots, (uint16_t)(1 + draw(RFM_NAMES_MAX)));
-        *sent = (rfm_remembered){sent->rule, draw(4) > 0, (int64_t)draw(UINT32_MAX) * 900, {0}};
+        bool has_id = draw(4) > 0;
+        *sent = (rfm_remembered){.rule = sent->rule,
+                                 .has_id = has_id,
+                                 .is_virtual = !has_id && draw(2),
+                                 .time_ms = (int64_t)draw(UINT32_MAX) * 900};
         for (size_t k = 0; sent->has_id && k < sizeof sent->id; k++)
             sent->id[k] = (uint8_t)draw(256);
     }
     for (uint32_t i = draw(RFM_PENDING_MAX + 1); i > 0; i--) {
         rfm_pending pending = {.rule = (uint16_t)(1 + draw(5)), .due_ms = (int64_t)draw(UINT32_MAX) * 900};
+        pending.deferred_ms = draw(2) ? RFM_NOT_DEFERRED : pending.due_ms - draw(40000000);
         pending.cause.code = (uint8_t)draw(RFM_EVENT_TYPE_COUNT + 1);
         pending.cause.time_ms = (int64_t)draw(UINT32_MAX) * 900;
         if (pending.cause.code != RFM_CAUSE_TIMER) {
@@ -98,8 +118,16 @@ static void fill(rfm_slots *slots, uint8_t ids[RFM_PENDING_MAX][64])
             for (size_t k = 0; k < 64; k++)
                 ids[i - 1][k] = (uint8_t)draw(256);
             pending.cause.id = rfm_bytes_of(ids[i - 1], draw(65));
+            pending.cause.kept = rfm_bytes_of(ids[i - 1] + 32, draw(2) ? draw(32) : 0);
         }
         assert_true(rfm__slots_defer(slots, &pending));
+    }
+    for (uint32_t i = draw(3) ? 0 : draw(RFM_ANNIVERSARIES_MAX + 4); i > 0; i--)
+        rfm__slots_meet(slots, (uint16_t)(1 + draw(RFM_NAMES_MAX)), (uint16_t)draw(10000));
+    for (uint32_t i = draw(3) ? 0 : draw(RFM_RECENT_MAX + 1); i > 0; i--) {
+        rfm_recent recent = {(int64_t)draw(UINT32_MAX) * draw(900), (uint16_t)(1 + draw(3)), (uint16_t)draw(3),
+                             (rfm_class)draw(2)};
+        assert_true(rfm__slots_note_recent(slots, &recent));
     }
 }
 
@@ -117,7 +145,7 @@ static void test_decodes_what_it_encodes(void **state)
         assert_memory_equal(packed, again, len);
         if (len > 0) {
             assert_int_equal(rfm_slots_check(rfm_bytes_of(packed, len - 1)), RFM_E_CORRUPT);
-            packed[0] = 2;
+            packed[0] = 3;
             assert_int_equal(rfm_slots_check(rfm_bytes_of(packed, len)), RFM_E_VERSION);
         }
     }
@@ -132,10 +160,55 @@ static void test_any_bytes_are_safe(void **state)
         size_t len = 1 + draw(sizeof bytes);
         for (size_t k = 0; k < len; k++)
             bytes[k] = (uint8_t)draw(draw(3) ? 40 : 256);
-        bytes[0] = 1;
+        bytes[0] = (uint8_t)(1 + draw(2));
         if (rfm__slots_decode(rfm_bytes_of(bytes, len), &slots) == 0)
             assert_true(rfm__slots_encode(&slots, again) <= len);
     }
+}
+
+/* What version 1 wrote, byte by byte: HOLDING 17, SENT of rule 18 with an id, PENDING of rule 19 with a cart. */
+static void test_reads_version_1(void **state)
+{
+    (void)state;
+    uint8_t old[] = {1,  0x09, 17, 0x0b, 18 << 1 | 1, 0x64, 1,    2,    3,          4,    5,    6, 7, 8, 9, 10, 11, 12,
+                     13, 14,   15, 16,   0x0c,        19,   0xc8, 0x01, 1 << 1 | 1, 0xc8, 0x01, 7, 0, 0, 0, 1,  'e'};
+    uint8_t packed[RFM_SLOTS_BYTES_MAX];
+    rfm_slots slots;
+    assert_int_equal(rfm__slots_decode(rfm_bytes_of(old, sizeof old), &slots), 0);
+    assert_int_equal(slots.holding[0], 17);
+    assert_int_equal(slots.sent[0].time_ms, 100);
+    assert_int_equal(slots.sent[0].id[15], 16);
+    assert_false(slots.sent[0].is_virtual);
+    assert_int_equal(slots.pending[0].due_ms, 200);
+    assert_int_equal(slots.pending[0].cause.time_ms, 100);
+    assert_int_equal(slots.pending[0].cause.cart, 7);
+    assert_int_equal(slots.pending[0].deferred_ms, RFM_NOT_DEFERRED);
+    assert_int_equal(slots.pending[0].cause.kept.len, 0);
+    assert_int_equal(slots.recent_count, 0);
+    assert_int_equal(rfm__slots_encode(&slots, packed), sizeof old);
+    assert_int_equal(packed[0], 2);
+    assert_memory_equal(packed + 1, old + 1, sizeof old - 1);
+}
+
+static void fill_to_the_brim(rfm_slots *slots)
+{
+    no_slots(slots);
+    for (uint32_t i = 0; i < RFM_RULES_MAX; i++)
+        slots->holding[slots->holding_count++] = (uint16_t)(RFM_NAMES_MAX - RFM_RULES_MAX * 16 + 1 + i * 16);
+    for (size_t i = 0; i < RFM_EVENT_TYPE_COUNT; i++)
+        slots->since_ms[i] = INT64_MAX;
+    for (uint16_t i = 0; i < RFM_REMEMBERED_MAX; i++) {
+        rfm_remembered *sent = rfm__slots_remember(slots, (uint16_t)(RFM_NAMES_MAX - i));
+        *sent = (rfm_remembered){.rule = sent->rule, .has_id = true, .time_ms = (INT64_C(1) << 48) - i, .id = {1}};
+    }
+    assert_null(rfm__slots_remember(slots, 1));
+    for (int64_t i = 0; i < RFM_RECENT_MAX; i++)
+        assert_true(rfm__slots_note_recent(
+            slots, &(rfm_recent){(i + 1) << 41, UINT16_MAX, UINT16_MAX, RFM_CLASS_TRANSACTIONAL}));
+    assert_false(rfm__slots_note_recent(slots, &(rfm_recent){1, 1, 1, RFM_CLASS_MARKETING}));
+    for (uint16_t i = 0; i <= RFM_ANNIVERSARIES_MAX; i++)
+        rfm__slots_meet(slots, (uint16_t)(UINT16_MAX - i), UINT16_MAX);
+    assert_int_equal(slots->met_count, RFM_ANNIVERSARIES_MAX);
 }
 
 static void test_the_fullest_slots_fit(void **state)
@@ -144,25 +217,19 @@ static void test_the_fullest_slots_fit(void **state)
     static uint8_t id[RFM_EVENT_TEXT_MAX];
     uint8_t packed[RFM_SLOTS_BYTES_MAX];
     rfm_slots slots;
-    no_slots(&slots);
-    for (uint32_t i = 0; i < RFM_RULES_MAX; i++)
-        slots.holding[slots.holding_count++] = (uint16_t)(RFM_NAMES_MAX - RFM_RULES_MAX * 16 + 1 + i * 16);
-    for (size_t i = 0; i < RFM_EVENT_TYPE_COUNT; i++)
-        slots.since_ms[i] = INT64_MAX;
-    for (uint16_t i = 0; i < RFM_REMEMBERED_MAX; i++) {
-        rfm_remembered *sent = rfm__slots_remember(&slots, (uint16_t)(RFM_NAMES_MAX - i));
-        *sent = (rfm_remembered){sent->rule, true, (INT64_C(1) << 48) - i, {1}};
-    }
-    assert_null(rfm__slots_remember(&slots, 1));
-    rfm_pending pending = {
-        .rule = RFM_NAMES_MAX, .due_ms = INT64_MAX, .cause = {1, 1, INT64_MIN, rfm_bytes_of(id, 512)}};
-    assert_true(rfm__slots_defer(&slots, &pending));
-    pending.cause.cart = 2;
+    fill_to_the_brim(&slots);
+    rfm_pending pending = {.rule = RFM_NAMES_MAX,
+                           .due_ms = INT64_MAX,
+                           .deferred_ms = INT64_MIN + 1,
+                           .cause = {1, 1, INT64_MIN, rfm_bytes_of(id, 512), rfm_bytes_of(id, RFM_KEPT_BYTES_MAX)}};
+    for (; pending.cause.cart <= 2; pending.cause.cart++)
+        assert_true(rfm__slots_defer(&slots, &pending));
     assert_false(rfm__slots_defer(&slots, &pending));
-    for (size_t len = 512; len-- > 0 && slots.pending_count == 1;) {
+    for (size_t len = 512; len-- > 0 && slots.pending_count == 2;) {
         pending.cause.id.len = len;
         (void)rfm__slots_defer(&slots, &pending);
     }
+    assert_int_equal(slots.pending_count, 3);
     size_t len = rfm__slots_encode(&slots, packed);
     assert_true(len <= RFM_SLOTS_BYTES_MAX);
     assert_int_equal(rfm_slots_check(rfm_bytes_of(packed, len)), 0);
@@ -175,21 +242,78 @@ static void test_the_fullest_slots_fit(void **state)
         assert_int_equal(slots.sent[i].has_id, slots.sent[i].time_ms > (INT64_C(1) << 48) - (int64_t)with_id);
 }
 
+/* A delayed one that was taken in must find room when quiet hours put it off further. */
+static void test_what_is_delayed_can_be_deferred(void **state)
+{
+    (void)state;
+    static uint8_t id[RFM_EVENT_TEXT_MAX];
+    rfm_slots slots;
+    no_slots(&slots);
+    rfm_pending pending = {.rule = 1,
+                           .due_ms = 1,
+                           .deferred_ms = RFM_NOT_DEFERRED,
+                           .cause = {1, 1, 0, rfm_bytes_of(id, 512), RFM_BYTES_NONE}};
+    for (; pending.cause.cart <= 8 && rfm__slots_defer(&slots, &pending); pending.cause.cart++)
+        pending.cause.id.len = 512;
+    for (uint32_t i = 0; i < slots.pending_count; i++) {
+        rfm_pending later = slots.pending[i];
+        later.deferred_ms = 0;
+        assert_true(rfm__slots_defer(&slots, &later));
+    }
+    assert_int_equal(slots.pending_count, 2);
+}
+
+static void test_recent_ones_are_in_order(void **state)
+{
+    (void)state;
+    rfm_slots slots;
+    no_slots(&slots);
+    static const int64_t times[] = {5, 3, 9, 3, 4};
+    for (size_t i = 0; i < 5; i++)
+        assert_true(rfm__slots_note_recent(&slots, &(rfm_recent){times[i], (uint16_t)(i + 1), 0, RFM_CLASS_MARKETING}));
+    static const uint16_t rules[] = {2, 4, 5, 1, 3};
+    for (size_t i = 0; i < 5; i++)
+        assert_int_equal(slots.recent[i].rule, rules[i]);
+    rfm__slots_forget_recent(&slots, 1);
+    assert_int_equal(slots.recent_count, 4);
+    assert_int_equal(slots.recent[1].rule, 5);
+}
+
 static void test_one_pending_for_rule_and_cart(void **state)
 {
     (void)state;
     rfm_slots slots;
     no_slots(&slots);
     for (uint32_t i = 0; i < RFM_PENDING_MAX; i++)
-        assert_true(
-            rfm__slots_defer(&slots, &(rfm_pending){.rule = 3, .due_ms = i, .cause = {1, 7 - i, 0, rfm_text("e")}}));
-    assert_false(rfm__slots_defer(&slots, &(rfm_pending){.rule = 2, .due_ms = 9, .cause = {1, 0, 0, rfm_text("e")}}));
-    assert_true(rfm__slots_defer(&slots, &(rfm_pending){.rule = 3, .due_ms = 99, .cause = {1, 5, 0, rfm_text("f")}}));
+        assert_true(rfm__slots_defer(
+            &slots, &(rfm_pending){.rule = 3, .due_ms = i, .cause = {1, 7 - i, 0, rfm_text("e"), RFM_BYTES_NONE}}));
+    assert_false(rfm__slots_defer(
+        &slots, &(rfm_pending){.rule = 2, .due_ms = 9, .cause = {1, 0, 0, rfm_text("e"), RFM_BYTES_NONE}}));
+    assert_true(rfm__slots_defer(
+        &slots, &(rfm_pending){.rule = 3, .due_ms = 99, .cause = {1, 5, 0, rfm_text("f"), RFM_BYTES_NONE}}));
     assert_int_equal(slots.pending_count, RFM_PENDING_MAX);
     assert_int_equal(rfm__slots_pending(&slots, 3, 5)->due_ms, 99);
     rfm__slots_drop(&slots, rfm__slots_pending(&slots, 3, 5));
     assert_null(rfm__slots_pending(&slots, 3, 5));
     assert_int_equal(rfm__slots_pending(&slots, 3, 7)->due_ms, 0);
+}
+
+static void test_one_year_for_a_rule(void **state)
+{
+    (void)state;
+    rfm_slots slots;
+    no_slots(&slots);
+    rfm__slots_meet(&slots, 7, 2025);
+    rfm__slots_meet(&slots, 5, 2024);
+    rfm__slots_meet(&slots, 7, 2026);
+    assert_int_equal(slots.met_count, 2);
+    assert_int_equal(slots.met[0].rule, 5);
+    assert_int_equal(rfm__slots_met_year(&slots, 7), 2026);
+    assert_int_equal(rfm__slots_met_year(&slots, 6), -1);
+    rfm__slots_forget_met(&slots, 5);
+    rfm__slots_forget_met(&slots, 6);
+    assert_int_equal(slots.met_count, 1);
+    assert_int_equal(rfm__slots_met_year(&slots, 7), 2026);
 }
 
 static void assert_corrupt(const char *bytes, size_t len)
@@ -212,6 +336,16 @@ static void test_refuses_what_it_would_not_write(void **state)
     assert_corrupt("\x01\x0c\x05\x0a\x02\x02\x01\x65\x00", 9); /* a byte too many */
     assert_int_equal(rfm_slots_check(rfm_bytes_of("\x01\x0c\x05\x0a\x02\x02\x01\x65", 8)), 0);
     assert_corrupt("\x01\x0c\x05\x0a\x03\x02\x00\x00\x00\x00\x01\x65", 12); /* a cart that is none */
+    assert_corrupt("\x01\x0c\x05\x0a\x42\x02\x01\x65\x02", 9);              /* what version 1 did not have */
+    assert_int_equal(rfm_slots_check(rfm_bytes_of("\x02\x0c\x05\x0a\x42\x02\x01\x65\x02", 9)), 0);
+    assert_corrupt("\x02\x0c\x05\x0a\x82\x02\x01\x65\x00", 9); /* nothing kept */
+    assert_corrupt("\x01\x0b\x0a\x05\x0d\x05", 6);             /* a virtual send in version 1 */
+    assert_int_equal(rfm_slots_check(rfm_bytes_of("\x02\x0b\x0a\x05\x0d\x05", 6)), 0);
+    assert_corrupt("\x02\x0b\x0a\x05\x0d\x06", 6);         /* of a rule that was not sent */
+    assert_corrupt("\x01\x0e\x05\x05\x00", 5);             /* a recent one in version 1 */
+    assert_corrupt("\x02\x0e\x05\x00\x00", 5);             /* of no rule */
+    assert_corrupt("\x02\x16\x05\x05\x00\x00\x04\x00", 8); /* out of order */
+    assert_int_equal(rfm_slots_check(rfm_bytes_of("\x02\x16\x05\x05\x00\x00\x05\x00", 8)), 0);
 }
 
 int main(void)
@@ -220,7 +354,8 @@ int main(void)
         cmocka_unit_test(test_nothing_takes_no_bytes),          cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_decodes_what_it_encodes),         cmocka_unit_test(test_any_bytes_are_safe),
         cmocka_unit_test(test_the_fullest_slots_fit),           cmocka_unit_test(test_one_pending_for_rule_and_cart),
-        cmocka_unit_test(test_refuses_what_it_would_not_write),
+        cmocka_unit_test(test_refuses_what_it_would_not_write), cmocka_unit_test(test_reads_version_1),        cmocka_unit_test(test_one_year_for_a_rule),
+        cmocka_unit_test(test_what_is_delayed_can_be_deferred), cmocka_unit_test(test_recent_ones_are_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,8 @@
  * before and after each event compared, moments searched by bisection over the values themselves. */
 #include "scene.h"
 
+#include <math.h>
+
 static uint64_t random_state;
 
 static uint32_t draw(uint32_t count)
@@ -13,15 +15,25 @@ static uint32_t draw(uint32_t count)
 enum { MODEL_PENDING = 8 };
 typedef struct model_pending {
     int64_t due_ms, time_ms;
+    int64_t deferred_ms; /* -1: never */
     char cause[64], cart[8];
 } model_pending;
 typedef struct model_rule {
+    int met; /* the year of the last anniversary */
     bool sent;
     int64_t sent_ms;
     size_t count;
     model_pending pending[MODEL_PENDING];
 } model_rule;
 
+/* Everything that was ever sent, virtual sends of the hold-out included. */
+typedef struct model_send {
+    size_t rule;
+    char channel[16];
+    int64_t time_ms;
+} model_send;
+
+enum { MODEL_SENDS = 4096 };
 typedef struct model {
     scene *s;
     rfm_client client; /* its own facts */
@@ -31,6 +43,12 @@ typedef struct model {
     bool any;
     int64_t last_consent_ms; /* INT64_MIN: never */
     model_rule rule[SCENE_RULES];
+    int64_t zone_ms; /* of the latest event that says the client's zone; INT64_MIN: none has */
+    const rfm_zone *zone;
+    int64_t date_ms; /* of the latest event that says the client's date of birth; INT64_MIN: none has */
+    int month, day_of_month, born;
+    size_t send_count;
+    model_send send[MODEL_SENDS];
     size_t log_len;
     char log[SCENE_LOG];
 } model;
@@ -47,24 +65,155 @@ static void note(model *m, size_t i, const char *reason, const char *cause, cons
     assert_true(m->log_len < sizeof m->log);
 }
 
-static void model_send(model *m, size_t i, const char *cause, int64_t now_ms)
+/* "-": none is asked for; NULL: *reason says why not. */
+static const char *model_channel(const model *m, const rfm_rule *rule, const char **reason)
+{
+    static const char *const known[] = {"email", "push", "sms"};
+    const char *best = NULL;
+    double best_response = -1, best_delivered = 0;
+    *reason = "consent";
+    if (rule->channel_count == 0 && !rule->best)
+        return "-";
+    for (size_t c = 0; c < (rule->best ? 3 : rule->channel_count); c++) {
+        const char *channel = rule->best ? known[c] : rule->channel[c];
+        uint16_t number = rfm_names_number(m->names, rfm_text(channel));
+        rfm_permission permission = rfm_client_permission(&m->client, number, rule->class_);
+        bool opt_in = m->s->rules.consent[rule->class_] == RFM_OPT_IN;
+        if (permission == RFM_PERMISSION_REFUSED || (opt_in && permission == RFM_PERMISSION_UNKNOWN))
+            continue;
+        if (rfm_client_bounces(&m->client, number)) {
+            *reason = "no_channel";
+            continue;
+        }
+        if (!rule->best)
+            return channel;
+        double clicked = 0, delivered = 0;
+        for (size_t i = 0; i < m->client.channel_count; i++) {
+            if (m->client.channel[i].name != number)
+                continue;
+            clicked = m->client.channel[i].by_status[RFM_STATUS_CLICKED];
+            delivered = m->client.channel[i].by_status[RFM_STATUS_DELIVERED];
+        }
+        double response = clicked + delivered > 0 ? (clicked + 1) / (fmax(delivered, clicked) + 10) : 0;
+        if (response > best_response || (response == best_response && delivered > best_delivered))
+            best = channel, best_response = response, best_delivered = delivered;
+    }
+    return best;
+}
+
+static int64_t model_wall_ms(const model *m, int64_t at_ms)
+{
+    const rfm_zone *zone = m->zone_ms == INT64_MIN ? m->s->rules.default_zone : m->zone;
+    return at_ms + rfm_zone_span_at(zone, rfm_div_floor(at_ms, 1000)).offset_s * INT64_C(1000);
+}
+
+static bool model_quiet(const model *m, int64_t at_ms)
+{
+    const rfm_quiet_hours *quiet = &m->s->rules.quiet_hours;
+    int64_t minute = model_wall_ms(m, at_ms) / 60000 % 1440, from = quiet->from_ms / 60000, to = quiet->to_ms / 60000;
+    return quiet->given && (from < to ? from <= minute && minute < to : from <= minute || minute < to);
+}
+
+static uint64_t model_hash(const char *first, const char *second)
+{
+    char text[128];
+    int len = snprintf(text, sizeof text, "%s\x1f%s", first, second);
+    return rfm_hash64(rfm_bytes_of(text, (size_t)len));
+}
+
+/* Minute by minute to the end, then the client's share of the jitter. */
+static int64_t model_release(const model *m, int64_t now_ms)
+{
+    char end[32];
+    if (!model_quiet(m, now_ms))
+        return now_ms;
+    int64_t at_ms = now_ms - now_ms % 60000, jitter_ms = m->s->rules.quiet_hours.jitter_ms;
+    while (model_quiet(m, at_ms))
+        at_ms += 60000;
+    snprintf(end, sizeof end, "%" PRId64, at_ms);
+    return at_ms + (jitter_ms ? (int64_t)(model_hash("alice", end) % (uint64_t)jitter_ms) : 0);
+}
+
+static bool model_open(const model *m, const rfm_schedule *schedule, int64_t now_ms)
+{
+    int32_t day = (int32_t)rfm_div_floor(model_wall_ms(m, now_ms), DAY);
+    bool of_week = schedule->days == 0 ||
+                   (schedule->days & 1 << (day - 4 + 700) % 7); /* the fifth of 1970 was a Monday */
+    return of_week && (!schedule->from_day || day >= schedule->from_day) &&
+           (!schedule->to_day || day <= schedule->to_day);
+}
+
+static bool model_capped(const model *m, size_t i, const char *channel, int64_t now_ms)
+{
+    for (size_t c = 0; c < m->s->rules.cap_count; c++) {
+        const rfm_cap *cap = &m->s->rules.cap[c];
+        size_t count = 0;
+        for (size_t k = 0; k <= m->send_count; k++) { /* the last: this one */
+            bool this = k == m->send_count;
+            const rfm_rule *rule = &m->s->rule[this ? i : m->send[k].rule];
+            const char *over = this ? channel : m->send[k].channel;
+            bool matches = (!cap->has_class || cap->class_ == rule->class_) &&
+                           (!*cap->channel || strcmp(cap->channel, over) == 0) &&
+                           (!*cap->rule || strcmp(cap->rule, rule->name) == 0);
+            bool within = this || m->send[k].time_ms > now_ms - cap->per_ms;
+            if (this && !matches)
+                count = 0; /* does not concern it */
+            count += matches && within;
+        }
+        if (count > cap->max)
+            return true;
+    }
+    return false;
+}
+
+/* NULL: sent. */
+static const char *model_held_back(const model *m, size_t i, const char *channel, int64_t now_ms)
 {
     const rfm_rule *rule = &m->s->rule[i];
-    const char *channel = rule->channel_count == 0 ? "-" : NULL;
-    for (size_t c = 0; c < rule->channel_count && channel == NULL; c++) {
-        uint16_t number = rfm_names_number(m->names, rfm_text(rule->channel[c]));
-        rfm_permission permission = rfm_client_permission(&m->client, number, rule->class_);
-        bool marketing = rule->class_ == RFM_CLASS_MARKETING;
-        if (permission == RFM_PERMISSION_GRANTED || (!marketing && permission == RFM_PERMISSION_UNKNOWN))
-            channel = rule->channel[c];
-    }
+    if (rule->class_ != RFM_CLASS_MARKETING)
+        return NULL;
+    if (model_capped(m, i, channel, now_ms))
+        return "cap";
+    if (model_hash(m->s->rules.holdout.salt, "alice") % 10000 < m->s->rules.holdout.buckets)
+        return "holdout";
+    if (rule->experiment.given && model_hash(rule->experiment.salt, "alice") % 10000 < rule->experiment.control_buckets)
+        return "control";
+    return NULL;
+}
+
+static void model_put(model *m, size_t i, const model_pending *pending, const char *channel, int64_t now_ms);
+
+static void model_offer(model *m, size_t i, const model_pending *of, int64_t now_ms)
+{
+    const rfm_rule *rule = &m->s->rule[i];
+    const char *reason, *channel = model_channel(m, rule, &reason);
     if (channel == NULL) {
-        note(m, i, "consent", cause, "-", now_ms);
+        note(m, i, reason, of->cause, "-", now_ms);
         return;
     }
-    m->rule[i].sent = true;
-    m->rule[i].sent_ms = now_ms;
-    note(m, i, "sent", cause, channel, now_ms);
+    if (rule->class_ == RFM_CLASS_MARKETING) {
+        int64_t since_ms = of->deferred_ms < 0 ? now_ms : of->deferred_ms, release_ms = model_release(m, now_ms);
+        if (rule->expires_ms && now_ms - since_ms > rule->expires_ms) {
+            note(m, i, "expired", of->cause, channel, now_ms);
+            return;
+        }
+        if (release_ms > now_ms) {
+            model_pending again = *of;
+            again.due_ms = release_ms, again.deferred_ms = since_ms;
+            model_put(m, i, &again, channel, now_ms);
+            return;
+        }
+    }
+    const char *held = model_held_back(m, i, channel, now_ms);
+    bool in_caps = held == NULL || strcmp(held, "holdout") == 0;
+    if (in_caps || strcmp(held, "control") == 0)
+        m->rule[i].sent = true, m->rule[i].sent_ms = now_ms;
+    if (in_caps) {
+        assert_true(m->send_count < MODEL_SENDS);
+        m->send[m->send_count].rule = i, m->send[m->send_count].time_ms = now_ms;
+        snprintf(m->send[m->send_count++].channel, sizeof m->send->channel, "%s", channel);
+    }
+    note(m, i, held ? held : "sent", of->cause, channel, now_ms);
 }
 
 static size_t all_pending(const model *m)
@@ -75,30 +224,23 @@ static size_t all_pending(const model *m)
     return count;
 }
 
-static void model_cause(model *m, size_t i, const char *cause, int64_t now_ms, int64_t time_ms, const char *cart)
+static model_pending *model_same(model_rule *state, const char *cart)
 {
-    const rfm_rule *rule = &m->s->rule[i];
-    model_rule *state = &m->rule[i];
-    model_pending *same = NULL;
-    for (size_t p = 0; p < state->count; p++)
-        same = strcmp(state->pending[p].cart, cart) == 0 ? &state->pending[p] : same;
-    if (state->sent && rule->once) {
-        note(m, i, "once", cause, "-", now_ms);
-    } else if (state->sent && now_ms < state->sent_ms + rule->cooldown_ms) {
-        note(m, i, "cooldown", cause, "-", now_ms);
-    } else if (same != NULL && !rule->restart) {
-        note(m, i, "pending", cause, "-", now_ms);
-    } else if (rule->delay_ms == 0) {
-        model_send(m, i, cause, now_ms);
-    } else if (same == NULL && all_pending(m) == MODEL_PENDING) {
-        note(m, i, "slots_full", cause, "-", now_ms);
-    } else {
-        same = same != NULL ? same : &state->pending[state->count++];
-        same->due_ms = now_ms + rule->delay_ms;
-        same->time_ms = time_ms;
-        snprintf(same->cause, sizeof same->cause, "%s", cause);
-        snprintf(same->cart, sizeof same->cart, "%s", cart);
+    for (size_t p = 0; p < state->count; p++) {
+        if (strcmp(state->pending[p].cart, cart) == 0)
+            return &state->pending[p];
     }
+    return NULL;
+}
+
+static void model_put(model *m, size_t i, const model_pending *pending, const char *channel, int64_t now_ms)
+{
+    model_pending *same = model_same(&m->rule[i], pending->cart);
+    if (same == NULL && all_pending(m) == MODEL_PENDING) {
+        note(m, i, "slots_full", pending->cause, channel, now_ms);
+        return;
+    }
+    *(same != NULL ? same : &m->rule[i].pending[m->rule[i].count++]) = *pending;
 }
 
 static void remove_pending(model_rule *state, size_t p)
@@ -106,12 +248,51 @@ static void remove_pending(model_rule *state, size_t p)
     memmove(&state->pending[p], &state->pending[p + 1], (--state->count - p) * sizeof *state->pending);
 }
 
-/* The due one that comes first by (due, hash of the cart); -1: none at or before at_ms. */
+static void model_cause(model *m, size_t i, const char *cause, int64_t now_ms, int64_t time_ms, const char *cart)
+{
+    const rfm_rule *rule = &m->s->rule[i];
+    model_rule *state = &m->rule[i];
+    model_pending *same = model_same(state, cart),
+                  new = {.due_ms = now_ms + rule->delay_ms, .time_ms = time_ms, .deferred_ms = -1};
+    snprintf(new.cause, sizeof new.cause, "%s", cause);
+    snprintf(new.cart, sizeof new.cart, "%s", cart);
+    if (!model_open(m, &rule->schedule, now_ms))
+        return;
+    if (state->sent && rule->once) {
+        note(m, i, "once", cause, "-", now_ms);
+    } else if (state->sent && now_ms < state->sent_ms + rule->cooldown_ms) {
+        note(m, i, "cooldown", cause, "-", now_ms);
+    } else if (same != NULL && !rule->restart) {
+        note(m, i, "pending", cause, "-", now_ms);
+    } else if (rule->delay_ms > 0) {
+        model_put(m, i, &new, "-", now_ms);
+    } else {
+        if (same != NULL)
+            remove_pending(state, (size_t)(same - state->pending));
+        model_offer(m, i, &new, now_ms);
+    }
+}
+
+/* Due after a delay or at the end of quiet hours. */
+static void model_due(model *m, size_t i, const model_pending *pending, int64_t now_ms)
+{
+    if (model_open(m, &m->s->rule[i].schedule, now_ms))
+        model_offer(m, i, pending, now_ms);
+    else
+        note(m, i, "condition", pending->cause, "-", now_ms);
+}
+
+static bool sooner(const model_pending *a, const model_pending *b)
+{
+    return a->due_ms != b->due_ms ? a->due_ms < b->due_ms : a->time_ms < b->time_ms;
+}
+
+/* The due one that comes first by (due, time of the cause); -1: none at or before at_ms. */
 static int first_due(const model_rule *state, int64_t at_ms)
 {
     int first = -1;
     for (size_t p = 0; p < state->count; p++) {
-        if (state->pending[p].due_ms <= at_ms && (first < 0 || state->pending[p].due_ms < state->pending[first].due_ms))
+        if (state->pending[p].due_ms <= at_ms && (first < 0 || sooner(&state->pending[p], &state->pending[first])))
             first = (int)p;
     }
     return first;
@@ -137,6 +318,20 @@ static int64_t idle_since(const model *m, rfm_event_type type)
     }
 }
 
+static double model_idle_days(const rfm_client *client, int64_t at_ms)
+{
+    return (double)(at_ms - client->last_ms) / DAY;
+}
+
+/* models.md: the gap's posterior quantile. */
+static double model_gap_days(const rfm_client *client, const rfm_client_conf *conf, const rfm_rule *rule)
+{
+    const rfm_model *fit = &conf->model;
+    double x = client->x, f = 1 / (1 + x / fit->evidence_cap);
+    double shape = fit->r + x * f, beta = fit->alpha + (client->last_day - client->first_day) / fit->unit_days * f;
+    return fit->unit_days * beta * (pow(1 - rule->on.threshold, -1 / shape) - 1);
+}
+
 /* Does the rule's condition (for enter and leave: being in what it names) hold? */
 static bool holds(const model *m, const rfm_rule *rule, int64_t at_ms)
 {
@@ -155,6 +350,8 @@ static bool holds(const model *m, const rfm_rule *rule, int64_t at_ms)
         int64_t since_ms = idle_since(m, rule->on.event);
         return since_ms != INT64_MIN && since_ms + rule->on.idle_ms <= at_ms;
     }
+    case RFM_CAUSE_LATE: return client->x > 0 && model_idle_days(client, at_ms) >= model_gap_days(client, conf, rule);
+    case RFM_CAUSE_ANNIVERSARY:
     case RFM_CAUSE_EVENT: return false;
     }
     return false;
@@ -169,6 +366,7 @@ static bool known(const model *m, const rfm_rule *rule)
     case RFM_CAUSE_FALL_RISK:
     case RFM_CAUSE_RISE_RISK: return buyer(&m->client);
     case RFM_CAUSE_IDLE: return idle_since(m, rule->on.event) != INT64_MIN;
+    case RFM_CAUSE_LATE: return m->client.x > 0;
     default: return true;
     }
 }
@@ -176,6 +374,53 @@ static bool known(const model *m, const rfm_rule *rule)
 static bool leaves(const rfm_rule *rule)
 {
     return rule->on.kind == RFM_CAUSE_LEAVE_LIFECYCLE || rule->on.kind == RFM_CAUSE_LEAVE_SEGMENT;
+}
+
+/* Is it the day of the anniversary there, and `at` or later? The year, or 0. */
+static int anniversary_of(const model *m, const rfm_rule *rule, int64_t at_ms)
+{
+    int year, month, day_of_month, wanted = m->day_of_month;
+    int64_t wall_ms = model_wall_ms(m, at_ms);
+    rfm_civil_of_day((int32_t)rfm_div_floor(wall_ms, DAY), &year, &month, &day_of_month);
+    if (m->month == 2 && wanted == 29 && year % 4 != 0) /* 2023 to 2099 */
+        wanted = 28;
+    bool is_day = m->date_ms != INT64_MIN && month == m->month && day_of_month == wanted;
+    return is_day && wall_ms % DAY >= rule->on.at_ms ? year : 0;
+}
+
+/* Hour by hour to the day, then minute by minute to the moment. */
+static int64_t celebrates_at(const model *m, const rfm_rule *rule, int met, int64_t until_ms)
+{
+    int64_t hour_ms = m->from_ms - m->from_ms % HOUR;
+    for (; hour_ms < until_ms; hour_ms += HOUR) {
+        if (anniversary_of(m, rule, hour_ms + HOUR - 60000) <= met)
+            continue;
+        for (int64_t at_ms = hour_ms; at_ms < hour_ms + HOUR; at_ms += 60000) {
+            if (anniversary_of(m, rule, at_ms) > met && at_ms > m->from_ms)
+                return at_ms;
+        }
+    }
+    return INT64_MAX;
+}
+
+/* What has gone by when a date is said, or corrected, is not made up for. */
+static void model_date(model *m, const rfm_event *event, int64_t now_ms)
+{
+    if (event->trait_count > 0 && event->time_ms > m->date_ms) {
+        int32_t day;
+        assert_int_equal(rfm_date_parse(event->traits[0].text, &day), 0);
+        rfm_civil_of_day(day, &m->born, &m->month, &m->day_of_month);
+        m->date_ms = event->time_ms;
+    }
+    for (size_t i = 0; i < m->s->rules.count && m->date_ms != INT64_MIN; i++) {
+        int met = m->rule[i].met > m->born ? m->rule[i].met : m->born;
+        for (int64_t at_ms = now_ms - 367 * DAY; at_ms <= now_ms;
+             at_ms += at_ms + HOUR > now_ms && at_ms < now_ms ? now_ms - at_ms : HOUR) {
+            int year = anniversary_of(m, &m->s->rule[i], at_ms);
+            met = year > met ? year : met;
+        }
+        m->rule[i].met = met;
+    }
 }
 
 /* The first moment in (from, until) at which time alone makes the rule fire. Scores and lifecycle change at whole seconds,
@@ -211,6 +456,8 @@ static int64_t next_instant(const model *m, int64_t until_ms, int64_t fires[SCEN
     for (size_t i = 0; i < m->s->rules.count; i++) {
         const rfm_rule *rule = &m->s->rule[i];
         fires[i] = rule->on.kind == RFM_CAUSE_EVENT || !m->any ? INT64_MAX : fires_at(m, rule, until_ms);
+        if (rule->on.kind == RFM_CAUSE_ANNIVERSARY)
+            fires[i] = celebrates_at(m, rule, m->rule[i].met, until_ms);
         next_ms = fires[i] < next_ms ? fires[i] : next_ms;
         int due = first_due(&m->rule[i], until_ms - 1);
         if (due >= 0 && m->rule[i].pending[due].due_ms < next_ms)
@@ -229,8 +476,10 @@ static void model_advance(model *m, int64_t until_ms)
             for (int due = first_due(&m->rule[i], at_ms); due >= 0; due = first_due(&m->rule[i], at_ms)) {
                 model_pending pending = m->rule[i].pending[due];
                 remove_pending(&m->rule[i], (size_t)due);
-                model_send(m, i, pending.cause, at_ms);
+                model_due(m, i, &pending, at_ms);
             }
+            if (fires[i] == at_ms && m->s->rule[i].on.kind == RFM_CAUSE_ANNIVERSARY)
+                m->rule[i].met = anniversary_of(m, &m->s->rule[i], at_ms);
             if (fires[i] == at_ms)
                 model_cause(m, i, cause, at_ms, at_ms, "");
         }
@@ -245,19 +494,19 @@ static void model_cancel(model *m, const rfm_event *event, const char *cart, int
         model_rule *state = &m->rule[i];
         if (!(m->s->rule[i].cancel_on >> event->type & 1))
             continue;
-        for (int64_t due_ms = 0; due_ms != INT64_MAX;) { /* in the order of their dues */
-            due_ms = INT64_MAX;
-            size_t first = 0;
+        for (;;) { /* in the order of their dues */
+            int first = -1;
             for (size_t p = 0; p < state->count; p++) {
                 const model_pending *pending = &state->pending[p];
                 bool same = !cart[0] || !pending->cart[0] || strcmp(cart, pending->cart) == 0;
-                if (event->time_ms >= pending->time_ms && same && pending->due_ms < due_ms)
-                    due_ms = pending->due_ms, first = p;
+                bool cancels = event->time_ms >= pending->time_ms && same;
+                if (cancels && (first < 0 || sooner(pending, &state->pending[first])))
+                    first = (int)p;
             }
-            if (due_ms != INT64_MAX) {
-                note(m, i, "cancelled", state->pending[first].cause, "-", now_ms);
-                remove_pending(state, first);
-            }
+            if (first < 0)
+                break;
+            note(m, i, "cancelled", state->pending[first].cause, "-", now_ms);
+            remove_pending(state, (size_t)first);
         }
     }
 }
@@ -275,6 +524,12 @@ static void model_event(model *m, const rfm_event *event, const char *cart, int6
     m->any = true;
     if (event->type == RFM_EVENT_CONSENT && event->time_ms > m->last_consent_ms)
         m->last_consent_ms = event->time_ms;
+    if (event->timezone.len > 0 && event->time_ms > m->zone_ms) {
+        m->zone_ms = event->time_ms;
+        m->zone = rfm_zones_find(m->s->conf.zones, event->timezone);
+    }
+    if (event->type == RFM_EVENT_PROFILE)
+        model_date(m, event, now_ms);
     snprintf(cause, sizeof cause, "%s/%.*s", rfm_event_type_name(event->type), (int)event->id.len,
              (const char *)event->id.at);
     for (size_t i = 0; i < m->s->rules.count; i++) {
@@ -288,19 +543,74 @@ static void model_event(model *m, const rfm_event *event, const char *cart, int6
     }
 }
 
+static void random_schedule(rfm_schedule *schedule)
+{
+    int32_t first = (int32_t)(START_MS / DAY);
+    schedule->days = draw(4) ? 0 : (uint8_t)(1 + draw(127));
+    schedule->from_day = draw(8) ? 0 : first + (int32_t)draw(200);
+    schedule->to_day = draw(8) ? 0 : first + 100 + (int32_t)draw(400);
+}
+
+static void random_experiment(rfm_rule *rule)
+{
+    rfm_experiment *experiment = &rule->experiment;
+    if (draw(3) > 0 || rule->class_ != RFM_CLASS_MARKETING)
+        return;
+    *experiment = (rfm_experiment){.given = true, .control_buckets = (uint16_t)draw(10001), .variant_count = 1};
+    snprintf(experiment->salt, sizeof experiment->salt, "salt %u", draw(1000));
+    experiment->variant[0] = (rfm_variant){"a", (uint16_t)(10000 - experiment->control_buckets)};
+}
+
+static void random_cap(rfm_cap *cap)
+{
+    static const char *const channels[] = {"email", "push", "sms"};
+    *cap = (rfm_cap){
+        .has_class = draw(2), .class_ = (rfm_class)draw(2), .max = draw(4), .per_ms = (1 + draw(60 * 24)) * HOUR};
+    if (draw(3) == 0)
+        strcpy(cap->channel, channels[draw(3)]);
+    if (draw(3) == 0)
+        snprintf(cap->rule, sizeof cap->rule, "r%u", draw(12));
+}
+
+static const char *const zone_names[] = {"UTC", "Europe/Berlin", "Australia/Lord_Howe", "America/New_York"};
+
+static rfm_zone *random_policies(scene *s)
+{
+    rfm_zone *zone = NULL;
+    assert_int_equal(rfm_zone_load(zone_names[draw(4)], &zone, NULL), 0);
+    s->rules.default_zone = zone;
+    rfm_quiet_hours *quiet = &s->rules.quiet_hours;
+    quiet->given = draw(3) > 0;
+    quiet->from_ms = (int32_t)draw(1440) * 60000;
+    quiet->to_ms = (quiet->from_ms + (int32_t)(1 + draw(1439)) * 60000) % (int32_t)DAY;
+    quiet->jitter_ms = draw(2) ? 0 : 1 + draw(4 * 3600 * 1000);
+    s->rules.cap_count = draw(2) ? 0 : draw(5);
+    for (size_t c = 0; c < s->rules.cap_count; c++)
+        random_cap(&s->rules.cap[c]);
+    snprintf(s->rules.holdout.salt, sizeof s->rules.holdout.salt, "h%u", draw(100));
+    s->rules.holdout.buckets = draw(4) ? 0 : (uint16_t)draw(10001);
+    if (draw(4) == 0)
+        s->rules.consent[RFM_CLASS_MARKETING] = RFM_OPT_OUT;
+    return zone;
+}
+
 static void random_rule(scene *s, int i)
 {
     static const char *const channels[] = {"email", "push", "sms"};
+    static const rfm_event_type types[] = {RFM_EVENT_PURCHASE, RFM_EVENT_REFUND, RFM_EVENT_VISIT, RFM_EVENT_MESSAGE,
+                                           RFM_EVENT_CONSENT};
     static const rfm_event_type idles[] = {RFM_EVENT_PURCHASE, RFM_EVENT_VISIT, RFM_EVENT_CONSENT};
     char name[8];
     snprintf(name, sizeof name, "r%d", i);
     rfm_rule *rule = scene_add(s, name);
-    rule->on.kind = draw(3) ? (rfm_cause_kind)draw(RFM_CAUSE_IDLE + 1) : RFM_CAUSE_EVENT;
-    rule->on.event = rule->on.kind == RFM_CAUSE_IDLE ? idles[draw(3)] : (rfm_event_type)draw(draw(4) ? RFM_EVENT_FEEDBACK : RFM_EVENT_ERASE);
+    rule->on.kind = draw(3) ? (rfm_cause_kind)draw(RFM_CAUSE_ANNIVERSARY + 1) : RFM_CAUSE_EVENT;
+    rule->on.event = rule->on.kind == RFM_CAUSE_IDLE ? idles[draw(3)] : types[draw(5)];
     rule->on.segment = (uint8_t)draw(s->conf.segments.count);
     rule->on.lifecycle = (rfm_lifecycle)draw(RFM_LIFECYCLE_COUNT);
     rule->on.threshold = (1 + draw(98)) / 100.0;
     rule->on.idle_ms = (1 + draw(40)) * DAY;
+    strcpy(rule->on.trait, "birth_date");
+    rule->on.at_ms = (int32_t)draw(1440) * 60000;
     rule->delay_ms = draw(2) ? 1 + draw(20 * 86400) * INT64_C(1000) : 0;
     rule->cancel_on = draw(3) ? 0 : draw(32);
     rule->once = draw(6) == 0;
@@ -308,19 +618,41 @@ static void random_rule(scene *s, int i)
     rule->cooldown_ms = draw(3) ? 0 : (1 + draw(30)) * DAY;
     rule->class_ = (rfm_class)draw(2);
     rule->priority = (int32_t)draw(4) - 1;
-    rule->channel_count = (uint8_t)draw(4);
+    rule->expires_ms = draw(3) ? 0 : (1 + draw(40)) * HOUR;
+    random_schedule(&rule->schedule);
+    random_experiment(rule);
+    rule->best = i > 0 && draw(5) == 0;
+    rule->channel_count = rule->best ? 0
+                          : i == 0   ? 3
+                                     : (uint8_t)draw(4); /* the first names all that `best` chooses from */
     for (int c = 0; c < rule->channel_count; c++)
         strcpy(rule->channel[c], channels[c]);
 }
 
+static void random_date(rfm_event *event)
+{
+    static char text[16];
+    static rfm_trait_value trait;
+    int year, month, day_of_month;
+    rfm_civil_of_day(rfm_day_of_civil(1960, 1, 1) + (int32_t)draw(25000), &year, &month, &day_of_month);
+    snprintf(text, sizeof text, "%s", "1976-02-29");
+    if (draw(4) > 0)
+        snprintf(text, sizeof text, "%04d-%02d-%02d", year, month, day_of_month);
+    trait = (rfm_trait_value){.name = rfm_text("birth_date"), .kind = RFM_VALUE_TEXT, .text = rfm_text(text)};
+    event->traits = &trait;
+    event->trait_count = 1;
+}
+
 static rfm_event random_event(char id[16], int i, int64_t now_ms)
 {
-    static const rfm_event_type types[] = {RFM_EVENT_PURCHASE, RFM_EVENT_PURCHASE, RFM_EVENT_VISIT,   RFM_EVENT_VISIT,
-                                           RFM_EVENT_CONSENT,  RFM_EVENT_REFUND,   RFM_EVENT_MESSAGE, RFM_EVENT_FEEDBACK,
-                                           RFM_EVENT_PROFILE,  RFM_EVENT_POINTS,   RFM_EVENT_COST};
+    static const rfm_event_type types[] = {RFM_EVENT_PURCHASE, RFM_EVENT_PURCHASE, RFM_EVENT_VISIT,
+                                           RFM_EVENT_VISIT,    RFM_EVENT_CONSENT,  RFM_EVENT_REFUND,
+                                           RFM_EVENT_MESSAGE,  RFM_EVENT_FEEDBACK, RFM_EVENT_PROFILE,
+                                           RFM_EVENT_POINTS,   RFM_EVENT_COST};
     static const char *const channels[] = {"email", "push", "sms"}, *const carts[] = {"", "", "a", "b", "c"};
     snprintf(id, 16, "e%d", i);
-    rfm_event event = {.type = types[draw(draw(4) ? 7 : 11)], .id = rfm_text(id), .client_id = rfm_text("alice"), .has_amount = true};
+    rfm_event event = {
+        .type = types[draw(draw(4) ? 7 : 11)], .id = rfm_text(id), .client_id = rfm_text("alice"), .has_amount = true};
     event.time_ms = now_ms - (draw(3) ? 0 : draw(30 * 86400) * INT64_C(1000) + draw(1000));
     event.id48 = event.order_id48 = (uint64_t)i + 1;
     event.order_id = event.id;
@@ -329,20 +661,32 @@ static rfm_event random_event(char id[16], int i, int64_t now_ms)
     event.channel = rfm_text(channels[draw(3)]);
     event.class_ = (rfm_class)draw(2);
     event.granted = draw(4) > 0;
-    event.status = draw(2) ? RFM_STATUS_OPENED : RFM_STATUS_UNSUBSCRIBED;
+    static const rfm_message_status statuses[] = {RFM_STATUS_DELIVERED, RFM_STATUS_DELIVERED, RFM_STATUS_CLICKED,
+                                                  RFM_STATUS_UNSUBSCRIBED, RFM_STATUS_BOUNCED};
+    event.status = statuses[draw(5)];
+    event.permanent = true;
+    if (event.type == RFM_EVENT_PROFILE && draw(2))
+        event.timezone = rfm_text(zone_names[draw(4)]);
+    if (event.type == RFM_EVENT_PROFILE)
+        random_date(&event);
     return event;
 }
 
-static void walk(uint64_t seed, size_t *decisions)
+static void walk(uint64_t seed, const rfm_zones *zones, size_t *decisions)
 {
     random_state = seed * 7919 + 1;
     scene *s = scene_new();
+    static const rfm_trait date = {"birth_date", RFM_TRAIT_DATE};
+    s->conf.zones = zones;
+    s->conf.traits = &date, s->conf.trait_count = 1;
     model *m = calloc(1, sizeof *m);
-    m->s = s, m->names = rfm_names_new(), m->last_consent_ms = INT64_MIN, m->from_ms = START_MS - 1;
+    m->s = s, m->names = rfm_names_new(), m->last_consent_ms = m->zone_ms = m->date_ms = INT64_MIN,
+    m->from_ms = START_MS - 1;
     rfm_client_init(&m->client);
     s->conf.lifecycle.at_risk = 0.4 + draw(40) / 100.0;
     for (int i = 0; i < 12; i++)
         random_rule(s, i);
+    rfm_zone *zone = random_policies(s);
     scene_bind(s);
     int64_t now_ms = START_MS + 12345;
     for (int i = 0; i < 40; i++) {
@@ -370,6 +714,7 @@ static void walk(uint64_t seed, size_t *decisions)
         s->log_len = m->log_len = 0;
         s->log[0] = m->log[0] = 0;
     }
+    rfm_zone_free(zone);
     rfm_names_free(m->names);
     free(m);
     scene_free(s);
@@ -381,10 +726,13 @@ static void test_walks(void **state)
     size_t decisions = 0;
     const char *count = getenv("RFM_WALKS");
     uint64_t walks = count != NULL ? strtoull(count, NULL, 10) : 300;
+    rfm_zones *zones = rfm_zones_load();
+    assert_true(rfm_zones_count(zones) > 0);
     for (uint64_t seed = 1; seed <= walks; seed++)
-        walk(seed, &decisions);
+        walk(seed, zones, &decisions);
+    rfm_zones_free(zones);
     print_message("%zu decisions in %" PRIu64 " walks\n", decisions, walks);
-    assert_true(decisions > walks * 40);
+    assert_true(decisions > walks * 35);
 }
 
 int main(void)

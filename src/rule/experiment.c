@@ -1,0 +1,28 @@
+#include "experiment.h"
+
+#include <rfm/base/hash.h>
+
+uint16_t rfm__bucket_of(const char *salt, rfm_bytes client_id)
+{
+    uint8_t text[RFM_SALT_MAX + 1 + RFM_CLIENT_ID_MAX];
+    rfm_buffer buffer = rfm_buffer_over(text, sizeof text);
+    rfm_write_text(&buffer, salt);
+    rfm_write_u8(&buffer, 0x1f);
+    rfm_write_bytes(&buffer, client_id);
+    RFM_ASSERT(!buffer.bad);
+    return (uint16_t)(rfm_hash64(rfm_buffer_view(&buffer)) % RFM_BUCKETS_OF_CLIENTS);
+}
+
+bool rfm__is_held_out(const rfm_holdout *holdout, rfm_bytes client_id)
+{
+    return holdout->buckets > 0 && rfm__bucket_of(holdout->salt, client_id) < holdout->buckets;
+}
+
+int rfm__arm_of(const rfm_experiment *experiment, rfm_bytes client_id)
+{
+    uint32_t bucket = rfm__bucket_of(experiment->salt, client_id), end = experiment->control_buckets;
+    int arm = RFM_ARM_CONTROL;
+    while (bucket >= end && arm + 1 < experiment->variant_count)
+        end += experiment->variant[++arm].buckets;
+    return arm;
+}
