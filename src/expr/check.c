@@ -75,6 +75,17 @@ static const char *nearest_field(checking *checker, rfm_bytes path, rfm_bytes na
     return rfm_nearest(names, text_of(checker, name));
 }
 
+/* A field of that name in a group: the group was forgotten. NULL: there is none. */
+static const char *find_elsewhere(checking *checker, rfm_bytes name)
+{
+    for (size_t i = 0; i < checker->env->field_count; i++) {
+        const char *path = checker->env->fields[i].path, *dot = strrchr(path, '.');
+        if (dot && rfm_bytes_is(name, dot + 1) && is_known(checker, &checker->env->fields[i]))
+            return path;
+    }
+    return NULL;
+}
+
 static bool complain_unknown(checking *checker, const rfm__node *node, rfm_bytes group, rfm_bytes path)
 {
     size_t index;
@@ -82,7 +93,8 @@ static bool complain_unknown(checking *checker, const rfm__node *node, rfm_bytes
                                                   : rfm_bytes_of(path.at + group.len + 1, path.len - group.len - 1);
     if (find_path(checker, path, false, &index) != NO_MATCH)
         return rfm__complain(checker->source, node->mark, "%.*s is not there in this place", (int)path.len, path.at);
-    const char *nearest = nearest_field(checker, group, name);
+    const char *elsewhere = find_elsewhere(checker, name);
+    const char *nearest = elsewhere && !group.len ? elsewhere : nearest_field(checker, group, name);
     if (group.len)
         return rfm__complain(checker->source, node->mark, "%.*s has no %.*s; the nearest is %s", (int)group.len,
                              group.at, (int)name.len, name.at, nearest);

@@ -137,6 +137,18 @@ static rfm__node *parse_list(parsing *parser)
     return node && advance(parser) && parse_items(parser, node, "]") ? node : NULL;
 }
 
+/* They leave no node, but a message shows them. */
+static rfm__node *parse_parentheses(parsing *parser)
+{
+    uint16_t at = parser->token.at;
+    rfm__node *node = advance(parser) ? parse_expression(parser) : NULL;
+    if (!node)
+        return NULL;
+    node->at = at;
+    node->end = parser->token.end;
+    return expect(parser, ")", "to match the (") ? node : NULL;
+}
+
 static rfm__node *parse_primary(parsing *parser)
 {
     if (parser->token.kind == RFM__TOKEN_LITERAL)
@@ -145,10 +157,8 @@ static rfm__node *parse_primary(parsing *parser)
         return parse_name(parser);
     if (is_sign(parser, "["))
         return parse_list(parser);
-    if (is_sign(parser, "(")) {
-        rfm__node *node = advance(parser) ? parse_expression(parser) : NULL;
-        return node && expect(parser, ")", "to match the (") ? node : NULL;
-    }
+    if (is_sign(parser, "("))
+        return parse_parentheses(parser);
     if (parser->token.kind == RFM__TOKEN_END)
         return rfm__complain(parser->source, parser->token.at, "a value is missing at the end");
     return rfm__complain(parser->source, parser->token.at, "a value is needed here, not %.*s",

@@ -30,28 +30,17 @@ static const rfm_expr_type counts = {.kind = RFM_EXPR_MAP, .item = &rfm_expr_int
 static const rfm_expr_type channels = {.kind = RFM_EXPR_MAP, .item = &statuses};
 
 static const rfm_expr_field fields[] = {
-    {"now", &rfm_expr_timestamp, false, 0},
-    {"client.orders", &rfm_expr_int, false, 0},
-    {"client.points", &rfm_expr_int, true, 0},
-    {"client.revenue", &rfm_expr_double, false, 0},
-    {"client.risk", &rfm_expr_double, true, 0},
-    {"client.vip", &rfm_expr_bool, false, 0},
-    {"client.active", &rfm_expr_bool, true, 0},
-    {"client.name", &rfm_expr_string, false, 0},
-    {"client.city", &rfm_expr_string, true, 0},
-    {"client.zone", &rfm_expr_string, false, 0},
-    {"client.last", &rfm_expr_timestamp, false, 0},
-    {"client.first", &rfm_expr_timestamp, true, 0},
-    {"client.gap", &rfm_expr_duration, false, 0},
-    {"client.wait", &rfm_expr_duration, true, 0},
-    {"client.tags", &rfm_expr_strings, false, 0},
-    {"client.visits", &integers, false, 0},
-    {"client.scores", &doubles, true, 0},
-    {"client.counts", &counts, false, 0},
-    {"client.messages", &channels, false, 0},
-    {"client.rfm.r", &rfm_expr_int, true, 0},
-    {"client.rfm.f", &rfm_expr_int, true, 0},
-    {"event.kind", &rfm_expr_string, true, 0},
+    {"now", &rfm_expr_timestamp, false, 0},         {"client.orders", &rfm_expr_int, false, 0},
+    {"client.points", &rfm_expr_int, true, 0},      {"client.revenue", &rfm_expr_double, false, 0},
+    {"client.risk", &rfm_expr_double, true, 0},     {"client.vip", &rfm_expr_bool, false, 0},
+    {"client.active", &rfm_expr_bool, true, 0},     {"client.name", &rfm_expr_string, false, 0},
+    {"client.city", &rfm_expr_string, true, 0},     {"client.zone", &rfm_expr_string, false, 0},
+    {"client.last", &rfm_expr_timestamp, false, 0}, {"client.first", &rfm_expr_timestamp, true, 0},
+    {"client.gap", &rfm_expr_duration, false, 0},   {"client.wait", &rfm_expr_duration, true, 0},
+    {"client.tags", &rfm_expr_strings, false, 0},   {"client.visits", &integers, false, 0},
+    {"client.scores", &doubles, true, 0},           {"client.counts", &counts, false, 0},
+    {"client.messages", &channels, false, 0},       {"client.rfm.r", &rfm_expr_int, true, 0},
+    {"client.rfm.f", &rfm_expr_int, true, 0},       {"event.kind", &rfm_expr_string, true, 0},
     {"event.amount", &rfm_expr_double, true, 0},
 };
 enum { FIELDS = sizeof fields / sizeof *fields };
@@ -220,7 +209,8 @@ static void read_entry(world *world, entry *map, const char *text)
 static void read_value(world *world, const char *text)
 {
     size_t path_len = strcspn(text, "/="), field = 0;
-    while (field < FIELDS && (strlen(fields[field].path) != path_len || strncmp(fields[field].path, text, path_len) != 0))
+    while (field < FIELDS &&
+           (strlen(fields[field].path) != path_len || strncmp(fields[field].path, text, path_len) != 0))
         field++;
     RFM_ASSERT(field < FIELDS);
     const rfm_expr_type *type = fields[field].type;
@@ -262,7 +252,8 @@ static void write_text(rfm_buffer *out, rfm_bytes text)
 
 static void write_value(rfm_buffer *out, const rfm_expr_type *type, const rfm_expr_value *value)
 {
-    static const char *const names[] = {"any", "null", "bool", "int", "double", "string", "timestamp", "duration", "list"};
+    static const char *const names[] = {"any",    "null",      "bool",     "int", "double",
+                                        "string", "timestamp", "duration", "list"};
     uint64_t bits;
     memcpy(&bits, &value->number, sizeof bits);
     rfm_write_format(out, "%s:", names[type->kind]);

@@ -35,7 +35,7 @@
 
 enum {
     RFM_EXPR_BYTES_MAX = 4096,  /* of a text */
-    RFM_EXPR_DEPTH_MAX = 48,    /* of parentheses, brackets, calls and signs in each other */
+    RFM_EXPR_DEPTH_MAX = 64,    /* of parentheses, brackets, calls and signs in each other */
     RFM_EXPR_NODES_MAX = 1024,  /* names, values and operators */
     RFM_EXPR_FIELDS_MAX = 256,  /* of an environment */
     RFM_EXPR_MADE_MAX = 4096,   /* bytes of the texts and lists that one evaluation makes */

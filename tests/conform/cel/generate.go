@@ -79,30 +79,42 @@ func (n *node) reference() string {
 	return n.write(form, (*node).reference)
 }
 
-// What an operand is, whatever stands around it.
+// What an operand is.
 func (n *node) actual(i int) kind {
 	if i >= len(n.kids) {
 		return Null
 	}
-	kid := n.kids[i]
-	for kid.name == "()" {
-		kid = kid.kids[0]
-	}
-	if kid.name == "[]" {
-		return kid.kids[0].items()
-	}
-	return kid.kind
+	return n.kids[i].kind
 }
 
-// The kind of a list's items, by what is written there.
-func (n *node) items() kind {
-	if len(n.kids) == 0 {
-		return n.kind - ListOf
+// The kinds as the checkers see them, after a part was replaced.
+func (n *node) settle() *node {
+	for _, kid := range n.kids {
+		kid.settle()
 	}
-	if n.form[0] == '[' {
-		return n.actual(0)
+	switch n.name {
+	case "()", "-1":
+		n.kind = n.kids[0].kind
+	case "?:":
+		n.kind = n.kids[1].kind
+	case "[]":
+		n.kind = n.kids[0].kind - ListOf
+	case "+", "-", "*", "/", "%":
+		left, right := n.kids[0].kind, n.kids[1].kind
+		switch {
+		case left == Time && right == Time:
+			n.kind = Span
+		case left == Time || right == Time:
+			n.kind = Time
+		default:
+			n.kind = left
+		}
+	case "":
+		if len(n.kids) > 0 {
+			n.kind = ListOf + n.kids[0].kind
+		}
 	}
-	return n.kids[len(n.kids)-1].items()
+	return n
 }
 
 // [] and what is made of nothing else: its items have no type.
@@ -495,7 +507,7 @@ func negation(k kind, depth int) *node {
 	if operand.level == unaryLevel {
 		operand = apply(k, memberLevel, "()", "(%s)", []int{ifLevel}, operand)
 	}
-	return apply(k, unaryLevel, "-", "-%s", []int{memberLevel}, operand)
+	return apply(k, unaryLevel, "-1", "-%s", []int{memberLevel}, operand)
 }
 
 var timeParts = []string{"getFullYear", "getMonth", "getDayOfYear", "getDayOfMonth", "getDate", "getDayOfWeek", "getHours",
@@ -634,5 +646,5 @@ func spoil(tree *node) *node {
 		}
 		n = n.kids[i]
 	}
-	return tree
+	return tree.settle()
 }

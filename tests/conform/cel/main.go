@@ -185,7 +185,7 @@ var random *rand.Rand
 func oneOf[T any](items ...T) T { return items[random.Intn(len(items))] }
 
 func randomInt() int64 {
-	return oneOf(0, 1, 2, 3, 7, -1, -5, 100, int64(random.Intn(20)), 1<<53, 1<<53+1, -(1 << 53) - 1, 1<<62, math.MaxInt64,
+	return oneOf(0, 1, 2, 3, 7, -1, -5, 100, int64(random.Intn(20)), 1<<53, 1<<53+1, -(1<<53)-1, 1<<62, math.MaxInt64,
 		math.MinInt64, int64(random.Intn(2000)-1000))
 }
 
@@ -387,7 +387,6 @@ func writeResult(value ref.Val) string {
 
 // -- cases
 
-
 // An int and a double that cel-go compares by rounding the int.
 func rounds(integer int64, double float64) bool {
 	if math.IsNaN(double) || math.IsInf(double, 0) {
@@ -462,12 +461,23 @@ func main() {
 		}
 		fmt.Fprintf(out, "%s\t%s", strings.ReplaceAll(codedExpression(tree.ours()), "\t", "%09"), state)
 		for _, text := range texts {
-			fmt.Fprintf(out, "\t%s", text)
+			if isRead(tree.ours(), text) {
+				fmt.Fprintf(out, "\t%s", text)
+			}
 		}
 		fmt.Fprintln(out)
 		n++
 	}
 	fmt.Fprintf(os.Stderr, "%d cases, %d left out\n", *cases, left)
+}
+
+// Whether the expression names the field of a value, or the group that it is in.
+func isRead(expression, value string) bool {
+	parts := strings.Split(value[:strings.IndexAny(value, "=/")], ".")
+	if len(parts) > 2 {
+		parts = parts[:2]
+	}
+	return strings.Contains(expression, strings.Join(parts, "."))
 }
 
 func codedExpression(text string) string {
