@@ -94,14 +94,14 @@ static void make_clients(void)
     static const char *const categories[] = {"shoes", "socks", "hats", "coats", "bags"};
     for (int i = 0; i < CLIENTS; i++) {
         clients[i] = (shopper){.orders = i * 7919 % 5,
-                              .nps = i % 11,
-                              .has_nps = i % 3 != 0,
-                              .revenue = i * 104729 % 3000,
-                              .churn_risk = i % 100 / 100.,
-                              .last_ms = INT64_C(1767225600000) - i * RFM_DAY_MS,
-                              .now_ms = INT64_C(1767225600000),
-                              .channel = rfm_text(channels[i * 31 % 4]),
-                              .category = rfm_text(categories[i * 17 % 5])};
+                               .nps = i % 11,
+                               .has_nps = i % 3 != 0,
+                               .revenue = i * 104729 % 3000,
+                               .churn_risk = i % 100 / 100.,
+                               .last_ms = INT64_C(1767225600000) - i * RFM_DAY_MS,
+                               .now_ms = INT64_C(1767225600000),
+                               .channel = rfm_text(channels[i * 31 % 4]),
+                               .category = rfm_text(categories[i * 17 % 5])};
     }
 }
 

@@ -280,8 +280,10 @@ rfm__node *rfm__parse(rfm__source *source)
     parsing parser = {.source = source};
     if (source->text.len > RFM_EXPR_BYTES_MAX)
         return rfm__complain(source, 0, "the expression is longer than %d bytes", RFM_EXPR_BYTES_MAX);
-    if (!rfm_utf8_valid(source->text))
+    if (!rfm_utf8_valid(source->text)) {
+        source->text = rfm_text(""); /* nothing of it is shown */
         return rfm__complain(source, 0, "the expression is not valid UTF-8");
+    }
     if (!rfm__next_token(source, 0, false, &parser.token))
         return NULL;
     if (parser.token.kind == RFM__TOKEN_END)

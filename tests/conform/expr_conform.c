@@ -45,7 +45,7 @@ static const rfm_expr_field fields[] = {
 };
 enum { FIELDS = sizeof fields / sizeof *fields };
 
-typedef struct world {
+typedef struct test_world {
     bool present[FIELDS];
     rfm_expr_value value[FIELDS];
     rfm_arena arena;
@@ -55,7 +55,7 @@ typedef struct world {
     } zones[ZONES_MAX];
     size_t zone_count;
     rfm_expr_frame frame;
-} world;
+} test_world;
 
 /* -- the host */
 
@@ -104,14 +104,14 @@ static bool entry_at(void *context, const void *at, size_t i, rfm_bytes *key, rf
 
 static bool fetch(void *context, size_t field, rfm_expr_value *value)
 {
-    const world *world = context;
+    const test_world *world = context;
     *value = world->value[field];
     return world->present[field];
 }
 
 static const rfm_zone *zone_of(void *context, rfm_bytes name)
 {
-    struct world *world = context;
+    test_world *world = context;
     rfm_zone *zone;
     char text[64];
     for (size_t i = 0; i < world->zone_count; i++) {
@@ -150,7 +150,7 @@ static void bits_to_double(const char *text, double *number)
     memcpy(number, &bits, sizeof *number);
 }
 
-static void read_scalar(world *world, rfm_expr_kind kind, const char *text, size_t len, rfm_expr_value *value)
+static void read_scalar(test_world *world, rfm_expr_kind kind, const char *text, size_t len, rfm_expr_value *value)
 {
     if (kind == RFM_EXPR_BOOL)
         value->truth = *text == 't';
@@ -163,7 +163,7 @@ static void read_scalar(world *world, rfm_expr_kind kind, const char *text, size
 }
 
 /* Items divided by commas. */
-static void read_list(world *world, rfm_expr_kind kind, const char *text, rfm_expr_value *value)
+static void read_list(test_world *world, rfm_expr_kind kind, const char *text, rfm_expr_value *value)
 {
     rfm_expr_value *items = rfm_arena_take(&world->arena, ITEMS_MAX * sizeof *items);
     size_t count = 0;
@@ -176,7 +176,7 @@ static void read_list(world *world, rfm_expr_kind kind, const char *text, rfm_ex
     value->list.count = count;
 }
 
-static entry *entry_new(world *world, entry *map, rfm_bytes key)
+static entry *entry_new(test_world *world, entry *map, rfm_bytes key)
 {
     entry *found = NULL;
     for (size_t i = 0; i < map->inner_count; i++)
@@ -192,7 +192,7 @@ static entry *entry_new(world *world, entry *map, rfm_bytes key)
 }
 
 /* "email/sent=3", "email=": below the map's path. */
-static void read_entry(world *world, entry *map, const char *text)
+static void read_entry(test_world *world, entry *map, const char *text)
 {
     while (*text) {
         size_t len = strcspn(text, "/=");
@@ -206,7 +206,7 @@ static void read_entry(world *world, entry *map, const char *text)
     }
 }
 
-static void read_value(world *world, const char *text)
+static void read_value(test_world *world, const char *text)
 {
     size_t path_len = strcspn(text, "/="), field = 0;
     while (field < FIELDS &&
@@ -224,7 +224,7 @@ static void read_value(world *world, const char *text)
         read_scalar(world, type->kind, rest, strlen(rest), &world->value[field]);
 }
 
-static void forget(world *world)
+static void forget(test_world *world)
 {
     for (size_t i = 0; i < FIELDS; i++) {
         bool map = fields[i].type->kind == RFM_EXPR_MAP;
@@ -275,7 +275,7 @@ static void write_value(rfm_buffer *out, const rfm_expr_type *type, const rfm_ex
     }
 }
 
-static void evaluate(world *world, rfm_bytes text, rfm_buffer *out)
+static void evaluate(test_world *world, rfm_bytes text, rfm_buffer *out)
 {
     const rfm_expr_env env = {.fields = fields, .field_count = FIELDS};
     const rfm_expr_host host = {fetch, zone_of};
@@ -294,7 +294,7 @@ static void evaluate(world *world, rfm_bytes text, rfm_buffer *out)
 }
 
 /* Whether the case comes out as expected. */
-static bool run_case(world *world, char *line)
+static bool run_case(test_world *world, char *line)
 {
     char *rest = line, *expression = strsep(&rest, "\t"), *expected = strsep(&rest, "\t");
     rfm_buffer out;
@@ -321,7 +321,7 @@ int main(int argc, char **argv)
     FILE *file = argc > 1 ? fopen(argv[1], "r") : stdin;
     char *line = NULL;
     size_t size = 0, cases = 0, refused = 0, failed = 0, wrong = 0;
-    static world world;
+    static test_world world;
     if (!file) {
         fprintf(stderr, "%s: cannot be read\n", argv[1]);
         return 2;

@@ -79,7 +79,7 @@ static void texts_that_are_wrong_as_they_are_written(void **state)
 
 static void what_is_known_depends_on_the_scope(void **state)
 {
-    world *world = *state;
+    test_world *world = *state;
     static const saying purchase[] = {{"has(event.amount) || event.channel == \"email\"", "true"}};
     static const saying visit[] = {
         {"has(event.amount)", "1:11: event.amount is not there in this place"},
@@ -97,7 +97,7 @@ static void what_is_known_depends_on_the_scope(void **state)
 
 static void a_caret_shows_the_place(void **state)
 {
-    world *world = *state;
+    test_world *world = *state;
     say(world, "client.vip &&\n  client.oders > 2 &&\n  true");
     assert_string_equal(world->error.excerpt, "  client.oders > 2 &&\n         ^");
     assert_int_equal(world->error.line, 2);
@@ -123,11 +123,11 @@ static void a_caret_shows_the_place(void **state)
 
 static void the_whole_has_the_type_that_is_wanted(void **state)
 {
-    world *world = *state;
+    test_world *world = *state;
     const rfm_expr *expr = NULL;
-    assert_int_equal(rfm_expr_compile(&world->env, rfm_text("client.orders"), &rfm_expr_bool, &world->arena, &expr,
-                                      &world->error),
-                     RFM_E_MALFORMED);
+    assert_int_equal(
+        rfm_expr_compile(&world->env, rfm_text("client.orders"), &rfm_expr_bool, &world->arena, &expr, &world->error),
+        RFM_E_MALFORMED);
     assert_null(expr);
     assert_string_equal(world->error.message, "the whole must be bool, this is int");
     assert_int_equal(rfm_expr_compile(&world->env, rfm_text("client.orders > 1"), &rfm_expr_bool, &world->arena, &expr,

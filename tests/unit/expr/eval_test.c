@@ -76,11 +76,12 @@ static void ints_and_doubles_compare_as_fractions_do(void **state)
         else
             write_double(number, rows[i].number);
         long long integer = (long long)rows[i].integer;
-        snprintf(text, sizeof text, "[%lld < %s, %lld == %s, %lld > %s, %s > %lld, %s == %lld, %s <= %lld, %lld in [%s]]", integer,
-                 number, integer, number, integer, number, number, integer, number, integer, number, integer, integer, number);
-        snprintf(said, sizeof said, "[%s,%s,%s,%s,%s,%s,%s]", order < 0 ? "true" : "false", order == 0 ? "true" : "false",
-                 order > 0 ? "true" : "false", order < 0 ? "true" : "false", order == 0 ? "true" : "false",
-                 order >= 0 ? "true" : "false", order == 0 ? "true" : "false");
+        snprintf(text, sizeof text,
+                 "[%lld < %s, %lld == %s, %lld > %s, %s > %lld, %s == %lld, %s <= %lld, %lld in [%s]]", integer, number,
+                 integer, number, integer, number, number, integer, number, integer, number, integer, integer, number);
+        snprintf(said, sizeof said, "[%s,%s,%s,%s,%s,%s,%s]", order < 0 ? "true" : "false",
+                 order == 0 ? "true" : "false", order > 0 ? "true" : "false", order < 0 ? "true" : "false",
+                 order == 0 ? "true" : "false", order >= 0 ? "true" : "false", order == 0 ? "true" : "false");
         const saying sayings[] = {{text, said}};
         ASSERT_SAID(*state, sayings);
     }
@@ -99,8 +100,7 @@ static void and_and_or_absorb_errors_from_both_sides(void **state)
         {"client.nps > 1 || client.rfm.r > 1", "has no value (ask has() first): client.nps"},
         {"(client.nps > 1 && client.rfm.r > 1) || true", "true"},
         {"((client.nps > 1 || false) && false) || 1 / 0 > 0 || client.vip", "true"},
-        {"(client.nps > 1 && false) || 1 / (client.orders - 3) > 0",
-         "division by zero: 1 / (client.orders - 3)"},
+        {"(client.nps > 1 && false) || 1 / (client.orders - 3) > 0", "division by zero: 1 / (client.orders - 3)"},
         {"client.nps > 1 ? true : false", "has no value (ask has() first): client.nps"},
         {"true ? 1 : client.nps", "1"},
         {"false ? 1 : client.nps", "has no value (ask has() first): client.nps"},
@@ -206,7 +206,8 @@ static void times(void **state)
         {"timestamp(\"0001-01-01T00:00:00Z\") - duration(\"1ms\")",
          "the result is out of range: timestamp(\"0001-01-01T00:00:00Z\") - duration(\"1ms\")"},
         {"timestamp(\"9999-12-31T00:00:00Z\") - timestamp(\"0001-01-01T00:00:00Z\")", "\"315537811200s\""},
-        {"duration(\"87660000h\") + duration(\"1ms\")", "the result is out of range: duration(\"87660000h\") + duration(\"1ms\")"},
+        {"duration(\"87660000h\") + duration(\"1ms\")",
+         "the result is out of range: duration(\"87660000h\") + duration(\"1ms\")"},
         {"duration(\"-1h30m1.5s\").getHours()", "-1"},
         {"duration(\"-1h30m1.5s\").getMinutes()", "-90"},
         {"duration(\"-1h30m1.5s\").getSeconds()", "-5401"},
@@ -264,7 +265,8 @@ static void doubles_as_python_writes_them(void **state)
 static void what_an_evaluation_makes_is_bounded(void **state)
 {
     static const saying sayings[] = {
-        {"client.tags.all(a, client.tags.all(b, size(\"0123456789012345678901234567890123456789\" + a + b) > 40))", "true"},
+        {"client.tags.all(a, client.tags.all(b, size(\"0123456789012345678901234567890123456789\" + a + b) > 40))",
+         "true"},
         {"client.visits.exists(x, size([x,x,x,x,x,x,x,x] + [x,x,x,x,x,x,x,x] + [x,x,x,x,x,x,x,x] + [x,x,x,x,x,x,x,x] + "
          "[x,x,x,x,x,x,x,x] + [x,x,x,x,x,x,x,x]) == 1)",
          "made more text or lists than fit: [x,x,x,x,x,x,x,x]"},

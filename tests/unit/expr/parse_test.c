@@ -93,7 +93,7 @@ static char *repeated(const char *text, int count, const char *after)
 
 static void limits(void **state)
 {
-    world *world = *state;
+    test_world *world = *state;
     char text[600];
     snprintf(text, sizeof text, "%s", repeated("(", 63, "1"));
     assert_string_equal(say(world, strcat(text, repeated(")", 63, ""))), "1");

@@ -12,7 +12,8 @@
 
 #include <cmocka.h>
 
-static const rfm_expr_member world_statuses_members[] = {{"sent", &rfm_expr_int}, {"opened", &rfm_expr_int}, {NULL, NULL}};
+static const rfm_expr_member world_statuses_members[] = {
+    {"sent", &rfm_expr_int}, {"opened", &rfm_expr_int}, {NULL, NULL}};
 static const rfm_expr_type world_statuses = {.kind = RFM_EXPR_STRUCT, .members = world_statuses_members};
 static const rfm_expr_type world_channels = {.kind = RFM_EXPR_MAP, .item = &world_statuses};
 static const rfm_expr_type world_integers = {.kind = RFM_EXPR_LIST, .item = &rfm_expr_int};
@@ -58,7 +59,7 @@ static const rfm_expr_field world_fields[] = {
 };
 enum { WORLD_FIELDS = sizeof world_fields / sizeof *world_fields };
 
-typedef struct world {
+typedef struct test_world {
     rfm_arena arena;
     rfm_expr_env env;
     rfm_expr_frame frame;
@@ -67,7 +68,7 @@ typedef struct world {
     unsigned fetched[WORLD_FIELDS];
     rfm_zone *zone;
     char said[1024];
-} world;
+} test_world;
 
 /* email: {sent: 3, opened: 1}, sms: {sent: 2} */
 static bool world_find_status(void *context, const void *at, rfm_bytes key, rfm_expr_value *value)
@@ -112,7 +113,7 @@ static bool world_fetch(void *context, size_t field, rfm_expr_value *value)
 {
     static const rfm_expr_class channel_class = {world_find_channel, world_channel};
     static rfm_expr_value tags[2], visits[3];
-    world *world = context;
+    test_world *world = context;
     world->fetched[field]++;
     tags[0].text = rfm_text("red"), tags[1].text = rfm_text("blue");
     for (int i = 0; i < 3; i++)
@@ -138,7 +139,7 @@ static bool world_fetch(void *context, size_t field, rfm_expr_value *value)
 
 static const rfm_zone *world_zone(void *context, rfm_bytes name)
 {
-    const world *world = context;
+    const test_world *world = context;
     return rfm_bytes_is(name, "Europe/Berlin") ? world->zone : NULL;
 }
 
@@ -150,7 +151,7 @@ static bool world_has_zone(void *context, rfm_bytes name)
 
 static int world_setup(void **state)
 {
-    static world world;
+    static test_world world;
     const rfm_expr_host host = {world_fetch, world_zone};
     memset(&world, 0, sizeof world);
     rfm_arena_init(&world.arena);
@@ -160,9 +161,9 @@ static int world_setup(void **state)
     /* Berlin's rule of today, for all times */
     static const char footer[] = "\nCET-1CEST,M3.5.0,M10.5.0/3\n";
     uint8_t tzif[256] = "TZif2";
-    tzif[39] = 1, tzif[43] = 4;                 /* one type, four bytes of names */
-    memcpy(tzif + 44 + 6, "CET", 4);            /* its block of version 1 */
-    memcpy(tzif + 54, tzif, 54);                /* and of version 2 */
+    tzif[39] = 1, tzif[43] = 4;      /* one type, four bytes of names */
+    memcpy(tzif + 44 + 6, "CET", 4); /* its block of version 1 */
+    memcpy(tzif + 54, tzif, 54);     /* and of version 2 */
     memcpy(tzif + 108, footer, sizeof footer - 1);
     assert_int_equal(rfm_zone_of_bytes(rfm_bytes_of(tzif, 108 + sizeof footer - 1), &world.zone, NULL), 0);
     *state = &world;
@@ -171,14 +172,14 @@ static int world_setup(void **state)
 
 static int world_teardown(void **state)
 {
-    world *world = *state;
+    test_world *world = *state;
     rfm_arena_release(&world->arena);
     rfm_zone_free(world->zone);
     return 0;
 }
 
 /* The result as JSON; of a fault its text, a colon and the part that failed; of a mistake line:column: message. */
-static const char *say(world *world, const char *text)
+static const char *say(test_world *world, const char *text)
 {
     rfm_buffer out = rfm_buffer_over(world->said, sizeof world->said - 1);
     if (rfm_expr_compile(&world->env, rfm_text(text), NULL, &world->arena, &world->expr, &world->error)) {
@@ -199,7 +200,7 @@ typedef struct saying {
     const char *text, *said;
 } saying;
 
-static inline void assert_said(world *world, const saying *sayings, size_t count)
+static inline void assert_said(test_world *world, const saying *sayings, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const char *said = say(world, sayings[i].text);
