@@ -24,6 +24,19 @@ static bool advance(parsing *parser)
     return rfm__next_token(parser->source, parser->token.end, false, &parser->token);
 }
 
+/* As much of the next word as a message shows: of one line, and not half a character. */
+static int shown_len(const parsing *parser)
+{
+    enum { SHOWN_MAX = 40 };
+    rfm_bytes text = parser->token.text;
+    size_t len = 0;
+    while (len < text.len && len < SHOWN_MAX && text.at[len] != '\n' && text.at[len] != '\r')
+        len++;
+    while (len > 0 && len < text.len && (text.at[len] & 0xc0) == 0x80)
+        len--;
+    return (int)len;
+}
+
 static bool expect(parsing *parser, const char *sign, const char *where)
 {
     if (is_sign(parser, sign))
@@ -31,7 +44,7 @@ static bool expect(parsing *parser, const char *sign, const char *where)
     if (parser->token.kind == RFM__TOKEN_END)
         return rfm__complain(parser->source, parser->token.at, "%s is missing %s", sign, where);
     return rfm__complain(parser->source, parser->token.at, "%s is needed here %s, not %.*s", sign, where,
-                         (int)(parser->token.text.len < 40 ? parser->token.text.len : 40), parser->token.text.at);
+                         shown_len(parser), parser->token.text.at);
 }
 
 /* One level more, which the caller leaves again by depth--. */
@@ -290,7 +303,7 @@ rfm__node *rfm__parse(rfm__source *source)
         return rfm__complain(source, 0, "the expression is empty");
     rfm__node *node = parse_expression(&parser);
     if (node && parser.token.kind != RFM__TOKEN_END)
-        return rfm__complain(source, parser.token.at, "the expression ends here, and %.*s follows",
-                             (int)(parser.token.text.len < 40 ? parser.token.text.len : 40), parser.token.text.at);
+        return rfm__complain(source, parser.token.at, "the expression ends here, and %.*s follows", shown_len(&parser),
+                             parser.token.text.at);
     return node;
 }

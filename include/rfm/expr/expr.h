@@ -115,7 +115,8 @@ typedef struct rfm_expr_error {
 } rfm_expr_error;
 
 typedef struct rfm_expr rfm_expr;
-/* `wanted` NULL: any type. The program lies in the arena. RFM_E_MALFORMED: explained in *error. */
+/* `wanted` NULL: any type. The program lies in the arena and is read-only: frames of several threads may share it.
+ * RFM_E_MALFORMED: explained in *error. */
 int rfm_expr_compile(const rfm_expr_env *env, rfm_bytes source, const rfm_expr_type *wanted, rfm_arena *arena,
                      const rfm_expr **expr, rfm_expr_error *error);
 const rfm_expr_type *rfm_expr_type_of(const rfm_expr *expr);
@@ -123,7 +124,7 @@ const rfm_expr_type *rfm_expr_type_of(const rfm_expr *expr);
 const uint16_t *rfm_expr_reads(const rfm_expr *expr, size_t *count);
 
 typedef struct rfm_expr_host {
-    /* false: absent. What *value points to lives until the frame's next reset. */
+    /* false: absent. What *value points to lives until the frame's next reset. Times lie in the years 0 to 9999. */
     bool (*fetch)(void *context, size_t field, rfm_expr_value *value);
     /* NULL (or no such function): no such zone. "UTC" and offsets such as "+02:00" are not asked for. */
     const rfm_zone *(*zone)(void *context, rfm_bytes name);
