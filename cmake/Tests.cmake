@@ -37,6 +37,16 @@ if(RFM_TESTS)
         endforeach()
     endforeach()
 
+    # tests/conform/<layer>_conform.c: the layer beside another implementation, whose answers are in <layer>_cases.txt.
+    file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/conform/*_conform.c")
+    foreach(source IN LISTS sources)
+        cmake_path(GET source STEM name)
+        string(REGEX REPLACE "_conform$" "" layer "${name}")
+        add_executable(${name} "${source}")
+        target_link_libraries(${name} PRIVATE rfm_${layer})
+        rfm_add_test(${name} ${name} "${PROJECT_SOURCE_DIR}/tests/conform/${layer}_cases.txt")
+    endforeach()
+
     # tests/sim/*.c: one program, the engine in a world of its own.
     file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/sim/*.c")
     if(sources)

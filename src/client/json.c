@@ -11,15 +11,6 @@ void rfm_write_json_money(rfm_buffer *json, int64_t amount_minor, uint8_t digits
     rfm_write_u8(json, '"');
 }
 
-void rfm_write_json_time(rfm_buffer *json, int64_t time_ms)
-{
-    char text[RFM_TIME_TEXT];
-    size_t len = rfm_time_format(time_ms, text);
-    rfm_write_u8(json, '"');
-    rfm_write_bytes(json, rfm_bytes_of(text, len));
-    rfm_write_u8(json, '"');
-}
-
 static void key(rfm_buffer *json, const char *name)
 {
     rfm_write_text(json, ",\"");

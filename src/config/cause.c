@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include <rfm/base/nearest.h>
+
 static const char *const event_names[] = {
 #define X(NAME, name) #name,
     RFM_EVENT_TYPES(X)
@@ -30,7 +32,7 @@ static bool event_of(rfm__loader *loader, const rfm_yaml *node, rfm_event_type *
         *event = (rfm_event_type)found;
     else
         rfm__report(loader, node, "no such event %s; the nearest is %s", rfm__show_node(node).text,
-                    rfm__nearest(event_names, text));
+                    rfm_nearest(event_names, text));
     return found >= 0 && !erases;
 }
 
@@ -46,7 +48,7 @@ static bool segment_of(rfm__loader *loader, const rfm_yaml *node, uint8_t *segme
             names[i] = segments->name[i];
         names[segments->count] = NULL;
         rfm__report(loader, node, "no such segment %s; the nearest is %s", rfm__show_node(node).text,
-                    rfm__nearest(names, text));
+                    rfm_nearest(names, text));
         return false;
     }
     *segment = (uint8_t)found;
@@ -63,7 +65,7 @@ static bool lifecycle_of(rfm__loader *loader, const rfm_yaml *node, rfm_lifecycl
     int found = index_of(names, text);
     if (found < 0)
         rfm__report(loader, node, "no such lifecycle %s; the nearest is %s", rfm__show_node(node).text,
-                    rfm__nearest(names, text));
+                    rfm_nearest(names, text));
     else
         *lifecycle = (rfm_lifecycle)found;
     return found >= 0;
@@ -81,7 +83,7 @@ static const rfm_yaml *only_child(rfm__loader *loader, const rfm_yaml *node, con
 static void report_unknown(rfm__loader *loader, const rfm_yaml *child, const char *const *names)
 {
     rfm__report_key(loader, child, "unknown key \"%s\"; the nearest known one is \"%s\"", rfm__show(child->key).text,
-                    rfm__nearest(names, child->key));
+                    rfm_nearest(names, child->key));
 }
 
 static void read_event(rfm__loader *loader, const rfm_yaml *node, rfm_rule *rule)

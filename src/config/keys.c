@@ -1,5 +1,6 @@
 #include "keys.h"
 
+#include <rfm/base/nearest.h>
 #include <rfm/base/utf8.h>
 
 #include <stdio.h>
@@ -47,41 +48,6 @@ bool rfm__table_has_section(const rfm__table *table, const char *path)
     return false;
 }
 
-unsigned rfm__distance(const char *a, const char *b)
-{
-    enum { MAX = 64 };
-    size_t a_len = strnlen(a, MAX), b_len = strnlen(b, MAX);
-    unsigned row[3][MAX + 1];
-    for (size_t j = 0; j <= b_len; j++)
-        row[0][j] = (unsigned)j;
-    for (size_t i = 1; i <= a_len; i++) {
-        unsigned *now = row[i % 3];
-        const unsigned *before = row[(i + 2) % 3], *before2 = row[(i + 1) % 3];
-        now[0] = (unsigned)i;
-        for (size_t j = 1; j <= b_len; j++) {
-            unsigned best = before[j - 1] + (a[i - 1] != b[j - 1]);
-            best = before[j] + 1 < best ? before[j] + 1 : best;
-            best = now[j - 1] + 1 < best ? now[j - 1] + 1 : best;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && before2[j - 2] + 1 < best)
-                best = before2[j - 2] + 1;
-            now[j] = best;
-        }
-    }
-    return row[a_len % 3][b_len];
-}
-
-const char *rfm__nearest(const char *const *texts, const char *text)
-{
-    const char *nearest = NULL;
-    unsigned best = UINT32_MAX;
-    for (; *texts; texts++) {
-        unsigned distance = rfm__distance(text, *texts);
-        if (distance < best)
-            best = distance, nearest = *texts;
-    }
-    return nearest;
-}
-
 /* A key of that very name in another section is nearer than any other: it was put in the wrong place. */
 static const char *find_elsewhere(const rfm__table *table, const char *name)
 {
@@ -109,7 +75,7 @@ const char *rfm__table_nearest(const rfm__table *table, const char *prefix, cons
         char child[64];
         int child_len = (int)strcspn(path + prefix_len, ".");
         snprintf(child, sizeof child, "%.*s", child_len, path + prefix_len);
-        unsigned distance = rfm__distance(name, child);
+        unsigned distance = rfm_distance(name, child);
         if (distance < best) {
             best = distance;
             snprintf(nearest, 128, "%s%s", prefix, child);

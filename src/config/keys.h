@@ -77,9 +77,6 @@ bool rfm__share_of(rfm__loader *loader, const rfm_yaml *node, double *share);
 bool rfm__integer_of(rfm__loader *loader, const rfm_yaml *node, int64_t low, int64_t high, int64_t *integer);
 bool rfm__duration_of(rfm__loader *loader, const rfm_yaml *node, int64_t *duration_ms);
 bool rfm__is_name(const char *text, size_t len_max, const char *more); /* letters, digits and what is in `more` */
-/* The nearest of the texts (NULL at the end); NULL: the list is empty. */
-const char *rfm__nearest(const char *const *texts, const char *text);
-unsigned rfm__distance(const char *a, const char *b); /* edits: insert, delete, replace, swap neighbours */
 
 void rfm__print_text(rfm_buffer *yaml, const char *text); /* quoted; "": null */
 void rfm__print_text_at(rfm_buffer *yaml, const rfm__key *key, const rfm_config *config, const void *at);

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include <rfm/base/nearest.h>
+
 #define AT(member) offsetof(rfm_config, member)
 
 static void read_unit(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
@@ -164,7 +166,7 @@ static void read_segments(rfm__loader *loader, const rfm__key *key, const rfm_ya
         *(const char **)at = rfm__keep(loader, text, strlen(text));
     } else {
         rfm__report(loader, node, "no such preset %s; the nearest is %s, and a file has a slash or a dot in its name",
-                    rfm__show_node(node).text, rfm__nearest(presets, text));
+                    rfm__show_node(node).text, rfm_nearest(presets, text));
     }
 }
 

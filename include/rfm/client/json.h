@@ -2,6 +2,7 @@
 #ifndef RFM_CLIENT_JSON_H
 #define RFM_CLIENT_JSON_H
 
+#include <rfm/base/json.h>
 #include <rfm/client/scores.h>
 #include <rfm/event/number.h>
 
@@ -10,6 +11,5 @@
 int rfm_client_json(rfm_buffer *json, rfm_bytes client_id, const rfm_client *client, const rfm_client_conf *conf,
                     const rfm_names *names, const rfm_edges *edges, int64_t as_of_ms, rfm_error *error);
 void rfm_write_json_money(rfm_buffer *json, int64_t amount_minor, uint8_t digits);
-void rfm_write_json_time(rfm_buffer *json, int64_t time_ms);
 
 #endif
