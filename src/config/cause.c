@@ -174,7 +174,7 @@ static bool date_trait_of(rfm__loader *loader, const rfm_yaml *node, char trait[
     names[count] = NULL;
     if (index_of(names, text) < 0) {
         rfm__report(loader, node, "no trait %s of type date is declared under traits%s%s", rfm__show_node(node).text,
-                    count ? "; the nearest is " : "", count ? rfm__nearest(names, text) : "");
+                    count ? "; the nearest is " : "", count ? rfm_nearest(names, text) : "");
         return false;
     }
     memcpy(trait, text, strlen(text) + 1);

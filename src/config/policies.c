@@ -367,7 +367,7 @@ void rfm__caps_check(rfm__loader *loader)
         names[i] = rules->rule[i].name;
     names[rules->count] = NULL;
     for (size_t i = 0; i < rules->cap_count; i++) {
-        const char *rule = rules->cap[i].rule, *nearest = rfm__nearest(names, rule);
+        const char *rule = rules->cap[i].rule, *nearest = rfm_nearest(names, rule);
         if (*rule && (!nearest || strcmp(nearest, rule) != 0))
             rfm__report(loader, rfm_yaml_find(loader->cap_node[i], rfm_text("rule")),
                         "no such rule %s; the nearest is %s", rfm__show(rule).text, nearest ? nearest : "none");
