@@ -64,7 +64,8 @@ if(RFM_TESTS)
             "$<TARGET_FILE:sim_load_fence>" "$<TARGET_FILE:sim_takeover_replay>")
     endif()
 
-    # bench/<name>.c or <name>_bench.c: bench_<name>; those that start with e2e speak to Kafka and Redis.
+    # bench/<name>.c or <name>_bench.c: bench_<name>; those that start with e2e speak to Kafka and Redis; redis_memory
+    # makes a shop's year as the program does.
     file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/*.c")
     foreach(source IN LISTS sources)
         cmake_path(GET source STEM name)
@@ -73,6 +74,8 @@ if(RFM_TESTS)
         target_link_libraries(bench_${name} PRIVATE rfm_engine)
         if(name MATCHES "^e2e")
             target_link_libraries(bench_${name} PRIVATE rfm_kafka rfm_redis)
+        elseif(name STREQUAL "redis_memory")
+            target_link_libraries(bench_${name} PRIVATE rfm_app)
         endif()
         rfm_link_allocator(bench_${name})
         rfm_link_time_optimise(bench_${name})

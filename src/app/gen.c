@@ -145,7 +145,7 @@ static void find_topics(const rfm_config *config, const char *topics[RFM_EVENT_T
                                                              [RFM_EVENT_MESSAGE] = "messages",
                                                              [RFM_EVENT_CONSENT] = "messages"};
     for (size_t i = 0; i < RFM_EVENT_TYPE_COUNT; i++)
-        topics[i] = input_named(config, inputs[i]);
+        topics[i] = input_named(config, inputs[i] != NULL ? inputs[i] : "messages");
 }
 
 static int send_events(struct gen *gen, rfm_producer *producer, const char *const topics[RFM_EVENT_TYPE_COUNT],

@@ -19,6 +19,11 @@
 #define BROWSE_PER_BUY 0.5   /* visits without a purchase: so many times the rate of purchases, and a few besides */
 #define BROWSE_A_DAY   0.008
 #define NEWS_A_DAY     (1 / 75.0)
+#define PROFILED       0.6  /* say who they are when they sign up */
+#define PAID_FOR       0.3  /* whose arrival was paid for */
+#define ANSWERS        0.06 /* of orders: asked how they liked it, they answer */
+#define COMPLAINS      0.02 /* of orders */
+#define ERASED         0.02 /* of those who lapse */
 
 enum { ALIVE = 1, EMAIL = 2, PUSH = 4, BUYS = 8 };
 
@@ -46,6 +51,13 @@ enum kind {
     NEWS_CLICKED,
     NEWS_LANDED,
     NEWS_UNSUBSCRIBED,
+    PROFILE,
+    COST,
+    POINTS,
+    ANSWER,
+    COMPLAIN,
+    RESOLVE,
+    ERASE,
     QUIET_SIGN_UP,
     QUIET_BUY,
     AGAIN
@@ -239,6 +251,26 @@ static bool write_consent(rfm_shop *shop, uint32_t who, const char *channel, boo
     return true;
 }
 
+static bool write_other(rfm_shop *shop, const struct happening *now, rfm_event_type type)
+{
+    if (shop->dry)
+        return true;
+    rfm__head head = head_of(shop, type, now->who);
+    rfm_chance chance = rfm_chance_of(rfm_chance_of(shop->conf.seed + 2, now->who), now->order);
+    switch (type) {
+    case RFM_EVENT_PROFILE: rfm__shop_write_profile(&shop->text, &head, &chance); break;
+    case RFM_EVENT_COST: rfm__shop_write_cost(&shop->text, &head, &chance); break;
+    case RFM_EVENT_POINTS:
+        rfm__shop_write_points(&shop->text, &head, basket_of(shop, now->who, now->order).amount_minor / 100);
+        break;
+    case RFM_EVENT_FEEDBACK:
+        rfm__shop_write_feedback(&shop->text, &head, now->order, (rfm_feedback_kind)now->step, &chance);
+        break;
+    default: rfm__shop_write_erase(&shop->text, &head);
+    }
+    return true;
+}
+
 /* -- what happens; each says whether it wrote an event */
 
 static double liveliness_below_1(const rfm_shop *shop)
@@ -266,6 +298,67 @@ static double news_days(rfm_shop *shop, struct buyer *buyer)
     return rfm_chance_exponential(&buyer->chance) / a_day;
 }
 
+static bool happens(rfm_shop *shop, rfm_chance *chance, double share)
+{
+    return rfm_chance_unit(chance) < share * liveliness_below_1(shop);
+}
+
+static void plan_introduction(rfm_shop *shop, const struct happening *now)
+{
+    rfm_chance *chance = &shop->buyers[now->who].chance;
+    if (happens(shop, chance, PROFILED))
+        plan(shop, now, PROFILE, 0, seconds(chance, 5, 90));
+    if (happens(shop, chance, PAID_FOR))
+        plan(shop, now, COST, 0, seconds(chance, 1, 5));
+}
+
+/* What an order brings with it: points for those who have the app, an answer, a complaint. */
+static void plan_aftermath(rfm_shop *shop, const struct happening *now, uint32_t order)
+{
+    struct buyer *buyer = &shop->buyers[now->who];
+    struct happening of = {.who = now->who, .order = (uint16_t)order};
+    if (order > UINT16_MAX)
+        return;
+    if (buyer->flags & PUSH && order % 3 == 0 && shop->liveliness > 0)
+        plan(shop, &of, POINTS, 0, seconds(&buyer->chance, 1, 4));
+    if (happens(shop, &buyer->chance, ANSWERS))
+        plan_days(shop, &of, ANSWER, 3 + 10 * rfm_chance_unit(&buyer->chance));
+    if (happens(shop, &buyer->chance, COMPLAINS))
+        plan_days(shop, &of, COMPLAIN, 1 + 5 * rfm_chance_unit(&buyer->chance));
+}
+
+static bool answer(rfm_shop *shop, const struct happening *now)
+{
+    struct happening of = *now;
+    of.step = now->order % 3 == 0 ? RFM_FEEDBACK_NPS : now->order % 3 == 1 ? RFM_FEEDBACK_CSAT : RFM_FEEDBACK_REVIEW;
+    return write_other(shop, &of, RFM_EVENT_FEEDBACK);
+}
+
+/* Most cases are closed within days. */
+static bool complain(rfm_shop *shop, const struct happening *now)
+{
+    struct happening of = *now;
+    rfm_chance *chance = &shop->buyers[now->who].chance;
+    of.step = RFM_FEEDBACK_COMPLAINT;
+    if (rfm_chance_unit(chance) < 0.9)
+        plan_days(shop, now, RESOLVE, 1 + 6 * rfm_chance_unit(chance));
+    return write_other(shop, &of, RFM_EVENT_FEEDBACK);
+}
+
+static bool resolve(rfm_shop *shop, const struct happening *now)
+{
+    struct happening of = *now;
+    of.step = RFM_FEEDBACK_RESOLVED;
+    return write_other(shop, &of, RFM_EVENT_FEEDBACK);
+}
+
+/* No newsletter any more; who comes back after all is somebody new to whoever listens. */
+static bool erase(rfm_shop *shop, const struct happening *now)
+{
+    shop->buyers[now->who].flags &= (uint8_t)~EMAIL;
+    return write_other(shop, now, RFM_EVENT_ERASE);
+}
+
 static bool sign_up(rfm_shop *shop, const struct happening *now)
 {
     struct buyer *buyer = &shop->buyers[now->who];
@@ -278,6 +371,7 @@ static bool sign_up(rfm_shop *shop, const struct happening *now)
         plan(shop, now, SIGN_UP_PUSH, 0, seconds(chance, 2, 30));
     if (buyer->flags & BUYS)
         plan(shop, now, WAY, 0, seconds(chance, 30, 600));
+    plan_introduction(shop, now);
     plan_days(shop, now, BROWSE, browse_days(shop, buyer));
     if (granted)
         plan_days(shop, now, NEWS, news_days(shop, buyer));
@@ -299,12 +393,15 @@ static bool buy(rfm_shop *shop, const struct happening *now)
         struct happening of = {.who = now->who, .order = (uint16_t)order};
         plan_days(shop, &of, REFUND, 2 + 18 * rfm_chance_unit(chance));
     }
+    plan_aftermath(shop, now, order);
     buyer->orders++;
     if (rfm_chance_unit(chance) >= (double)buyer->drop_out) {
         plan_days(shop, now, WAY, rfm_chance_exponential(chance) / (double)buyer->rate);
         return wrote;
     }
     buyer->flags &= (uint8_t)~ALIVE;
+    if (happens(shop, chance, ERASED))
+        plan_days(shop, now, ERASE, 30 + 60 * rfm_chance_unit(chance));
     double days_left = (double)(shop->end_ms - shop->clock_ms) / (double)RFM_DAY_MS;
     if (shop->conf.growth > 0)
         plan_days(shop, now, RETURN, (days_left > 0 ? days_left : 0) + AWAY_DAYS * rfm_chance_exponential(chance));
@@ -459,6 +556,13 @@ static bool happen(rfm_shop *shop, const struct happening *now)
     case NEWS_CLICKED: return click_news(shop, now);
     case NEWS_LANDED: return write_visit(shop, now->who, "page_view", false, false, "newsletter");
     case NEWS_UNSUBSCRIBED: return unsubscribe(shop, now);
+    case PROFILE: return write_other(shop, now, RFM_EVENT_PROFILE);
+    case COST: return write_other(shop, now, RFM_EVENT_COST);
+    case POINTS: return write_other(shop, now, RFM_EVENT_POINTS);
+    case ANSWER: return answer(shop, now);
+    case COMPLAIN: return complain(shop, now);
+    case RESOLVE: return resolve(shop, now);
+    case ERASE: return erase(shop, now);
     case QUIET_SIGN_UP: return write_consent(shop, now->who, "email", true);
     case QUIET_BUY: write_purchase(shop, now->who); return shop->buyers[now->who].orders++, true;
     case AGAIN: return repeat(shop, now);

@@ -171,3 +171,76 @@ void rfm__shop_write_consent(rfm_buffer *text, const rfm__head *head, const char
     WRITE(text, ",\"class\":\"marketing\",\"source\":\"sign-up\"");
     end(text);
 }
+
+static void write_int(rfm_buffer *text, const char *name, uint64_t number)
+{
+    WRITE(text, ",\"");
+    rfm_write_text(text, name);
+    WRITE(text, "\":");
+    write_number(text, number, 1);
+}
+
+void rfm__shop_write_profile(rfm_buffer *text, const rfm__head *head, rfm_chance *chance)
+{
+    static const char *const zones[] = {"Europe/Berlin", "Europe/Berlin", "Europe/Berlin", "Europe/Vienna",
+                                        "Europe/Zurich", "Europe/Paris",  "Europe/London", "America/New_York"};
+    static const char *const languages[] = {"de", "de", "de", "de", "de", "fr", "en", "en"};
+    uint32_t home = rfm_chance_below(chance, sizeof zones / sizeof *zones);
+    begin(text, head);
+    WRITE(text, ",\"traits\":{\"birth_date\":\"");
+    write_number(text, 1945 + rfm_chance_below(chance, 60), 4);
+    rfm_write_u8(text, '-');
+    write_number(text, 1 + rfm_chance_below(chance, 12), 2);
+    rfm_write_u8(text, '-');
+    write_number(text, 1 + rfm_chance_below(chance, 28), 2);
+    WRITE(text, "\"}");
+    write_field(text, "timezone", zones[home]);
+    write_field(text, "language", languages[home]);
+    end(text);
+}
+
+void rfm__shop_write_cost(rfm_buffer *text, const rfm__head *head, rfm_chance *chance)
+{
+    static const char *const campaigns[] = {"search", "search", "spring", "friends"};
+    begin(text, head);
+    WRITE(text, ",\"amount\":\"");
+    write_money(text, 150 + rfm_chance_below(chance, 1500));
+    WRITE(text, "\",\"currency\":\"EUR\"");
+    write_field(text, "channel", "web");
+    write_field(text, "campaign", campaigns[rfm_chance_below(chance, sizeof campaigns / sizeof *campaigns)]);
+    end(text);
+}
+
+/* Most are content; 0 to 10 or 1 to 5. */
+void rfm__shop_write_feedback(rfm_buffer *text, const rfm__head *head, uint32_t order, rfm_feedback_kind kind,
+                              rfm_chance *chance)
+{
+    begin(text, head);
+    write_field(text, "kind", rfm_feedback_kind_name(kind));
+    uint32_t least = rfm_chance_below(chance, 11), other = rfm_chance_below(chance, 11);
+    uint32_t score = least > other ? least : other;
+    if (kind == RFM_FEEDBACK_NPS)
+        write_int(text, "score", score);
+    else if (kind == RFM_FEEDBACK_CSAT || kind == RFM_FEEDBACK_REVIEW)
+        write_int(text, "score", 1 + score * 4 / 10);
+    if (kind == RFM_FEEDBACK_COMPLAINT || kind == RFM_FEEDBACK_RESOLVED) {
+        WRITE(text, ",\"case_id\":\"");
+        write_order(text, head, order);
+        rfm_write_u8(text, '"');
+    }
+    end(text);
+}
+
+void rfm__shop_write_points(rfm_buffer *text, const rfm__head *head, int64_t delta)
+{
+    begin(text, head);
+    write_int(text, "delta", (uint64_t)delta);
+    write_field(text, "reason", "order");
+    end(text);
+}
+
+void rfm__shop_write_erase(rfm_buffer *text, const rfm__head *head)
+{
+    begin(text, head);
+    end(text);
+}

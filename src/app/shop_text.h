@@ -3,6 +3,7 @@
 #define RFM_APP_SHOP_TEXT_H
 
 #include "basket.h"
+#include "chance.h"
 
 #include <rfm/event/event.h>
 
@@ -34,5 +35,12 @@ void rfm__shop_write_visit(rfm_buffer *text, const rfm__head *head, const rfm__v
 void rfm__shop_write_message(rfm_buffer *text, const rfm__head *head, const char *status, const char *channel,
                              uint32_t campaign, bool permanent);
 void rfm__shop_write_consent(rfm_buffer *text, const rfm__head *head, const char *channel, bool granted);
+/* These draw what they say from `chance`. */
+void rfm__shop_write_profile(rfm_buffer *text, const rfm__head *head, rfm_chance *chance);
+void rfm__shop_write_cost(rfm_buffer *text, const rfm__head *head, rfm_chance *chance);
+void rfm__shop_write_feedback(rfm_buffer *text, const rfm__head *head, uint32_t order, rfm_feedback_kind kind,
+                              rfm_chance *chance);
+void rfm__shop_write_points(rfm_buffer *text, const rfm__head *head, int64_t delta);
+void rfm__shop_write_erase(rfm_buffer *text, const rfm__head *head);
 
 #endif

@@ -49,7 +49,19 @@ static void get_stamps(struct cursor *cursor, rfm_client *client, int64_t refere
     }
 }
 
-enum { TYPE_BITS = 3 };
+enum { TYPE_BITS = 3, OWN_KEYS = 16 };
+
+/* The own keys are the most frequent: they come first, so that they take one byte. */
+static uint64_t packed_key(uint16_t key)
+{
+    return key >= RFM_LATEST_NPS ? (uint64_t)key - RFM_LATEST_NPS : (uint64_t)key + OWN_KEYS;
+}
+
+static uint16_t unpacked_key(uint64_t packed)
+{
+    return (uint16_t)(packed < OWN_KEYS ? packed + RFM_LATEST_NPS : packed - OWN_KEYS);
+}
+_Static_assert(RFM_LATEST_NPS + OWN_KEYS - 1 == UINT16_MAX, "every own key has its number");
 
 uint8_t *rfm__put_latest(uint8_t *at, const rfm_client *client, int64_t reference_ms)
 {
@@ -57,7 +69,7 @@ uint8_t *rfm__put_latest(uint8_t *at, const rfm_client *client, int64_t referenc
     at = put_varint(at, client->latest_count);
     for (size_t i = 0; i < client->latest_count; i++) {
         const rfm_latest *latest = &client->latest[i];
-        at = put_varint(at, latest->key);
+        at = put_varint(at, packed_key(latest->key));
         at = put_varint(at, (uint64_t)latest->stamp << TYPE_BITS | latest->type);
         if (latest->type == RFM_TRAIT_DOUBLE) {
             at = put_fixed(at, (uint64_t)latest->integer, 8);
@@ -106,7 +118,8 @@ static bool is_good(const rfm_latest *latest)
 
 static void get_fact(struct cursor *cursor, rfm_client *client, rfm_latest *latest)
 {
-    *latest = (rfm_latest){.key = (uint16_t)get_varint_max(cursor, UINT16_MAX), .text_at = client->latest_text_len};
+    *latest = (rfm_latest){.key = unpacked_key(get_varint_max(cursor, RFM_NAMES_MAX + OWN_KEYS)),
+                           .text_at = client->latest_text_len};
     uint64_t head = get_varint_max(cursor, UINT8_MAX << TYPE_BITS | RFM_LATEST_NOTHING);
     latest->type = head & RFM_LATEST_NOTHING;
     latest->stamp = (uint8_t)(head >> TYPE_BITS);
@@ -119,7 +132,8 @@ static void get_fact(struct cursor *cursor, rfm_client *client, rfm_latest *late
     }
     fail_unless(cursor, latest->stamp < client->stamp_count && is_good(latest));
 }
-_Static_assert(RFM_LATEST_NOTHING == (1 << TYPE_BITS) - 1 && (int)RFM_TRAIT_TIMESTAMP < RFM_LATEST_NOTHING, "types fit");
+_Static_assert(RFM_LATEST_NOTHING == (1 << TYPE_BITS) - 1 && (int)RFM_TRAIT_TIMESTAMP < RFM_LATEST_NOTHING,
+               "types fit");
 _Static_assert(RFM_LATEST_MAX < UINT8_MAX, "a stamp's index is a byte");
 
 void rfm__get_latest(struct cursor *cursor, rfm_client *client, int64_t reference_ms)

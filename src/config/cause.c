@@ -7,7 +7,6 @@ static const char *const event_names[] = {
     RFM_EVENT_TYPES(X)
 #undef X
         NULL};
-static const char *const later_events[] = {"feedback", "profile", "points", "cost", "erase", NULL};
 
 static int index_of(const char *const *names, const char *text)
 {
@@ -24,14 +23,15 @@ static bool event_of(rfm__loader *loader, const rfm_yaml *node, rfm_event_type *
     if (!rfm__text_of(loader, node, &text))
         return false;
     int found = index_of(event_names, text);
-    if (found >= 0)
+    bool erases = found == (int)RFM_EVENT_ERASE;
+    if (erases)
+        rfm__report(loader, node, "event erase can cause or cancel nothing: there is no client left");
+    else if (found >= 0)
         *event = (rfm_event_type)found;
-    else if (index_of(later_events, text) >= 0)
-        rfm__report(loader, node, "event %s is not supported in this version", text);
     else
         rfm__report(loader, node, "no such event %s; the nearest is %s", rfm__show_node(node).text,
                     rfm__nearest(event_names, text));
-    return found >= 0;
+    return found >= 0 && !erases;
 }
 
 static bool segment_of(rfm__loader *loader, const rfm_yaml *node, uint8_t *segment)

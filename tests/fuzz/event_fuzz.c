@@ -35,6 +35,23 @@ static void check_event(const rfm_event *event, int64_t append_ms)
     check_text(event->sku, 0);
     check_text(event->category, 0);
     check_text(event->trigger_id, 0);
+    check_text(event->page, 0);
+    check_text(event->coupon, 0);
+    check_text(event->case_id, 0);
+    check_text(event->source, 0);
+    check_text(event->reason, 0);
+    check_text(event->timezone, 0);
+    check_text(event->language, 0);
+    CHECK(event->category_count <= RFM_EVENT_ITEMS_MAX && event->trait_count <= RFM_EVENT_TRAITS_MAX);
+    for (size_t i = 0; i < event->category_count; i++)
+        check_text(event->categories[i], 1);
+    for (size_t i = 0; i < event->trait_count; i++) {
+        CHECK(rfm_utf8_valid(event->traits[i].name) && event->traits[i].kind <= RFM_VALUE_OTHER);
+        CHECK(rfm_utf8_valid(event->traits[i].text));
+    }
+    CHECK(event->feedback < RFM_FEEDBACK_COUNT);
+    CHECK(!event->has_score || (event->score >= 0 && event->score <= 100) || event->feedback >= RFM_FEEDBACK_COMPLAINT);
+    CHECK(event->delta <= INT64_C(1000000000000000) && event->delta >= -INT64_C(1000000000000000));
     CHECK(event->time_ms >= RFM_TIME_1990_MS && (append_ms == INT64_MAX || event->time_ms <= append_ms + 600000));
     CHECK(event->id48 >> 48 == 0 && event->order_id48 >> 48 == 0);
     CHECK(event->amount_minor >= 0 && (event->has_amount || event->type != RFM_EVENT_PURCHASE));

@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from reference.decode import time_text
+from reference.scores import Settings
 
 from .process import Process, free_port
 from .waiting import wait_for
@@ -58,6 +59,7 @@ def base_config(folder: Path, rules: dict | list | None = None, model: dict | No
         "money": {"base_currency": "EUR"},
         "rfm": {"r": "fixed", "f": "fixed", "m": "fixed"},
         "churn": {"horizon": "90d"},
+        "traits": {name: {"type": kind} for name, kind in Settings().traits.items()},
         "model": str(folder / "model.yaml"),
         "rules": [str(folder / "rules.yaml")],
         "http": {"listen": "127.0.0.1:9"},

@@ -13,7 +13,8 @@ DAY_MS = 86_400_000
 EVENTS_PER_CLIENT_MAX = 30
 CATEGORIES = ("books", "music", "garden", "toys", "food", "shoes")
 CHANNELS = ("email", "push", "sms")
-TOPIC_OF = {"purchase": "purchases", "refund": "purchases", "visit": "visits", "message": "messages", "consent": "messages"}
+TOPIC_OF = {"purchase": "purchases", "refund": "purchases", "visit": "visits", "message": "messages", "consent": "messages",
+            "feedback": "messages", "profile": "visits", "points": "purchases", "cost": "messages"}
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,10 @@ class Traffic:
                 if made is not None:
                     self._done[make] += 1
                     return made
-        kind = self.rng.choices(("purchase", "visit", "message", "consent"), (50, 30, 12, 8))[0]
-        make = {"purchase": self._purchase, "visit": self._visit, "message": self._status, "consent": self._consent}[kind]
+        make_of = {"purchase": self._purchase, "visit": self._visit, "message": self._status, "consent": self._consent,
+                   "feedback": self._feedback, "profile": self._profile, "points": self._points, "cost": self._cost}
+        kind = self.rng.choices(tuple(make_of), (48, 25, 10, 6, 4, 3, 3, 1))[0]
+        make = make_of[kind]
         return self._encoded(kind, client, moment_ms, make(client, moment_ms))
 
     def _encoded(self, kind: str, client: int, moment_ms: int, fields: dict, why: str = "") -> Message:
@@ -123,7 +126,28 @@ class Traffic:
         return {**fields, **order}
 
     def _visit(self, client: int, moment_ms: int) -> dict:
-        return {**self._base("visit", client, moment_ms), "action": "page_view", "page": "/", "channel": "web"}
+        campaign = {"campaign": self.rng.choice(("spring", "search"))} if self.rng.random() < 0.1 else {}
+        return {**self._base("visit", client, moment_ms), "action": "page_view", "page": "/", "channel": "web", **campaign}
+
+    def _feedback(self, client: int, moment_ms: int) -> dict:
+        kind = self.rng.choice(("nps", "csat", "review", "complaint", "resolved"))
+        score = {"score": self.rng.randrange(11)} if kind in ("nps", "csat", "review") else {}
+        case = {"case_id": f"case-{self.rng.randrange(3)}"} if self.rng.random() < 0.5 else {}
+        return {**self._base("feedback", client, moment_ms), "kind": kind, **score, **case}
+
+    def _profile(self, client: int, moment_ms: int) -> dict:
+        traits = {"tier": self.rng.choice(("gold", "silver", "", None, 7)), "age": self.rng.choice((17, 18.0, "x", None)),
+                  "birth_date": "1984-02-29", "vip": self.rng.random() < 0.5, "shoe_size": 43}
+        chosen = self.rng.sample(sorted(traits), self.rng.randrange(1, 5))
+        zone = self.rng.choice(("Europe/Berlin", "America/New_York", "UTC", "Mars/Olympus"))
+        return {**self._base("profile", client, moment_ms), "traits": {name: traits[name] for name in chosen},
+                "timezone": zone, "language": self.rng.choice(("de", "en"))}
+
+    def _points(self, client: int, moment_ms: int) -> dict:
+        return {**self._base("points", client, moment_ms), "delta": self.rng.randrange(-50, 200), "reason": "order"}
+
+    def _cost(self, client: int, moment_ms: int) -> dict:
+        return {**self._base("cost", client, moment_ms), "amount": "1.50", "currency": "EUR", "campaign": "radio"}
 
     def _status(self, client: int, moment_ms: int) -> dict:
         statuses = ("sent", "delivered", "opened", "clicked") + ("bounced", "unsubscribed") * self.shape.all_statuses
@@ -145,7 +169,7 @@ class Traffic:
             self._number += 1
             again = {**self.rng.choice(orders), "id": f"again{self._number}", "amount": "7.77"}
             return self._encoded("purchase", client, moment_ms, again, "repeat_order")
-        earlier = [message for message in earlier if message.kind in ("purchase", "visit", "message", "consent", "refund")]
+        earlier = [message for message in earlier if message.kind in TOPIC_OF]
         if not earlier:
             return None
         original = self.rng.choice(earlier)

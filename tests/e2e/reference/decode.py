@@ -11,7 +11,8 @@ from .partition import partition_of
 from .scores import Settings
 
 STATUSES = {"sent", "delivered", "opened", "clicked", "replied", "bounced", "complained", "unsubscribed"}
-TYPES = {"purchase", "refund", "visit", "message", "consent"}
+TYPES = {"purchase", "refund", "visit", "message", "consent", "feedback", "profile", "points", "cost", "erase"}
+FEEDBACK = {"nps": (0, 10), "csat": (0, 100), "review": (0, 100), "complaint": None, "resolved": None}
 YEAR_1990_MS = 631_152_000_000
 FUTURE_MS = 600_000
 RFC3339 = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
@@ -173,7 +174,45 @@ def _consent(event: Event, fields: dict, settings: Settings) -> None:
     event.class_ = fields.get("class") or "marketing"
 
 
-_OF_TYPE = {"purchase": _purchase, "refund": _refund, "visit": _visit, "message": _message, "consent": _consent}
+def _feedback(event: Event, fields: dict, settings: Settings) -> None:
+    kind = _text(fields, "kind")
+    if kind not in FEEDBACK:
+        raise Refused("bad_value")
+    _text(fields, "case_id", needed=False)
+    bounds, score = FEEDBACK[kind], fields.get("score")
+    if score is None:
+        if bounds:
+            raise Refused("missing_field")
+    elif isinstance(score, bool) or not isinstance(score, (int, Decimal)):
+        raise Refused("wrong_type")
+    elif bounds and not (bounds[0] <= score <= bounds[1] and (kind != "nps" or score == int(score))):
+        raise Refused("bad_value")
+
+
+def _profile(event: Event, fields: dict, settings: Settings) -> None:
+    if not isinstance(fields.get("traits") or {}, dict):
+        raise Refused("wrong_type")
+    _text(fields, "timezone", needed=False)
+    _text(fields, "language", needed=False)
+
+
+def _points(event: Event, fields: dict, settings: Settings) -> None:
+    if fields.get("delta") is None:
+        raise Refused("missing_field")
+    if isinstance(fields["delta"], bool) or not isinstance(fields["delta"], (int, Decimal)):
+        raise Refused("wrong_type")
+    if not isinstance(fields["delta"], int):
+        raise Refused("bad_value")
+
+
+def _cost(event: Event, fields: dict, settings: Settings) -> None:
+    if "amount" not in fields:
+        raise Refused("missing_field")
+    event.amount_minor = amount_minor(fields["amount"], _text(fields, "currency"), settings)
+
+
+_OF_TYPE = {"purchase": _purchase, "refund": _refund, "visit": _visit, "message": _message, "consent": _consent,
+            "feedback": _feedback, "profile": _profile, "points": _points, "cost": _cost, "erase": lambda *_: None}
 
 
 def decode_record(key: bytes | None, value: bytes | None, partition: int, partitions: int, append_ms: int,

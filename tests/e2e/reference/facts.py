@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from .decode import Event, time_text
+from .profile import Profile
 from .scores import DAY_MS, Settings, gap_quantile_days, rfm_fixed, segment_of
 
 IDS_MAX, ID_WINDOW_MS = 32, 48 * 3_600_000
@@ -50,7 +51,12 @@ class Facts:
     unknown_orders: int = 0
     purchase_times: list = field(default_factory=list)
     net_of_day: Counter = field(default_factory=Counter)
+    settings: Settings = field(default_factory=Settings)
+    profile: Profile | None = None
     _days: set = field(default_factory=set)
+
+    def __post_init__(self):
+        self.profile = Profile(self.settings)
 
     # -- repeats
 
@@ -81,7 +87,8 @@ class Facts:
             return False
         self.seen = (self.seen + [(event.type, event.id, event.time_ms)])[-IDS_MAX:]
         self.newest_ms = max(self.newest_ms, event.time_ms)
-        getattr(self, "_apply_" + event.type)(event)
+        getattr(self, "_apply_" + event.type, lambda _: None)(event)
+        self.profile.apply(event)
         return True
 
     def _apply_purchase(self, event: Event) -> None:
@@ -202,6 +209,7 @@ class Facts:
             "first_purchase": None, "last_purchase": None, "visits": self.visits,
             "last_visit": None if self.last_visit_ms is None else time_text(self.last_visit_ms),
             "messages": {channel: dict(counts) for channel, counts in self.messages.items()},
+            **self.profile.view(self.categories, self.messages),
         }
         if self.last_ms is None:
             return view

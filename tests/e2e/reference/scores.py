@@ -93,6 +93,8 @@ class Settings:
     thresholds: Thresholds = field(default_factory=Thresholds)
     base_currency: str = "EUR"
     rates: dict = field(default_factory=dict)
+    traits: dict = field(default_factory=lambda: {"age": "int", "birth_date": "date", "tier": "string", "vip": "bool"})
+    erase_remember_ms: int = 30 * DAY_MS
     digits: dict = field(default_factory=lambda: {"EUR": 2, "USD": 2, "GBP": 2, "JPY": 0, "KWD": 3})
 
 

@@ -7,6 +7,7 @@ import pytest
 from .decode import Event, Refused, decode, parse_time_ms, time_text
 from .facts import Facts
 from .partition import murmur2, partition_of
+from .profile import preferred_channel
 from .scores import DAY_MS, Settings
 
 T0 = parse_time_ms("2025-03-01T12:00:00Z")
@@ -124,3 +125,39 @@ def test_refusals(value, reason):
 def test_times():
     assert parse_time_ms("2025-03-01T13:00:00.5+01:00") == T0 + 500
     assert time_text(T0 + 7) == "2025-03-01T12:00:00.007Z"
+
+
+def said(type_, id_, ms=0, **fields):
+    return Event(type_, id_, "c", T0 + ms, fields={"type": type_, **fields})
+
+
+def test_favourites_answers_points_and_source():
+    def bought(id_, *categories):
+        return Event("purchase", id_, "c", T0, f"o-{id_}", 100, categories=categories, fields={"campaign": "spring"})
+
+    view = after(bought("1", "hats", "bags"), bought("2", "hats"), said("visit", "v", -5, campaign="radio"),
+                 said("feedback", "b", 1, kind="nps", score=9), said("feedback", "a", 1, kind="nps", score=3),
+                 said("points", "p", delta=-20), said("points", "q", delta=5)).view(T0 + DAY_MS, Settings())
+    assert view["favourite_categories"] == [{"category": "hats", "orders": 2}, {"category": "bags", "orders": 1}]
+    assert (view["favourite_category"], view["nps"], view["points"], view["source"]) == ("hats", 9, -15, "radio")
+
+
+def test_complaints_and_channels():
+    def complaint(id_, ms, kind, case=None):
+        return said("feedback", id_, ms, kind=kind, case_id=case)
+
+    events = [complaint("1", 0, "complaint"), complaint("2", 0, "complaint", "A"), complaint("3", 2, "resolved", "A"),
+              complaint("4", 1, "complaint", "A"), complaint("5", 0, "resolved", "B")]
+    for order in itertools.permutations(events):
+        assert after(*order).profile.open_complaints() == 0
+    assert after(*events, complaint("6", 9, "complaint", "A")).profile.open_complaints() == 1
+    assert preferred_channel({"a": {"delivered": 30, "clicked": 3}, "b": {"delivered": 2, "replied": 1}}) == "b"
+    assert preferred_channel({"a": {"sent": 3}}) is None
+    assert preferred_channel({"b": {"delivered": 1}, "a": {"delivered": 1}}) == "a"
+
+
+def test_profiles():
+    view = after(said("profile", "1", 5, traits={"age": 18, "tier": "gold", "colour": "red"}, timezone="Europe/Berlin"),
+                 said("profile", "2", 4, traits={"age": 17}, timezone="Mars/Olympus", language="de"),
+                 said("profile", "3", 6, traits={"tier": None, "age": "x"})).view(T0 + DAY_MS, Settings())
+    assert (view["traits"], view["timezone"], view["language"]) == ({"age": 18}, "Europe/Berlin", "de")

@@ -3,10 +3,14 @@
 static rfm_client_conf conf;
 static rfm_names *names;
 
+static const rfm_trait declared[] = {
+    {"age", RFM_TRAIT_INT}, {"ratio", RFM_TRAIT_DOUBLE}, {"tier", RFM_TRAIT_STRING}, {"vip", RFM_TRAIT_BOOL}};
+
 static int set_up(void **state)
 {
     (void)state;
     rfm_client_conf_defaults(&conf);
+    conf.traits = declared, conf.trait_count = sizeof declared / sizeof *declared;
     conf.money.other[0] = (rfm_currency){"USD", 2, {9, 1}};
     conf.money.other_count = 1;
     names = rfm_names_new();
@@ -115,12 +119,40 @@ static rfm_event in(const char *currency, rfm_event event)
     return event;
 }
 
+static rfm_event random_profile(rfm_event event, uint64_t *seed)
+{
+    static const rfm_bytes categories[] = {
+        {(const uint8_t *)"a", 1}, {(const uint8_t *)"b", 1}, {(const uint8_t *)"c", 1}};
+    static const rfm_trait_value traits[] = {
+        {{(const uint8_t *)"age", 3}, RFM_VALUE_NUMBER, {(const uint8_t *)"-12345678901", 12}, false},
+        {{(const uint8_t *)"ratio", 5}, RFM_VALUE_NUMBER, {(const uint8_t *)"0.1", 3}, false},
+        {{(const uint8_t *)"tier", 4}, RFM_VALUE_TEXT, {(const uint8_t *)"gold", 4}, false},
+        {{(const uint8_t *)"tier", 4}, RFM_VALUE_NULL, {NULL, 0}, false},
+        {{(const uint8_t *)"vip", 3}, RFM_VALUE_BOOL, {NULL, 0}, true}};
+    static const char *const ids[] = {"1", "2", "an id that is longer than what is kept of one, by far"};
+    event.id = rfm_text(ids[random_below(seed, 3)]);
+    event.categories = categories, event.category_count = random_below(seed, 4);
+    event.traits = traits + random_below(seed, 3), event.trait_count = 1 + random_below(seed, 2);
+    event.feedback = (rfm_feedback_kind)random_below(seed, RFM_FEEDBACK_COUNT), event.score = 7;
+    event.case_id = rfm_text(random_below(seed, 2) ? "" : random_below(seed, 2) ? "A" : "B");
+    event.delta = (int64_t)random_below(seed, 1000) - 500;
+    event.timezone = rfm_text("UTC"), event.campaign = rfm_text(random_below(seed, 2) ? "" : "spring");
+    return event;
+}
+
 static rfm_event random_event(uint64_t *seed)
 {
     static const char *const channels[] = {"email", "push", "sms", "a", "b", "c", "d", "e", "f", "g"};
     int64_t time_ms = T0 + (int64_t)random_below(seed, UINT64_C(400) * 86400000);
     uint64_t id = random_id(seed), order = random_below(seed, 40);
     const char *channel = channels[random_below(seed, 10)];
+    if (random_below(seed, 3) == 0) {
+        rfm_event_type type = (rfm_event_type)random_below(seed, RFM_EVENT_ERASE);
+        return random_profile(type == RFM_EVENT_PURCHASE  ? purchase(id, 1000 + random_id(seed), time_ms, 5)
+                              : type <= RFM_EVENT_CONSENT ? visit(id, time_ms)
+                                                          : event_of(type, id, time_ms),
+                              seed);
+    }
     switch (random_below(seed, 7)) {
     case 0:
         return purchase(id, 1000 + random_id(seed), time_ms,
@@ -166,6 +198,34 @@ static void histories_survive(void **state)
     }
 }
 
+static void fill_later_facts(rfm_client *client)
+{
+    for (uint16_t i = 0; i < RFM_CATEGORIES_MAX; i++)
+        client->category[client->category_count++] = (rfm_category){(uint16_t)(60000 + i), UINT32_MAX};
+    client->points = client->complaints = INT64_MIN >> 15;
+    for (uint64_t i = 0; i < RFM_CASES_MAX; i++)
+        client->cases[client->case_count++] = (rfm_case){(UINT64_C(1) << 48) - 9 + i, client->first_ms, true, true};
+    client->source = UINT16_MAX, client->source_ms = client->first_ms;
+    for (uint8_t i = 0; i < RFM_LATEST_MAX; i++) {
+        rfm_stamp *stamp = &client->stamp[client->stamp_count++];
+        *stamp = (rfm_stamp){.time_ms = client->first_ms, .id_len = RFM_STAMP_ID_MAX};
+        memset(stamp->id, 0xff, sizeof stamp->id);
+        stamp->id[0] = i;
+        client->latest[client->latest_count++] = (rfm_latest){
+            .key = (uint16_t)(RFM_NAMES_MAX - RFM_LATEST_MAX + 1 + i),
+            .type = i < 4 ? RFM_TRAIT_STRING : RFM_TRAIT_INT,
+            .stamp = i,
+            .text_at = (uint16_t)(i < 4 ? i * RFM_TRAIT_TEXT_MAX : 1024),
+            .text_len = i < 4 ? RFM_TRAIT_TEXT_MAX : 0};
+        if (i >= 4)
+            client->latest[i].integer = INT64_MIN;
+    }
+    client->latest_text_len = RFM_LATEST_TEXT_MAX;
+    memset(client->latest_text, 0xff, sizeof client->latest_text);
+    for (size_t i = 0; i < RFM_LEFT_MAX; i++)
+        client->left_s[client->left_count++] = INT64_MIN;
+}
+
 static void the_largest_client_fits(void **state)
 {
     (void)state;
@@ -209,6 +269,7 @@ static void the_largest_client_fits(void **state)
     client.listed_ms = client.met_ms = INT64_MIN;
     client.slots_len = RFM_SLOTS_BYTES_MAX;
     memset(client.slots, 0xff, sizeof client.slots);
+    fill_later_facts(&client);
     print_message("the largest: %zu bytes\n", assert_round_trip(&client));
 }
 
@@ -219,10 +280,45 @@ static void broken_bytes_are_refused(void **state)
     assert_int_equal(rfm_client_decode(RFM_BYTES_NONE, &client), RFM_E_CORRUPT);
     assert_int_equal(rfm_client_decode(rfm_text("\x01"), &client), RFM_E_CORRUPT);
     assert_int_equal(rfm_client_decode(rfm_bytes_of("\x00\x00", 2), &client), RFM_E_CORRUPT);
-    assert_int_equal(rfm_client_decode(rfm_bytes_of("\x02\x00", 2), &client), RFM_E_VERSION);
+    assert_int_equal(rfm_client_decode(rfm_bytes_of("\x03\x00", 2), &client), RFM_E_VERSION);
     assert_int_equal(rfm_client_decode(rfm_bytes_of("\x01\x00x", 3), &client), RFM_E_CORRUPT);
     assert_int_equal(rfm_client_decode(rfm_bytes_of("\x01\x80\x08", 3), &client), RFM_E_CORRUPT); /* no such section */
+    assert_int_equal(rfm_client_decode(rfm_bytes_of("\x02\x80\x80\x02", 4), &client), RFM_E_CORRUPT); /* none either */
     assert_int_equal(rfm_client_decode(rfm_bytes_of("\x01\x00", 2), &client), RFM_OK);
+}
+
+/* A state as the first version wrote it, on 1 January 2026: two purchases, a visit, a delivered e-mail and a consent, marks.
+ * It is read for ever, and one that says nothing new is still written so. */
+static void states_of_version_1_are_read(void **state)
+{
+    (void)state;
+    static const uint8_t old[] = {
+        0x01, 0x9f, 0x03, 0x02, 0x00, 0x8a, 0x99, 0x02, 0x92, 0xec, 0x82, 0xbd, 0x8e, 0x42, 0x82, 0x91, 0xe5,
+        0xbb, 0x05, 0x88, 0x01, 0x10, 0x8e, 0x4e, 0x01, 0x00, 0x01, 0xee, 0xd3, 0xe5, 0xa4, 0x01, 0x05, 0x06,
+        0x00, 0x00, 0x00, 0x00, 0x05, 0x80, 0xe2, 0x9c, 0x02, 0x05, 0x00, 0x00, 0x00, 0x00, 0x04, 0xf5, 0xb3,
+        0xbc, 0x02, 0x77, 0x07, 0x00, 0x00, 0x00, 0x03, 0xf6, 0xc5, 0x0a, 0x45, 0x23, 0x02, 0x00, 0x00, 0x01,
+        0x80, 0x8c, 0x15, 0x89, 0x67, 0x45, 0x23, 0x01, 0x01, 0xdc, 0x92, 0xb3, 0x01, 0x02, 0xf0, 0xcd, 0xab,
+        0x00, 0x00, 0x00, 0x1a, 0x87, 0x27, 0xef, 0xcd, 0xab, 0x00, 0x00, 0x00, 0x02, 0xbe, 0x65, 0x01, 0x01,
+        0x01, 0xde, 0xf5, 0x97, 0xf7, 0x01, 0x02, 0x01, 0x01, 0x05, 0x91, 0xdc, 0xdd, 0xb0, 0x11, 0x02, 0x07,
+        0x03, 0xfc, 0x82, 0x97, 0xf7, 0x01, 0xef, 0xbe, 0xad, 0xde};
+    rfm_client client;
+    uint8_t again[RFM_CLIENT_PACKED_MAX];
+    assert_int_equal(rfm_client_decode(rfm_bytes_of(old, sizeof old), &client), RFM_OK);
+    assert_int_equal(client.orders, 2);
+    assert_int_equal(client.revenue_minor, 17989);
+    assert_int_equal(client.x, 1);
+    assert_int_equal(client.visits, 1);
+    assert_int_equal(client.channel[0].by_status[RFM_STATUS_DELIVERED], 1);
+    assert_int_equal(client.consent_count, 1);
+    assert_int_equal(client.marks.segment, 7);
+    assert_int_equal(client.category_count + client.latest_count + client.case_count + client.source, 0);
+    assert_int_equal(rfm_client_encode(&client, again), sizeof old);
+    assert_memory_equal(old, again, sizeof old);
+    rfm_event event = event_of(RFM_EVENT_POINTS, 9, T0);
+    event.delta = 5;
+    apply(&client, event);
+    assert_true(assert_round_trip(&client) > 0);
+    assert_int_equal((rfm_client_encode(&client, again), again[0]), 2);
 }
 
 /* Every prefix and every changed byte: refused or read, never more. */
@@ -274,6 +370,7 @@ int main(void)
         T(histories_survive),
         T(the_largest_client_fits),
         T(broken_bytes_are_refused),
+        T(states_of_version_1_are_read),
         T(damage_is_harmless),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -137,6 +137,93 @@ static void edges_equal_a_full_sort(void **state)
     rfm_population_free(population);
 }
 
+/* 100,000 clients who buy and send back, or are forgotten, a million times: as the engine does, the counters move from where
+ * each stood to where it stands. The order of days and of buckets is then looked for by a full sort. */
+enum { MANY = 100000, UPDATES = 1000000 };
+
+static void move(rfm_population *population, const rfm_standing *of, int64_t clients)
+{
+    if (of->counted) {
+        count(population, (member){of->day, of->bucket, of->orders}, clients);
+    }
+}
+
+static void update(rfm_client *client, uint64_t *seed)
+{
+    uint64_t what = random_below(seed, 20);
+    if (what == 0) {
+        *client = (rfm_client){0}; /* erased */
+        return;
+    }
+    if (what < 3) {
+        client->revenue_minor -= (int64_t)random_below(seed, 20000);
+        return;
+    }
+    client->orders++;
+    client->last_day = T0_DAY - (int32_t)random_below(seed, 900);
+    client->revenue_minor += (int64_t)(random_next(seed) >> (40 + random_below(seed, 24)));
+}
+
+static void assert_sorted_alike(const rfm_population *population, const rfm_standing *standing)
+{
+    static int64_t day[MANY], bucket[MANY], orders[MANY];
+    int64_t of_day[4], of_bucket[4], of_orders[4];
+    size_t buyers = 0;
+    rfm_edges edges;
+    for (size_t i = 0; i < MANY; i++) {
+        if (standing[i].counted) {
+            day[buyers] = standing[i].day, bucket[buyers] = standing[i].bucket, orders[buyers] = standing[i].orders;
+            buyers++;
+        }
+    }
+    rfm_population_edges(population, &edges);
+    assert_int_equal(edges.clients, buyers); /* the counters sum to the clients */
+    for (size_t k = 0; k < 4; k++) {
+        of_day[k] = edges.day[k], of_bucket[k] = edges.bucket[k], of_orders[k] = edges.orders[k];
+    }
+    assert_axis(day, buyers, of_day, T0_DAY - 905, T0_DAY + 5);
+    assert_axis(bucket, buyers, of_bucket, 0, RFM_BUCKETS);
+    assert_axis(orders, buyers, of_orders, 0, 60);
+    int64_t sum = 0;
+    for (int32_t of = T0_DAY - 905; of < T0_DAY + 5; of++) {
+        sum += rfm_population_day_count(population, of);
+    }
+    assert_int_equal(sum, buyers);
+}
+
+static void a_million_updates_equal_a_full_sort(void **state)
+{
+    (void)state;
+    uint64_t seed = 17;
+    rfm_population *population = rfm_population_new();
+    static rfm_client client;
+    rfm_standing *standing = calloc(MANY, sizeof *standing);
+    struct {
+        int64_t revenue_minor;
+        uint32_t orders;
+        int32_t last_day;
+    } *kept = calloc(MANY, sizeof *kept);
+    assert_true(standing && kept);
+    for (int i = 0; i < UPDATES; i++) {
+        size_t who = (size_t)random_below(&seed, MANY);
+        client.revenue_minor = kept[who].revenue_minor, client.orders = kept[who].orders;
+        client.last_day = kept[who].last_day;
+        update(&client, &seed);
+        rfm_standing now = rfm_client_standing(&client);
+        move(population, &standing[who], -1);
+        move(population, &now, 1);
+        standing[who] = now;
+        kept[who].revenue_minor = client.revenue_minor, kept[who].orders = client.orders;
+        kept[who].last_day = client.last_day;
+        if (i % (UPDATES / 4) == UPDATES / 4 - 1) {
+            assert_sorted_alike(population, standing);
+        }
+    }
+    free(kept);
+    free(standing);
+    rfm_population_free(population);
+}
+
 static void an_empty_population_has_no_edges(void **state)
 {
     (void)state;
@@ -183,11 +270,9 @@ static void the_window_of_days_grows_both_ways(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(buckets_follow_their_edges),
-        cmocka_unit_test(a_standing_is_day_bucket_and_orders),
-        cmocka_unit_test(edges_equal_a_full_sort),
-        cmocka_unit_test(an_empty_population_has_no_edges),
-        cmocka_unit_test(the_window_of_days_grows_both_ways),
+        cmocka_unit_test(buckets_follow_their_edges),       cmocka_unit_test(a_standing_is_day_bucket_and_orders),
+        cmocka_unit_test(edges_equal_a_full_sort),          cmocka_unit_test(a_million_updates_equal_a_full_sort),
+        cmocka_unit_test(an_empty_population_has_no_edges), cmocka_unit_test(the_window_of_days_grows_both_ways),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,7 +119,7 @@ static void test_bad_rules(void **state)
         {"name: a, on: {event: visit}, attribution: 1d", "39: attribution: not supported in this version"},
         {"name: a, on: {anniversary: birth_date, at: \"09:00\"}", "24: on: anniversary is not supported"},
         {"name: a, on: {late: 0.9}", "24: on: late is not supported in this version"},
-        {"name: a, on: {event: feedback}", "31: on: event feedback is not supported in this version"},
+        {"name: a, on: {event: erase}", "31: on: event erase can cause or cancel nothing: there is no client left"},
         {"name: a, on: {event: buy}", "31: on: no such event \"buy\"; the nearest is"},
         {"name: a, on: {}", "23: on: exactly one key is needed here, such as {event: purchase}"},
         {"name: a, on: {event: visit, idle: {}}", "23: on: exactly one key is needed here"},

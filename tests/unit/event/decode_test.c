@@ -105,6 +105,128 @@ static void a_refund(void **state)
     assert_false(event.has_amount);
 }
 
+static void a_purchase_has_categories_and_more(void **state)
+{
+    (void)state;
+    assert_int_equal(decode("{'type':'purchase'," HEAD ",'order_id':'o','amount':10,'currency':'USD','coupon':'TEN',"
+                            "'margin':'3.00','items':[{'category':'b','price':1},{'category':'a','price':5},{},"
+                            "{'category':''},{'category':'b'},{'category':null}]}"),
+                     RFM_REASON_NONE);
+    assert_int_equal(event.category_count, 2);
+    is_text(event.categories[0], "b");
+    is_text(event.categories[1], "a");
+    is_text(event.category, "a");
+    is_text(event.coupon, "TEN");
+    assert_true(event.has_margin);
+    assert_int_equal(event.margin_minor, 276);
+    assert_int_equal(decode("{'type':'purchase'," HEAD ",'order_id':'o','amount':10,'currency':'USD','margin':-0.125}"),
+                     RFM_REASON_NONE);
+    assert_false(event.has_margin); /* not exact: it is only weighed */
+    assert_int_equal(event.category_count, 0);
+    assert_int_equal(decode("{'type':'purchase'," HEAD ",'order_id':'o','amount':10,'currency':'USD','margin':-0.5}"),
+                     RFM_REASON_NONE);
+    assert_int_equal(event.margin_minor, -46);
+}
+
+static void what_only_rules_read_is_cut(void **state)
+{
+    char json[2048], page[1500];
+    (void)state;
+    for (size_t i = 0; i + 2 < sizeof page; i += 2)
+        memcpy(page + i, "\xc3\xa9", 3);
+    snprintf(json, sizeof json, "{'type':'visit'," HEAD ",'page':'x%s'}", page);
+    assert_int_equal(decode(json), RFM_REASON_NONE);
+    assert_int_equal(event.page.len, RFM_EVENT_TEXT_MAX - 1); /* not within a character */
+}
+
+static void feedback_of_each_kind(void **state)
+{
+    (void)state;
+    assert_int_equal(decode("{'type':'feedback'," HEAD ",'kind':'nps','score':10,'case_id':'k'}"), RFM_REASON_NONE);
+    assert_int_equal(event.feedback, RFM_FEEDBACK_NPS);
+    assert_true(event.has_score && event.score == 10);
+    is_text(event.case_id, "k");
+    assert_int_equal(decode("{'type':'feedback'," HEAD ",'kind':'csat','score':4.25}"), RFM_REASON_NONE);
+    assert_true(event.score == 4.25);
+    assert_int_equal(decode("{'type':'feedback'," HEAD ",'kind':'complaint'}"), RFM_REASON_NONE);
+    assert_false(event.has_score);
+    assert_int_equal(decode("{'type':'feedback'," HEAD ",'kind':'resolved','score':null}"), RFM_REASON_NONE);
+    static const struct {
+        rfm_reason reason;
+        const char *rest;
+    } bad[] = {
+        {RFM_REASON_MISSING_FIELD, "'score':1"},
+        {RFM_REASON_BAD_VALUE, "'kind':'praise','score':1"},
+        {RFM_REASON_MISSING_FIELD, "'kind':'nps'"},
+        {RFM_REASON_MISSING_FIELD, "'kind':'review','score':null"},
+        {RFM_REASON_WRONG_TYPE, "'kind':'nps','score':'9'"},
+        {RFM_REASON_BAD_VALUE, "'kind':'nps','score':11"},
+        {RFM_REASON_BAD_VALUE, "'kind':'nps','score':-1"},
+        {RFM_REASON_BAD_VALUE, "'kind':'nps','score':9.5"},
+        {RFM_REASON_BAD_VALUE, "'kind':'csat','score':100.5"},
+        {RFM_REASON_BAD_VALUE, "'kind':'csat','score':1e300"},
+        {RFM_REASON_WRONG_TYPE, "'kind':'nps','score':9,'case_id':7"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char json[256];
+        snprintf(json, sizeof json, "{'type':'feedback'," HEAD ",%s}", bad[i].rest);
+        assert_int_equal(decode(json), bad[i].reason);
+    }
+}
+
+static void a_profile(void **state)
+{
+    (void)state;
+    assert_int_equal(decode("{'type':'profile'," HEAD
+                            ",'traits':{'a':'x','b':-1.50,'c':true,'d':null,'e':{'f':[1]},'g':"
+                            "[]},'timezone':'Europe/Berlin','language':'de'}"),
+                     RFM_REASON_NONE);
+    static const rfm_value_kind kinds[] = {RFM_VALUE_TEXT, RFM_VALUE_NUMBER, RFM_VALUE_BOOL,
+                                           RFM_VALUE_NULL, RFM_VALUE_OTHER,  RFM_VALUE_OTHER};
+    assert_int_equal(event.trait_count, 6);
+    for (size_t i = 0; i < 6; i++) {
+        is_text(event.traits[i].name, (const char[]){"abcdeg"[i], 0});
+        assert_int_equal(event.traits[i].kind, kinds[i]);
+    }
+    is_text(event.traits[0].text, "x");
+    is_text(event.traits[1].text, "-1.50");
+    assert_true(event.traits[2].truth);
+    is_text(event.timezone, "Europe/Berlin");
+    is_text(event.language, "de");
+    assert_int_equal(decode("{'type':'profile'," HEAD "}"), RFM_REASON_NONE);
+    assert_int_equal(event.trait_count, 0);
+    assert_int_equal(decode("{'type':'profile'," HEAD ",'traits':{}}"), RFM_REASON_NONE);
+    assert_int_equal(decode("{'type':'profile'," HEAD ",'traits':['a']}"), RFM_REASON_WRONG_TYPE);
+    assert_int_equal(decode("{'type':'profile'," HEAD ",'timezone':1}"), RFM_REASON_WRONG_TYPE);
+    char json[4096] = "{'type':'profile'," HEAD ",'traits':{'t':1";
+    for (int i = 0; i < RFM_EVENT_TRAITS_MAX; i++)
+        snprintf(json + strlen(json), sizeof json - strlen(json), ",'t%d':1", i);
+    assert_int_equal(decode(strcat(json, "}}")), RFM_REASON_TOO_LARGE);
+}
+
+static void points_cost_and_erase(void **state)
+{
+    (void)state;
+    assert_int_equal(decode("{'type':'points'," HEAD ",'delta':-120,'reason':'spent'}"), RFM_REASON_NONE);
+    assert_int_equal(event.delta, -120);
+    is_text(event.reason, "spent");
+    assert_int_equal(decode("{'type':'points'," HEAD "}"), RFM_REASON_MISSING_FIELD);
+    assert_int_equal(decode("{'type':'points'," HEAD ",'delta':'5'}"), RFM_REASON_WRONG_TYPE);
+    assert_int_equal(decode("{'type':'points'," HEAD ",'delta':1.5}"), RFM_REASON_BAD_VALUE);
+    assert_int_equal(decode("{'type':'points'," HEAD ",'delta':1000000000000001}"), RFM_REASON_BAD_VALUE);
+    assert_int_equal(decode("{'type':'points'," HEAD ",'delta':99999999999999999999}"), RFM_REASON_BAD_VALUE);
+    assert_int_equal(decode("{'type':'cost'," HEAD ",'amount':'100','currency':'USD','channel':'web','campaign':'m'}"),
+                     RFM_REASON_NONE);
+    assert_int_equal(event.amount_minor, 9200);
+    is_text(event.campaign, "m");
+    is_text(event.channel, "web");
+    assert_int_equal(decode("{'type':'cost'," HEAD ",'amount':1}"), RFM_REASON_MISSING_FIELD);
+    assert_int_equal(decode("{'type':'cost'," HEAD ",'currency':'EUR'}"), RFM_REASON_MISSING_FIELD);
+    assert_int_equal(decode("{'type':'cost'," HEAD ",'amount':-1,'currency':'EUR'}"), RFM_REASON_BAD_AMOUNT);
+    assert_int_equal(decode("{'type':'erase'," HEAD ",'reason':7,'traits':[]}"), RFM_REASON_NONE); /* not its fields */
+    assert_int_equal(event.type, RFM_EVENT_ERASE);
+}
+
 static void a_visit(void **state)
 {
     (void)state;
@@ -524,6 +646,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_purchase),
         cmocka_unit_test(a_refund),
+        cmocka_unit_test(a_purchase_has_categories_and_more),
+        cmocka_unit_test(what_only_rules_read_is_cut),
+        cmocka_unit_test(feedback_of_each_kind),
+        cmocka_unit_test(a_profile),
+        cmocka_unit_test(points_cost_and_erase),
         cmocka_unit_test(a_visit),
         cmocka_unit_test(a_message),
         cmocka_unit_test(a_consent),

@@ -207,7 +207,7 @@ static void test_refuses_what_it_would_not_write(void **state)
     assert_corrupt("\x01\x11\x05\x00", 4);                     /* a rule twice */
     assert_corrupt("\x01\x09\x05\x09\x05", 5);                 /* a section twice */
     assert_corrupt("\x01\x0f\x05", 3);                         /* an unknown kind */
-    assert_corrupt("\x01\x0a\x05\x02", 4);                     /* an unknown type */
+    assert_corrupt("\x01\x0a\x0a\x02", 4);                     /* an unknown type */
     assert_corrupt("\x01\x12\x02\x02\x02\x02", 6);             /* a type twice */
     assert_corrupt("\x01\x0c\x05\x0a\x02\x02\x01\x65\x00", 9); /* a byte too many */
     assert_int_equal(rfm_slots_check(rfm_bytes_of("\x01\x0c\x05\x0a\x02\x02\x01\x65", 8)), 0);

@@ -296,7 +296,7 @@ static void random_rule(scene *s, int i)
     snprintf(name, sizeof name, "r%d", i);
     rfm_rule *rule = scene_add(s, name);
     rule->on.kind = draw(3) ? (rfm_cause_kind)draw(RFM_CAUSE_IDLE + 1) : RFM_CAUSE_EVENT;
-    rule->on.event = rule->on.kind == RFM_CAUSE_IDLE ? idles[draw(3)] : (rfm_event_type)draw(RFM_EVENT_TYPE_COUNT);
+    rule->on.event = rule->on.kind == RFM_CAUSE_IDLE ? idles[draw(3)] : (rfm_event_type)draw(draw(4) ? RFM_EVENT_FEEDBACK : RFM_EVENT_ERASE);
     rule->on.segment = (uint8_t)draw(s->conf.segments.count);
     rule->on.lifecycle = (rfm_lifecycle)draw(RFM_LIFECYCLE_COUNT);
     rule->on.threshold = (1 + draw(98)) / 100.0;
@@ -315,11 +315,12 @@ static void random_rule(scene *s, int i)
 
 static rfm_event random_event(char id[16], int i, int64_t now_ms)
 {
-    static const rfm_event_type types[] = {RFM_EVENT_PURCHASE, RFM_EVENT_PURCHASE, RFM_EVENT_VISIT,  RFM_EVENT_VISIT,
-                                           RFM_EVENT_CONSENT,  RFM_EVENT_REFUND,   RFM_EVENT_MESSAGE};
+    static const rfm_event_type types[] = {RFM_EVENT_PURCHASE, RFM_EVENT_PURCHASE, RFM_EVENT_VISIT,   RFM_EVENT_VISIT,
+                                           RFM_EVENT_CONSENT,  RFM_EVENT_REFUND,   RFM_EVENT_MESSAGE, RFM_EVENT_FEEDBACK,
+                                           RFM_EVENT_PROFILE,  RFM_EVENT_POINTS,   RFM_EVENT_COST};
     static const char *const channels[] = {"email", "push", "sms"}, *const carts[] = {"", "", "a", "b", "c"};
     snprintf(id, 16, "e%d", i);
-    rfm_event event = {.type = types[draw(7)], .id = rfm_text(id), .client_id = rfm_text("alice"), .has_amount = true};
+    rfm_event event = {.type = types[draw(draw(4) ? 7 : 11)], .id = rfm_text(id), .client_id = rfm_text("alice"), .has_amount = true};
     event.time_ms = now_ms - (draw(3) ? 0 : draw(30 * 86400) * INT64_C(1000) + draw(1000));
     event.id48 = event.order_id48 = (uint64_t)i + 1;
     event.order_id = event.id;
