@@ -31,6 +31,7 @@ rfm_library(HIREDIS hiredis>=1.2)
 rfm_library(LIBUV libuv>=1.44)
 rfm_library(MICROHTTPD libmicrohttpd>=0.9.75)
 rfm_library(YAML yaml-0.1>=0.2.5)
+rfm_library(NLOPT nlopt>=2.7)
 rfm_library(JEMALLOC jemalloc>=5)
 
 # Its .pc names only the folder <prefix>/include/hiredis; the sources include <hiredis/hiredis.h>.

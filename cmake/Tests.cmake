@@ -64,6 +64,10 @@ if(RFM_TESTS)
             "$<TARGET_FILE:sim_load_fence>" "$<TARGET_FILE:sim_takeover_replay>")
     endif()
 
+    # For tests/e2e, which compares the models with another implementation.
+    add_executable(model_points "${PROJECT_SOURCE_DIR}/tests/model/points.c")
+    target_link_libraries(model_points PRIVATE rfm_model)
+
     # bench/<name>.c or <name>_bench.c: bench_<name>; those that start with e2e speak to Kafka and Redis; redis_memory
     # makes a shop's year as the program does.
     file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/*.c")
@@ -103,6 +107,6 @@ foreach(source IN LISTS sources)
         add_executable(${name} "${source}" "${PROJECT_SOURCE_DIR}/tests/fuzz/corpus_main.c")
         rfm_add_test(corpus_${what} ${name} "${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${what}")
     endif()
-    target_link_libraries(${name} PRIVATE rfm_config rfm_redis)
+    target_link_libraries(${name} PRIVATE rfm_config rfm_redis rfm_fit)
     target_compile_options(${name} PRIVATE -Wno-missing-prototypes) # libFuzzer has no header for its entry
 endforeach()

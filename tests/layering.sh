@@ -20,8 +20,8 @@ allowed() {
         client) echo base event model ;;
         rule) echo base event model expr client ;;
         engine) echo base event model expr client rule ;;
-        kafka | redis | http | config) echo base event model expr client rule engine ;;
-        app) echo base event model expr client rule engine kafka redis http config ;;
+        kafka | redis | http | config | fit) echo base event model expr client rule engine ;;
+        app) echo base event model expr client rule engine kafka redis http config fit ;;
         *) echo "layering: no rule for layer $1" >&2; exit 1 ;;
     esac
 }

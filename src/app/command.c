@@ -46,6 +46,26 @@ static const rfm_command commands[] = {
      "  --report FILE         figures for the business at the end: CSV if it ends in .csv, JSON if in .json, else text\n"
      "  --report-by, --report-from, --report-to, --report-source, --report-format   as those of rfmd report\n",
      rfm_replay_command},
+    {"fit", "the model's parameters from your purchases",
+     "Usage: rfmd fit --purchases FILE [-o FILE] [--until DATE] [--holdout DAYS] [--plot FILE] [--cap N]\n"
+     "                [--model mbg_nbd|bg_nbd] [--unit week|day] [--bad-rows N] [-c FILE]\n"
+     "       rfmd fit --from-state -c FILE [-o FILE] [--cap N] [--model mbg_nbd|bg_nbd] [--unit week|day]\n\n"
+     "Maximum likelihood. Prints the parameters with standard errors, and with a hold-out how well they tell who buys again,\n"
+     "for several evidence caps and beside recency alone.\n\n"
+     "  --purchases FILE    CSV with the columns client_id, date (or time), amount, under these or common other names;\n"
+     "                      or NDJSON of rfmd's events; - is standard input\n"
+     "  --from-state        the clients in Redis, as of today, while rfmd runs\n"
+     "  -o, --output FILE   the model file to write, for `model:` of the configuration\n"
+     "  --until DATE        end of observation, purchases of that day included (the last purchase's day)\n"
+     "  --holdout DAYS      tries the model on the days after the end of observation; where there are no purchases after\n"
+     "                      it, and without --until, on the last DAYS, and observation ends before them\n"
+     "  --plot FILE         calibration in the hold-out, as SVG\n"
+     "  --cap N             evidence cap to write, or none (with a hold-out the proposed one, else 5)\n"
+     "  --model NAME        mbg_nbd, or bg_nbd to compare (mbg_nbd)\n"
+     "  --unit UNIT         what alpha counts (week)\n"
+     "  --bad-rows N        passes over so many rows that cannot be read (100)\n"
+     "  -c, --config FILE   its time zone says which day a time is on, its rates convert amounts of NDJSON\n",
+     rfm_fit_command},
     {"client", "clients' state as JSON",
      "Usage: rfmd client -c FILE ID... | --all [--as-of TIME]\n\n"
      "Reads Redis. NDJSON with --all.\n\n"

@@ -77,6 +77,11 @@ double rfm_nbd_p_alive(const rfm_nbd *nbd, double x, double t_x, double age)
     return 1 / (1 + nbd->a / (nbd->b + survived - 1) * exp((nbd->r + x) * log1p((age - t_x) / (nbd->alpha + t_x))));
 }
 
+double rfm_nbd_p_active(const rfm_nbd *nbd, double x, double t_x, double age, double t)
+{
+    return rfm_nbd_p_alive(nbd, x, t_x, age) * -expm1(-(nbd->r + x) * log1p(t / (nbd->alpha + age)));
+}
+
 double rfm_nbd_expected(const rfm_nbd *nbd, double x, double t_x, double age, double t)
 {
     return rfm_nbd_p_alive(nbd, x, t_x, age) *

@@ -25,6 +25,8 @@ double rfm_nbd_part_at(const rfm_nbd *nbd, const rfm_nbd_part *part, double t_x,
                        double gradient[4]);
 double rfm_nbd_log_likelihood(const rfm_nbd *nbd, double x, double t_x, double age, double gradient[4]);
 double rfm_nbd_p_alive(const rfm_nbd *nbd, double x, double t_x, double age);
+/* P(at least one purchase in the next t). */
+double rfm_nbd_p_active(const rfm_nbd *nbd, double x, double t_x, double age, double t);
 /* Expected purchases in the next t. */
 double rfm_nbd_expected(const rfm_nbd *nbd, double x, double t_x, double age, double t);
 

@@ -1,0 +1,89 @@
+#include "fit_state.h"
+#include "host.h"
+#include "redis/reader.h"
+
+#include <rfm/base/hash.h>
+#include <rfm/base/table.h>
+
+enum { PROGRESS_CLIENTS = 65536 };
+
+struct scan {
+    rfm_fit_state *state;
+    rfm_histories *histories;
+    rfm_table seen; /* hashes of ids: a scan may give a key twice */
+    double scale;
+    rfm_client client;
+    rfm_error *error;
+    int code;
+};
+
+static bool seen_before(struct scan *scan, rfm_bytes id)
+{
+    uint64_t hash = rfm_hash64(id);
+    size_t cursor = RFM_TABLE_START;
+    if (rfm_table_find(&scan->seen, hash, &cursor) != RFM_TABLE_NONE)
+        return true;
+    RFM_ASSERT(rfm_table_add(&scan->seen, hash, 0) == RFM_OK);
+    return false;
+}
+
+static void add_client(struct scan *scan)
+{
+    const rfm_client *client = &scan->client;
+    double repeat = (double)client->revenue_minor - (double)client->first_day_minor;
+    if (client->orders == 0)
+        scan->state->prospects++;
+    else if (client->last_day > scan->histories->until)
+        scan->state->ahead++;
+    else
+        rfm_histories_add(scan->histories, client->x, client->first_day, client->last_day,
+                          client->x > 0 && repeat > 0 ? client->x : 0,
+                          client->x > 0 ? repeat / scan->scale / client->x : 0, 0);
+}
+
+static bool on_client(void *owner, uint32_t task, rfm_bytes key, rfm_bytes value)
+{
+    struct scan *scan = owner;
+    (void)task;
+    if (key.len <= 2 || seen_before(scan, rfm_bytes_of(key.at + 2, key.len - 2)))
+        return true;
+    scan->code = rfm_client_decode(value, &scan->client);
+    if (scan->code != RFM_OK) {
+        rfm_fail(scan->error, scan->code, "client '%.*s': %s", (int)(key.len - 2), (const char *)key.at + 2,
+                 rfm_error_text(scan->code));
+        return false;
+    }
+    add_client(scan);
+    if (++scan->state->clients % PROGRESS_CLIENTS == 0)
+        scan->state->progress(scan->state->owner, scan->state->clients);
+    return true;
+}
+
+static int scan_all(rfm_store_reader *reader, struct scan *scan, rfm_error *error)
+{
+    uint32_t partition_count;
+    int code = rfm_store_reader_partitions(reader, &partition_count, error);
+    if (code == RFM_OK)
+        code = rfm_store_reader_scan(reader, RFM_ALL_TASKS, rfm_text("c:"), on_client, scan, error);
+    return code != RFM_OK ? code : scan->code;
+}
+
+int rfm_fit_state_read(rfm_fit_state *state, rfm_histories *histories, rfm_error *error)
+{
+    static _Thread_local struct scan scan; /* a client is large */
+    rfm_store_conf conf;
+    rfm_store_reader *reader;
+    rfm_store_conf_of(state->config, 1, &conf);
+    int code = rfm_store_reader_new(&conf, &reader, error);
+    if (code != RFM_OK)
+        return code;
+    scan = (struct scan){.state = state, .histories = histories, .scale = 1, .error = error};
+    for (int i = 0; i < state->config->client.money.base.digits; i++)
+        scan.scale *= 10;
+    RFM_ASSERT(rfm_table_init(&scan.seen, 1024) == RFM_OK);
+    code = scan_all(reader, &scan, error);
+    rfm_table_release(&scan.seen);
+    rfm_store_reader_free(reader);
+    rfm_histories_seal(histories);
+    return code;
+}
