@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-enum { NOW_MS = 1700000000, KINDS = RFM_OUT_HALT + 1, TABLES = 7 };
+enum { NOW_MS = 1700000000, KINDS = RFM_OUT_HALT + 1, TABLES = 8 };
 
 typedef struct desk {
     rfm_client_conf client;
