@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.rfmd import replay
+from harness.rfmd import replay, report
 from reference.decode import Event
 from reference.facts import Facts
 from reference.scores import DAY_MS, Settings
@@ -131,9 +131,22 @@ def test_live_equals_the_computation_and_replay(cluster, events, expected, tmp_p
 
     file = tmp_path / "events.ndjson"
     file.write_text("".join(json.dumps(event) + "\n" for event in events))
-    replayed = [json.loads(line) for line in replay(live.config_path, [file], tmp_path, AS_OF)["clients"]]
+    months = ("1997-01", "1998-06")
+    reported = tmp_path / "report.json"
+    outputs = replay(live.config_path, [file], tmp_path, AS_OF, "--report", reported,
+                     "--report-from", months[0], "--report-to", months[1])
+    replayed = [json.loads(line) for line in outputs["clients"]]
     # Marks depend on when somebody looked, which live is now and in replay then.
     marks = ("segment", "previous_segment", "segment_since", "due", "triggers")
     facts = lambda client: {key: value for key, value in client.items() if key not in marks}  # noqa: E731
     by_id = {client["client_id"]: facts(client) for client in replayed}
     assert by_id == {name: facts(client) for name, client in clients.items()}
+
+    # Of the report all but what depends on the clock and on when somebody looked.
+    figures = report(live.config_path, "--from", months[0], "--to", months[1])
+    wanted = json.loads(reported.read_text())
+    assert sum(row["orders"] for row in wanted["periods"]) == sum(client["orders"] for client in expected.values())
+    for sheet in ("periods", "funnel", "events", "cohorts"):
+        assert figures[sheet] == wanted[sheet]
+    of_clients = ("clients", "buyers", "revenue", "ltv_historic", "top_share")
+    assert [figures["value"][0][name] for name in of_clients] == [wanted["value"][0][name] for name in of_clients]

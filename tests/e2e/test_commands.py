@@ -12,7 +12,7 @@ from reference.rules import ClientRules, trigger_id
 from reference.scores import DAY_MS, Model, Settings
 
 pytestmark = pytest.mark.rfmd
-COMMANDS = ("run", "check", "demo", "replay", "fit", "client", "gen", "version")
+COMMANDS = ("run", "check", "demo", "replay", "fit", "client", "report", "gen", "version")
 T0 = parse_time_ms("2025-03-01T12:00:00Z")
 RULES = [
     {"name": "thank_you", "on": {"event": "purchase"}, "class": "transactional", "channels": ["email"], "topic": "triggers"},
@@ -61,7 +61,7 @@ def test_help_names_all_commands():
 
 
 @pytest.mark.parametrize("arguments", [(), ("dance",), ("run",), ("check",), ("check", "--colour"), ("replay",),
-                                       ("version", "--loud"), ("client", "-c")])
+                                       ("version", "--loud"), ("client", "-c"), ("report",), ("report", "more")])
 def test_wrong_usage(arguments):
     done = run_command(*arguments, timeout_s=10)
     assert done.returncode == 2 and done.stderr and done.stdout == b""

@@ -108,6 +108,13 @@ def replay(config: Path, events: list[Path], folder: Path, until: str | int | No
     return {name: (folder / f"replay-{name}.ndjson").read_bytes().splitlines() for name in names}
 
 
+def report(config: Path, *more) -> dict:
+    """`rfmd report` on the live Redis."""
+    done = run_command("report", "-c", config, "--format", "json", *more)
+    assert done.returncode == 0, f"rfmd report: exit {done.returncode}\n{done.stderr.decode(errors='replace')}"
+    return json.loads(done.stdout)
+
+
 class Rfmd(Process):
     """`rfmd run` with a configuration file of its own; what differs between processes is its port and instance id."""
 

@@ -15,6 +15,7 @@ static void buckets_follow_their_edges(void **state)
         unsigned __int128 next = (edge * 101 + 99) / 100;
         next = next > edge + 1 ? next : edge + 1;
         assert_int_equal(rfm_monetary_bucket((int64_t)edge), bucket);
+        assert_int_equal(rfm_monetary_least(bucket), (int64_t)edge);
         int64_t last = next > INT64_MAX ? INT64_MAX : (int64_t)next - 1;
         assert_int_equal(rfm_monetary_bucket(last), bucket);
         edge = next;
@@ -22,6 +23,7 @@ static void buckets_follow_their_edges(void **state)
     }
     assert_true(bucket <= RFM_BUCKETS);
     assert_int_equal(rfm_monetary_bucket(INT64_MAX), bucket - 1);
+    assert_int_equal(rfm_monetary_least(RFM_BUCKETS - 1), INT64_MAX);
 }
 
 static void a_standing_is_day_bucket_and_orders(void **state)

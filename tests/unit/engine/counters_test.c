@@ -125,6 +125,51 @@ static void hashes_are_sums_over_clients(void **state)
     rfm_view_free(view);
 }
 
+static void restore_tally(rfm__counters *counters, const rfm_view *view)
+{
+    rfm_arena arena;
+    const rfm_bytes *values;
+    rfm_bytes key = rfm_text(rfm__tally_key);
+    rfm_effect load = {.kind = RFM_OUT_LOAD, .load = {.what = RFM_LOAD_HASH, .keys = &key, .count = 1}};
+    rfm_arena_init(&arena);
+    size_t count = rfm_view_load(view, &load, &arena, &values);
+    assert_int_equal(rfm__tally_restore(counters, values, count), RFM_OK);
+    rfm_arena_release(&arena);
+}
+
+/* What is stored is the tally: a worker that takes the task over goes on from the same cells, and one that is 0 is none. */
+static void the_tally_comes_back(void **state)
+{
+    (void)state;
+    int64_t expected[200] = {0};
+    rfm_view *view = rfm_view_new();
+    rfm__counters counters;
+    rfm__counters_init(&counters);
+    for (int step = 0; step < 40; step++) {
+        for (uint32_t i = draw(100); i > 0; i--) {
+            uint32_t at = draw(200);
+            int64_t amount = (int64_t)draw(5) - 2;
+            rfm_tally_add(counters.tally, (rfm_cell){'B', (int32_t)at / 10, at % 10, 3}, amount);
+            expected[at] += amount;
+        }
+        write_to(&counters, view);
+        rfm__counters_clear(&counters);
+        restore_tally(&counters, view);
+        size_t cursor = 0, cells = 0, wanted = 0;
+        rfm_cell cell;
+        for (int64_t value; rfm_tally_next(counters.tally, &cursor, &cell, &value); cells++)
+            assert_int_equal(value, expected[cell.period * 10 + cell.part]);
+        for (size_t i = 0; i < 200; i++)
+            wanted += expected[i] != 0;
+        assert_int_equal(cells, wanted);
+    }
+    const rfm_bytes bad[][2] = {{rfm_text("B"), rfm_text("1")}, {rfm_text("B1"), rfm_text("1.5")}};
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(rfm__tally_restore(&counters, bad[i], 2), RFM_E_CORRUPT);
+    rfm__counters_release(&counters);
+    rfm_view_free(view);
+}
+
 static void what_cannot_be_read_is_refused(void **state)
 {
     (void)state;
@@ -148,6 +193,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hashes_are_sums_over_clients),
+        cmocka_unit_test(the_tally_comes_back),
         cmocka_unit_test(what_cannot_be_read_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
