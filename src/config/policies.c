@@ -1,6 +1,7 @@
 /* Kinds of keys that say when and to whom: schedules, experiments, quiet hours, caps, the hold-out. */
 #include "keys.h"
 
+#include <rfm/base/nearest.h>
 #include <rfm/base/time.h>
 
 #include <math.h>
