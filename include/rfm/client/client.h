@@ -207,8 +207,7 @@ bool rfm_client_bounces(const rfm_client *client, uint16_t channel);
 
 /* Response to messages on a channel: the mean of a Beta(RFM_RESPONSE_ALPHA, RFM_RESPONSE_BETA) prior after so many clicks and
  * replies of so many delivered; of a channel without messages the prior's. */
-#define RFM_RESPONSE_ALPHA 1.0
-#define RFM_RESPONSE_BETA  9.0
+enum { RFM_RESPONSE_ALPHA = 1, RFM_RESPONSE_BETA = 9 };
 double rfm_client_response(const rfm_client *client, uint16_t channel);
 /* The channel with the best response among those on which something was delivered or answered; of equals the one with more
  * delivered, then by text. 0: none. */
