@@ -8,7 +8,7 @@
 #include <rfm/model/mbg.h>
 #include <rfm/model/nbd.h>
 
-enum { RFM_DECILES = 10, RFM_CAPS_MAX = 16 };
+enum { RFM_DECILES = 10, RFM_TRIALS_MAX = 16 };
 
 typedef struct rfm_decile {
     uint64_t clients;

@@ -34,7 +34,7 @@ typedef struct rfm_study {
         bool known;
         char why[256]; /* else: why there is none */
     } inner;
-    rfm_cap_trial trial[RFM_CAPS_MAX]; /* BG/NBD: the plain one alone */
+    rfm_cap_trial trial[RFM_TRIALS_MAX]; /* BG/NBD: the plain one alone */
     size_t trial_count, chosen;        /* chosen: the trial of the model's cap */
     rfm_quality recency;
     bool has_recency; /* false: only its AUC is known */

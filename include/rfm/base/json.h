@@ -4,7 +4,7 @@
 
 #include <rfm/base/bytes.h>
 
-/* The shortest text that reads back as the same double; null if not finite. */
+/* The shortest text that reads back as the same double; a whole one without a point; null if not finite. */
 void rfm_write_json_number(rfm_buffer *json, double value);
 void rfm_write_json_time(rfm_buffer *json, int64_t time_ms); /* a string, RFC 3339 UTC with milliseconds */
 

@@ -4,7 +4,6 @@
 
 #include <rfm/base/json.h>
 #include <rfm/client/scores.h>
-#include <rfm/event/number.h>
 
 /* Writes everything but the closing brace and the fields of the rule layer (`due`, `triggers`), which the caller adds after
  * a comma. RFM_E_RANGE: as_of lies before the client's last event. */

@@ -1,4 +1,4 @@
-#include <rfm/event/number.h>
+#include <rfm/base/json.h>
 
 #include <math.h>
 #include <setjmp.h>
