@@ -138,7 +138,7 @@ static void test_bad_rules(void **state)
         {"name: a, on: {event: visit}, data: {}", "39: data: not supported in this version"},
         {"name: a, on: {event: visit}, expires: 0s", "48: expires: must be from 1s to 3650d"},
         {"name: a, on: {event: visit}, attribution: soon", "39: attribution: not supported in this version"},
-        {"name: a, on: {anniversary: birth_date, at: \"09:00\"}", "24: on: anniversary is not supported"},
+        {"name: a, on: {anniversary: birth_date, at: \"09:00\"}", "37: on: no trait \"birth_date\" of type date is declared under traits"},
         {"name: a, on: {late: 1}", "30: on: a number between 0 and 1 is needed here"},
         {"name: a, on: {late: soon}", "30: on: a share is needed here"},
         {"name: a, on: {event: erase}", "31: on: event erase can cause or cancel nothing: there is no client left"},

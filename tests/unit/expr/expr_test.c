@@ -87,7 +87,7 @@ static void every_fault_has_its_text(void **state)
 static void json(void **state)
 {
     static const saying sayings[] = {
-        {"[1.5, 0.1, 1e300]", "[1.5,0.1,1e+300]"},
+        {"[1.5, 0.1, 1e300]", "[1.5,0.1,1e300]"},
         {"[0.0 / 0.0, 1.0 / 0.0]", "[null,null]"},
         {"\"\\\"\\\\\\n\"", "\"\\\"\\\\\\n\""},
         {"[now]", "[\"2026-03-29T01:00:00.123Z\"]"},
