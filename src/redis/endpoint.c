@@ -76,7 +76,11 @@ static void set_remote(rfm_endpoint *endpoint, const char *host, size_t host_len
     endpoint->host[host_len] = '\0';
     endpoint->local = false;
     endpoint->port = (uint16_t)port;
-    snprintf(endpoint->name, sizeof endpoint->name, "%s:%u", endpoint->host, endpoint->port);
+    rfm_buffer name = rfm_buffer_over(endpoint->name, sizeof endpoint->name - 1);
+    rfm_write_text(&name, endpoint->host);
+    rfm_write_u8(&name, ':');
+    rfm_write_integer(&name, endpoint->port);
+    endpoint->name[name.len] = '\0';
 }
 
 /* One host[:port]. */
