@@ -268,6 +268,7 @@ typedef struct sim_seen {
 } sim_seen;
 typedef struct sim_checks {
     sim_seen triggers, dead_letters, audits;
+    size_t removals; /* entries taken out of lists other than by trimming, which n:due does not count */
     size_t changes, changes_before; /* committed redo records but for heartbeats; when it was last looked */
     int64_t quiet_since_us;
 } sim_checks;
