@@ -209,7 +209,6 @@ static void erase(sim_world *sim, char *text, size_t size, size_t event, size_t 
 {
     const char *client_id = (const char *)sim->shop.client_id[client].at;
     sim->shop.facts[client] = (sim_facts){0};
-    sim->shop.erasures++;
     customer->orders = 0;
     customer->erased_ms = time_ms;
     snprintf(text, size, "{\"type\":\"erase\",\"id\":\"e%zu\",\"client_id\":\"%s\",\"time\":%lld}", event, client_id,

@@ -225,7 +225,7 @@ typedef struct sim_shop {
     } * record;
     size_t count, appended;
     size_t bad;       /* of the records: they go to the dead letters */
-    size_t erasures, purchases; /* accepted ones */
+    size_t purchases; /* accepted ones */
     rfm_bytes *client_id;
     sim_facts *facts;   /* by client */
     char (*thanks)[33]; /* the ids of thank_you's triggers */
