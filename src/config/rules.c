@@ -458,6 +458,7 @@ void rfm__rules_finish(rfm__loader *loader)
 {
     rfm_config *config = loader->config;
     snprintf(config->rules.source, sizeof config->rules.source, "rfmd/%s", config->kafka.group);
+    config->rules.structured = config->output == RFM_OUTPUT_STRUCTURED;
     rfm__caps_check(loader);
     qsort(config->rules.rule, config->rules.count, sizeof *config->rules.rule, compare_rules);
     set_version(config);

@@ -49,8 +49,8 @@ static void emit(at_work *work, const rfm_decision *decision, const rfm_moment *
     rfm_arena *arena = &worker->making->arena;
     rfm_buffer_clear(&worker->value);
     rfm_buffer_clear(&worker->headers);
-    rfm_trigger_encode(worker->conf.rules, worker->conf.client, decision, &worker->client, moment, &worker->value,
-                       &worker->headers);
+    rfm_trigger_encode(worker->conf.rules, worker->conf.client, work->task->names, decision, &worker->client, moment,
+                       &worker->value, &worker->headers);
     rfm_bytes trace;
     if (moment->event != NULL && rfm_headers_find(work->record->headers, "traceparent", &trace) &&
         trace.len <= RFM__TRACEPARENT_MAX)

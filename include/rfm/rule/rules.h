@@ -120,6 +120,7 @@ typedef struct rfm_rules {
     char version[33];     /* hex of a hash over the rules' canonical form */
     char source[160];     /* ce_source, "rfmd/<group>" */
     char type_prefix[64]; /* "io.rfmd.trigger." */
+    bool structured;      /* CloudEvents mode: else binary */
     uint8_t secret[RFM_SECRET_MAX];
     size_t secret_len;          /* promo.secret_file's content; 0: none (a rule with promo is then an error at load) */
     int64_t max_trigger_age_ms; /* INT64_MAX: none */
