@@ -204,8 +204,6 @@ static rfm_config *config_new(void)
     config->rules.rule = rfm_arena_take(&config->arena, RFM_RULES_MAX * sizeof *config->rules.rule);
     config->rules.max_trigger_age_ms = INT64_MAX;
     config->rules.silent_until_ms = INT64_MIN;
-    config->rules.consent[RFM_CLASS_MARKETING] = RFM_OPT_IN;
-    config->rules.consent[RFM_CLASS_TRANSACTIONAL] = RFM_OPT_OUT;
     config->http.host = "";
     return config;
 }

@@ -297,8 +297,8 @@ static void test_policies(void **state)
     config = files_good(&all);
     assert_true(!config->rules.quiet_hours.given && config->rules.cap_count == 0 && config->rules.holdout.buckets == 0);
     assert_null(config->rules.default_zone);
-    assert_int_equal(config->rules.consent[RFM_CLASS_MARKETING], RFM_OPT_IN);
-    assert_int_equal(config->rules.consent[RFM_CLASS_TRANSACTIONAL], RFM_OPT_OUT);
+    assert_int_equal(config->rules.consent[RFM_CLASS_MARKETING], RFM_OPT_BY_CLASS);
+    assert_int_equal(config->rules.consent[RFM_CLASS_TRANSACTIONAL], RFM_OPT_BY_CLASS);
     rfm_config_free(config);
 }
 
@@ -398,6 +398,7 @@ static void test_version(void **state)
         BOTH "policies: {holdout: {salt: s, share: 1%}}\n",
         BOTH "policies: {holdout: {salt: t, share: 1%}}\n",
         BOTH "policies: {consent: {marketing: opt_out}}\n",
+        BOTH "policies: {consent: {transactional: opt_in}}\n",
         ONE("expires: 1d"),
         ONE("schedule: {days: [mon]}"),
         ONE("schedule: {from: 2026-01-01}"),
