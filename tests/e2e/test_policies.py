@@ -139,6 +139,7 @@ def run(tmp_path, rules: list[dict], policies: dict, events: list[dict], until_m
 def test_random_rules_and_policies(tmp_path, seed):
     rng = random.Random(seed)
     rules = [random_rule(rng, f"r{number}") for number in range(rng.randrange(2, 9))]
+    rules.append({"name": "always", "on": {"event": "visit"}, "class": "transactional", "topic": "triggers"})
     policies, events = random_policies(rng, rules), random_events(rng, 1000, rng.randrange(5, 30))
     until = max(event["time"] for event in events) + 10 * DAY_MS
     ours, theirs = expected(rules, policies, events, until), run(tmp_path, rules, policies, events, until)
