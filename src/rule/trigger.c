@@ -7,7 +7,6 @@
 #include <rfm/base/utf8.h>
 #include <rfm/client/json.h>
 #include <rfm/event/headers.h>
-#include <stdio.h>
 
 void rfm__decision_identity(rfm_buffer *identity, const rfm_decision *decision, rfm_bytes client_id)
 {
@@ -139,7 +138,10 @@ static void make_envelope(const rfm_rules *rules, const rfm_decision *decision, 
 {
     rfm_bytes cause_type, cause_id;
     rfm_hex(decision->id, sizeof decision->id, envelope->id);
-    snprintf(envelope->type, sizeof envelope->type, "%s%s", rules->type_prefix, decision->rule->name);
+    rfm_buffer type = rfm_buffer_over(envelope->type, sizeof envelope->type - 1);
+    rfm_write_text(&type, rules->type_prefix);
+    rfm_write_text(&type, decision->rule->name);
+    envelope->type[type.len] = 0;
     envelope->time_len = rfm_time_format(decision->time_ms, envelope->time);
     envelope->causation = split_cause(decision, &cause_type, &cause_id) ? cause_id : RFM_BYTES_NONE;
 }
