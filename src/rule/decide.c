@@ -521,12 +521,12 @@ void rfm_decide(const rfm_rules *rules, const rfm_binding *binding, const rfm_cl
 }
 
 void rfm_decide_renew(const rfm_rules *rules, const rfm_binding *binding, const rfm_client_conf *conf,
-                      rfm_client *client, const rfm_edges *edges, int64_t now_ms)
+                      const rfm_names *names, rfm_client *client, const rfm_edges *edges, int64_t now_ms)
 {
     rfm_turn turn;
     if (!client->marks.taken || client->marks.version == binding->version)
         return;
-    open_turn(&turn, rules, binding, conf, NULL, client, edges);
+    open_turn(&turn, rules, binding, conf, names, client, edges);
     rfm__marks_renew(&turn, now_ms, now_ms);
     close_turn(&turn);
 }
