@@ -53,8 +53,8 @@ static void emit(at_work *work, const rfm_decision *decision, const rfm_moment *
     rfm_arena *arena = &worker->making->arena;
     rfm_buffer_clear(&worker->value);
     rfm_buffer_clear(&worker->headers);
-    rfm_trigger_encode(worker->conf.rules, worker->conf.client, decision, &worker->client, moment, &worker->value,
-                       &worker->headers);
+    rfm_trigger_encode(worker->conf.rules, worker->conf.client, work->task->names, decision, &worker->client, moment,
+                       &worker->value, &worker->headers);
     rfm_bytes trace;
     if (moment->event != NULL && rfm_headers_find(work->record->headers, "traceparent", &trace) &&
         trace.len <= RFM__TRACEPARENT_MAX)
@@ -308,7 +308,8 @@ void rfm__apply_record(rfm_worker *worker, rfm__task *task, const rfm_record *re
     }
     const rfm_edges *edges = worker->edges_known ? &worker->edges : NULL;
     if (!work.is_new)
-        rfm_decide_renew(worker->conf.rules, task->binding, worker->conf.client, &worker->client, edges, clock_ms);
+        rfm_decide_renew(worker->conf.rules, task->binding, worker->conf.client, task->names, &worker->client, edges,
+                         clock_ms);
     rfm_applied applied;
     uint64_t source = (uint64_t)record->input << 56 | (uint64_t)record->offset;
     switch (rfm_client_apply(&worker->client, event, source, worker->conf.client, task->names, &applied)) {
