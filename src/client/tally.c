@@ -18,12 +18,6 @@ struct rfm_tally {
     size_t changed_count, changed_size;
 };
 
-static uint64_t key_of(rfm_cell cell)
-{
-    RFM_ASSERT(cell.metric > 0 && cell.period >= 0 && cell.period <= RFM_TALLY_PERIOD_MAX);
-    return (uint64_t)(uint8_t)cell.metric << 56 | (uint64_t)cell.period << 32 | (uint64_t)cell.part << 16 | cell.source;
-}
-
 static rfm_cell cell_of(uint64_t key)
 {
     return (rfm_cell){(char)(key >> 56 & 0x7f), (int32_t)(key >> 32 & RFM_TALLY_PERIOD_MAX), (uint16_t)(key >> 16),
@@ -94,12 +88,8 @@ static void note_changed(rfm_tally *tally, uint64_t key)
     tally->changed[tally->changed_count++] = key;
 }
 
-void rfm_tally_add(rfm_tally *tally, rfm_cell cell, int64_t amount)
+void rfm__tally_add(rfm_tally *tally, uint64_t key, int64_t amount)
 {
-    if (amount == 0) {
-        return;
-    }
-    uint64_t key = key_of(cell);
     struct slot *slot = find(tally->slots, tally->size, key);
     if (slot->key == 0) {
         slot->key = key;
@@ -117,7 +107,7 @@ void rfm_tally_add(rfm_tally *tally, rfm_cell cell, int64_t amount)
 
 int64_t rfm_tally_get(const rfm_tally *tally, rfm_cell cell)
 {
-    return find(tally->slots, tally->size, key_of(cell))->value;
+    return find(tally->slots, tally->size, rfm_cell_key(cell))->value;
 }
 
 bool rfm_tally_next(const rfm_tally *tally, size_t *cursor, rfm_cell *cell, int64_t *value)
