@@ -1,5 +1,5 @@
-/* What a population costs in Redis, made for redis_memory.py: the states of a year of `gen`'s shop, as the engine keeps them, as
- * Redis commands on the standard output; on the standard error what the states are made of.
+/* What a population costs in Redis, made for redis_memory.py: the states of a year of `gen`'s shop as the engine keeps them, a
+ * task for each 125,000 clients, as Redis commands on the standard output; on the standard error what states are made of.
  * Usage: bench_redis_memory CONFIG CLIENTS EVENTS IDS_FILE: one line a client in the file: its kind, its key. */
 #include "app/offline.h"
 #include "app/shop.h"
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TASKS = 8, DAYS = 365 };
+enum { SHOP_CLIENTS = 125000, TASKS = 64, DAYS = 365 };
 #define START_MS INT64_C(1735689600000)
 
 typedef enum client_kind { PROSPECT, ONE_ORDER, FEW_ORDERS, MANY_ORDERS, SCHEDULED, KINDS } client_kind;
@@ -45,8 +45,8 @@ static tally tallies[KINDS];
 
 static client_kind kind_of(const rfm_client *client)
 {
-    if (client->listed_ms != 0 || client->slots_len > 0)
-        return SCHEDULED;
+    if (client->listed_ms != 0)
+        return SCHEDULED; /* something comes within the day */
     return client->orders == 0   ? PROSPECT
            : client->orders == 1 ? ONE_ORDER
            : client->orders < 5  ? FEW_ORDERS
@@ -192,18 +192,20 @@ int main(int argc, char **argv)
     }
     FILE *ids = fopen(argv[4], "w");
     RFM_ASSERT(ids != NULL);
-    uint32_t each = (uint32_t)(strtoul(argv[2], NULL, 10) / TASKS);
-    uint64_t events_each = strtoull(argv[3], NULL, 10) / TASKS;
-    for (int task = 0; task < TASKS; task++) {
+    uint32_t clients = (uint32_t)strtoul(argv[2], NULL, 10);
+    int shops = (int)((clients + SHOP_CLIENTS - 1) / SHOP_CLIENTS);
+    uint64_t events = strtoull(argv[3], NULL, 10);
+    RFM_ASSERT(clients > 0 && shops <= TASKS);
+    for (int task = 0; task < shops; task++) {
         rfm_offline *offline;
         rfm_keyspace space;
         rfm__keyspace_init(&space, config->redis.prefix, (uint32_t)task, TASKS);
         RFM_ASSERT(rfm_offline_new(config, 1, &(rfm_offline_calls){0}, &offline, &error) == RFM_OK);
-        run_shop(offline, task, each, events_each);
+        run_shop(offline, task, clients / (uint32_t)shops, events / (uint64_t)shops);
         write_view(rfm_offline_view(offline, 0), &space);
         write_clients(rfm_offline_view(offline, 0), &space, ids);
         rfm_offline_free(offline);
-        fprintf(stderr, "shop %d of %d\n", task + 1, TASKS);
+        fprintf(stderr, "shop %d of %d\n", task + 1, shops);
     }
     report();
     fclose(ids);

@@ -125,13 +125,13 @@ double rfm_client_response(const rfm_client *client, uint16_t channel)
             return response_of(&client->channel[i]);
         }
     }
-    return RFM_RESPONSE_ALPHA / (RFM_RESPONSE_ALPHA + RFM_RESPONSE_BETA);
+    return (double)RFM_RESPONSE_ALPHA / (RFM_RESPONSE_ALPHA + RFM_RESPONSE_BETA);
 }
 
 /* Without rounding: the means as fractions. */
 static int compare_responses(const rfm_channel_stats *a, const rfm_channel_stats *b, const rfm_names *names)
 {
-    const uint64_t alpha = (uint64_t)RFM_RESPONSE_ALPHA, both = (uint64_t)(RFM_RESPONSE_ALPHA + RFM_RESPONSE_BETA);
+    const uint64_t alpha = RFM_RESPONSE_ALPHA, both = RFM_RESPONSE_ALPHA + RFM_RESPONSE_BETA;
     __int128 of_a = (__int128)(alpha + answers_of(a)) * (both + trials_of(b));
     __int128 of_b = (__int128)(alpha + answers_of(b)) * (both + trials_of(a));
     if (of_a != of_b) {
@@ -143,8 +143,6 @@ static int compare_responses(const rfm_channel_stats *a, const rfm_channel_stats
     }
     return compare_names(names, b->name, a->name);
 }
-_Static_assert(RFM_RESPONSE_ALPHA == (int)RFM_RESPONSE_ALPHA && RFM_RESPONSE_BETA == (int)RFM_RESPONSE_BETA,
-               "the prior is compared in whole numbers");
 
 uint16_t rfm_client_preferred_channel(const rfm_client *client, const rfm_names *names)
 {

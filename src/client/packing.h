@@ -8,7 +8,7 @@
 #define EPOCH_MS    RFM_TIME_1990_MS
 #define TIME_MAX_MS INT64_C(253402300799999) /* the year 9999 ends; no event lies beyond, nor before 1990 */
 
-static inline uint8_t *put_varint_slow(uint8_t *at, uint64_t value)
+__attribute__((noinline, unused)) static uint8_t *put_varint_slow(uint8_t *at, uint64_t value)
 {
     while (value >= 0x80) {
         *at++ = (uint8_t)(value | 0x80);
@@ -84,7 +84,7 @@ static inline void fail_unless(struct cursor *cursor, bool good)
     }
 }
 
-static inline uint64_t get_fixed_slow(struct cursor *cursor, size_t len)
+__attribute__((noinline, unused)) static uint64_t get_fixed_slow(struct cursor *cursor, size_t len)
 {
     fail_unless(cursor, (size_t)(cursor->end - cursor->at) >= len);
     if (cursor->bad) {
@@ -115,7 +115,7 @@ static inline uint64_t get_fixed(struct cursor *cursor, size_t len)
     return word & UINT64_MAX >> (64 - 8 * len);
 }
 
-static inline uint64_t get_varint_slow(struct cursor *cursor)
+__attribute__((noinline, unused)) static uint64_t get_varint_slow(struct cursor *cursor)
 {
     uint64_t value = 0;
     for (unsigned shift = 0; shift < 64 && cursor->at < cursor->end; shift += 7) {

@@ -7,6 +7,8 @@
 /* What an entry costs beside its block: itself and its share of the table at its usual fill. */
 enum { ENTRY_BYTES = sizeof(rfm__entry) + 32, ORDINARY_BYTES = ENTRY_BYTES + 256 };
 
+_Static_assert(RFM_CLIENT_ID_MAX + RFM_CLIENT_PACKED_MAX <= (int)RFM_POOL_BLOCK_MAX, "the largest client is a block");
+
 int rfm__cache_init(rfm__cache *cache, size_t bytes_max, const rfm__cache_owner *owners)
 {
     *cache = (rfm__cache){.bytes_max = bytes_max, .owners = owners};

@@ -88,9 +88,8 @@ typedef struct rfm_stamp {
 enum { RFM_LATEST_NPS = 0xfff0, RFM_LATEST_CSAT, RFM_LATEST_TIMEZONE, RFM_LATEST_LANGUAGE };
 typedef struct rfm_latest {
     uint16_t key;
-    uint8_t
-        type; /* RFM_LATEST_NOTHING, or rfm_trait_type; nps, csat (in hundredths), timezone, language (names): INT */
-    uint8_t stamp;              /* index */
+    uint8_t type;  /* rfm_trait_type, or RFM_LATEST_NOTHING; the own keys: INT, csat in hundredths, names */
+    uint8_t stamp; /* index */
     uint16_t text_at, text_len; /* STRING: in latest_text */
     union {
         int64_t integer; /* INT, BOOL, DATE (a day), TIMESTAMP (ms) */
@@ -207,8 +206,7 @@ bool rfm_client_bounces(const rfm_client *client, uint16_t channel);
 
 /* Response to messages on a channel: the mean of a Beta(RFM_RESPONSE_ALPHA, RFM_RESPONSE_BETA) prior after so many clicks and
  * replies of so many delivered; of a channel without messages the prior's. */
-#define RFM_RESPONSE_ALPHA 1.0
-#define RFM_RESPONSE_BETA  9.0
+enum { RFM_RESPONSE_ALPHA = 1, RFM_RESPONSE_BETA = 9 };
 double rfm_client_response(const rfm_client *client, uint16_t channel);
 /* The channel with the best response among those on which something was delivered or answered; of equals the one with more
  * delivered, then by text. 0: none. */

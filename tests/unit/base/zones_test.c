@@ -1,0 +1,48 @@
+#include <rfm/base/zones.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+/* zoneinfo is a small database of its own; the system's is read besides. */
+static void a_database_is_read_whole(void **state)
+{
+    (void)state;
+    setenv("TZDIR", "tests/unit/base/zoneinfo", 1);
+    rfm_zones *zones = rfm_zones_load();
+    assert_non_null(zones);
+    const rfm_zone *berlin = rfm_zones_find(zones, rfm_text("Europe/Berlin"));
+    assert_non_null(berlin);
+    assert_int_equal(rfm_zone_span_at(berlin, 1767225600).offset_s, 3600);
+    assert_int_equal(rfm_zone_span_at(berlin, 1782864000).offset_s, 7200);
+    assert_true(rfm_zones_has(zones, rfm_text("UTC")));
+    assert_true(rfm_zones_count(zones) > 5);
+    static const char *const others[] = {"",          "Europe", "europe/berlin", "Europe/Berlin/", "Mars/Olympus",
+                                         "tzdata.zi", "posix"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_false(rfm_zones_has(zones, rfm_text(others[i])));
+    rfm_zones_free(zones);
+    unsetenv("TZDIR");
+}
+
+static void without_one_there_is_only_utc(void **state)
+{
+    (void)state;
+    assert_true(rfm_zones_has(NULL, rfm_text("UTC")));
+    assert_false(rfm_zones_has(NULL, rfm_text("Europe/Berlin")));
+    assert_null(rfm_zones_find(NULL, rfm_text("UTC")));
+    rfm_zones_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_database_is_read_whole),
+        cmocka_unit_test(without_one_there_is_only_utc),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
