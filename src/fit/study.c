@@ -51,7 +51,7 @@ static void split_inner(rfm_study *study)
 static void try_inner(rfm_study *study, rfm_purchases *purchases)
 {
     rfm_histories inner;
-    rfm_maximum nbd;
+    rfm_maximum nbd = {0};
     rfm_error error;
     split_inner(study);
     rfm_purchases_histories(purchases, study->inner.until, study->inner.days, &inner);

@@ -4,14 +4,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include <rfm/model/digamma.h>
 #include <rfm/model/expected.h>
-
-static double log_gamma(double x)
-{
-    int sign;
-    return lgamma_r(x, &sign);
-}
+#include <rfm/model/gamma.h>
 
 const char *rfm_nbd_name(rfm_nbd_kind kind)
 {
@@ -31,8 +25,8 @@ void rfm_nbd_part_of(const rfm_nbd *nbd, double x, rfm_nbd_part *part)
     double of_both = rfm_digamma(a + b) - rfm_digamma(a + b + survived);
     *part = (rfm_nbd_part){
         .rate = r + x,
-        .value = log_gamma(r + x) - log_gamma(r) + r * log(nbd->alpha) + log_gamma(a + b) -
-                 log_gamma(a + b + survived) + log_gamma(b + survived) - log_gamma(b),
+        .value = rfm_log_gamma(r + x) - rfm_log_gamma(r) + r * log(nbd->alpha) + rfm_log_gamma(a + b) -
+                 rfm_log_gamma(a + b + survived) + rfm_log_gamma(b + survived) - rfm_log_gamma(b),
         .by_r = rfm_digamma(r + x) - rfm_digamma(r) + log(nbd->alpha),
         .by_a = of_both,
         .by_b = of_both + rfm_digamma(b + survived) - rfm_digamma(b),

@@ -3,20 +3,14 @@
 #include <math.h>
 #include <stddef.h>
 
-#include <rfm/model/digamma.h>
-
-static double log_gamma(double x)
-{
-    int sign;
-    return lgamma_r(x, &sign);
-}
+#include <rfm/model/gamma.h>
 
 void rfm_spend_part_of(const rfm_spend *spend, double x, rfm_spend_part *part)
 {
     double px = spend->p * x;
     *part = (rfm_spend_part){
         .x = x,
-        .value = log_gamma(px + spend->q) - log_gamma(px) - log_gamma(spend->q) + spend->q * log(spend->v) +
+        .value = rfm_log_gamma(px + spend->q) - rfm_log_gamma(px) - rfm_log_gamma(spend->q) + spend->q * log(spend->v) +
                  px * log(x),
         .by_p = x * (rfm_digamma(px + spend->q) - rfm_digamma(px) + log(x)),
         .by_q = rfm_digamma(px + spend->q) - rfm_digamma(spend->q) + log(spend->v),

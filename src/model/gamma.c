@@ -1,10 +1,16 @@
-#include <rfm/model/digamma.h>
+#include <rfm/model/gamma.h>
 
 #include <math.h>
 #include <stddef.h>
 
 /* Where the series below has 15 digits. */
 #define ASYMPTOTIC_FROM 10.0
+
+double rfm_log_gamma(double x)
+{
+    int sign; /* lgamma would write a global */
+    return lgamma_r(x, &sign);
+}
 
 /* psi(x) = psi(x + 1) - 1/x up to there; then ln x - 1/(2x) - sum of B(2k) / (2k x^2k) (NIST Handbook, 5.11.2). */
 double rfm_digamma(double x)

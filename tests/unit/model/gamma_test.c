@@ -1,4 +1,4 @@
-#include <rfm/model/digamma.h>
+#include <rfm/model/gamma.h>
 
 #include <math.h>
 #include <setjmp.h>
