@@ -22,6 +22,8 @@
 #ifndef RFM_RULE_SLOT_H
 #define RFM_RULE_SLOT_H
 
+#include "experiment.h"
+
 #include <rfm/client/client.h>
 #include <rfm/rule/rules.h>
 
@@ -82,7 +84,6 @@ typedef struct rfm_exposure {
     uint32_t orders;            /* those that BOUGHT no longer holds, and their revenue */
     int64_t revenue_minor;
 } rfm_exposure;
-enum { RFM_SALT_BITS = 24 };
 
 typedef struct rfm_bought {
     uint64_t id48;

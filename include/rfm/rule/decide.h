@@ -5,6 +5,7 @@
 #define RFM_RULE_DECIDE_H
 
 #include <rfm/client/client.h>
+#include <rfm/client/tally.h>
 #include <rfm/rule/rules.h>
 
 /* A rule set joined to one task's names: the number of each rule, channel and segment in that task's table. */
@@ -60,6 +61,7 @@ typedef struct rfm_decisions {
     int64_t
         look_ms; /* the next look wanted before review_ms, or INT64_MAX; after an event perhaps not later than now */
     uint64_t too_old; /* causes dropped for max_trigger_age */
+    rfm_tally *tally; /* the caller's: what experiments and attribution come to is added; NULL: it is not */
 } rfm_decisions;
 
 /* Moves marks and slots; fills decisions (count is reset). An event moves what it can have changed, which is not what time
