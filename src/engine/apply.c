@@ -152,7 +152,8 @@ static void add_to_minute_list(at_work *work)
  * entry that was evicted has forgotten it. */
 static int64_t met_ahead_ms(const at_work *work)
 {
-    return work->met_ms > (work->task->ring_minute + 1) * RFM_MINUTE_MS ? work->met_ms : 0;
+    bool ahead = work->met_ms > (work->task->ring_minute + 1) * RFM_MINUTE_MS && !RFM_FAULT(MET_AHEAD);
+    return ahead ? work->met_ms : 0;
 }
 
 /* Puts the state back if it changed, with everything that follows from it: its place in lists and counters. */

@@ -1,4 +1,5 @@
 #include "counters.h"
+#include "fault.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,7 +83,7 @@ static int64_t value_of(const rfm_population *population, const rfm__touched *to
 void rfm__counters_write(rfm__counters *counters, rfm_redo *redo)
 {
     char field[24], text[24];
-    for (size_t i = 0; i < counters->count; i++) {
+    for (size_t i = 0; i < counters->count && !RFM_FAULT(COUNTERS); i++) {
         int64_t value = value_of(counters->population, &counters->touched[i]);
         snprintf(field, sizeof field, "%d", counters->touched[i].field);
         snprintf(text, sizeof text, "%lld", (long long)value);

@@ -11,26 +11,10 @@
 #include "cache.h"
 #include "counters.h"
 #include "due.h"
+#include "fault.h"
 #include <rfm/base/arena.h>
 #include <rfm/engine/worker.h>
 #include <rfm/rule/decide.h>
-
-/* Builds that test the tests switch a part of the protocol off by -DRFM_FAULT_<NAME>. */
-#ifdef RFM_FAULT_STORE_RULE
-#define RFM__FAULT_STORE_RULE true
-#else
-#define RFM__FAULT_STORE_RULE false
-#endif
-#ifdef RFM_FAULT_LOAD_FENCE
-#define RFM__FAULT_LOAD_FENCE true
-#else
-#define RFM__FAULT_LOAD_FENCE false
-#endif
-#ifdef RFM_FAULT_TAKEOVER_REPLAY
-#define RFM__FAULT_TAKEOVER_REPLAY true
-#else
-#define RFM__FAULT_TAKEOVER_REPLAY false
-#endif
 
 enum {
     RFM__PAGE_ENTRIES = 1000,                 /* of timer lists, read at a time; clients loaded at a time */

@@ -240,11 +240,12 @@ static void forget_task(rfm_worker *worker, rfm__task *task)
 {
     task->term++;
     task->phase = RFM__HELD;
-    task->in_step = task->consuming = task->tables_kept = false;
+    task->in_step = task->consuming = false;
+    task->tables_kept = RFM_FAULT(CACHE_AFTER_RESET);
     task->page.state = RFM__PAGE_NONE;
     rfm__stores_forget(worker, task);
     rfm__loads_forget(worker, task);
-    worker->owners[task->number].epoch++;
+    worker->owners[task->number].epoch += !RFM_FAULT(CACHE_AFTER_RESET);
 }
 
 void rfm__reset(rfm_worker *worker, bool renew)
@@ -331,7 +332,7 @@ static void lost(rfm_worker *worker, rfm__task *task)
     worker->owners[task->number].epoch++;
     worker->cache.stuck = false;
     task->tables_kept = false;
-    if (in_flight || in_making)
+    if ((in_flight || in_making) && !RFM_FAULT(LOST_IN_FLIGHT))
         rfm__reset(worker, in_flight);
     disown(worker, task);
     rfm__effects_purge(worker);
@@ -343,7 +344,7 @@ static void try_release(rfm_worker *worker, rfm__task *task)
 {
     if (!task->revoking)
         return;
-    if (task->phase == RFM__RUNNING) {
+    if (task->phase == RFM__RUNNING && !RFM_FAULT(RELEASE_IN_FLIGHT)) {
         if (!task->linked && (has_client_loads(worker, task) || task->page.state == RFM__PAGE_LOADING)) {
             rfm__reset(worker, false);
         } else {
@@ -413,7 +414,7 @@ static void loaded(rfm_worker *worker, rfm__task *task, const rfm_input *input)
         return;
     rfm__load *load = worker->loads.items[at];
     int64_t wal = rfm_wal_value_parse(input->loaded.wal_value);
-    if (wal < load->known_wal && !RFM__FAULT_LOAD_FENCE) { /* Redis was rolled back: use nothing */
+    if (wal < load->known_wal && !RFM_FAULT(LOAD_FENCE)) { /* Redis was rolled back: use nothing */
         worker->stats.rollbacks++;
         rfm__reset(worker, false);
         return;
@@ -439,7 +440,7 @@ static void reopened(rfm_worker *worker, rfm__task *task, const rfm_input *input
     task->store_under_way = false;
     if (store != NULL && wal == store->step->changes.items[store->change].to.wal) {
         rfm__store_done(worker, task);
-    } else if (wal != task->stored_wal && !RFM__FAULT_STORE_RULE) {
+    } else if (wal != task->stored_wal && !RFM_FAULT(STORE_RULE) && !RFM_FAULT(REOPEN_CHECK)) {
         worker->stats.rollbacks++;
         rfm__reset(worker, false);
         return;
@@ -498,7 +499,7 @@ static void see_record(rfm_worker *worker, rfm__task *task, const rfm_record *re
 /* A record that waits for its client has been taken, and has not been met: its client's moments wait for it. */
 static void see_caught_up(const rfm_worker *worker, rfm__task *task)
 {
-    bool caught_up = worker->making->waiting.count == 0;
+    bool caught_up = worker->making->waiting.count == 0 || RFM_FAULT(BACKLOG_WAITING);
     for (size_t i = 0; i < worker->conf.input_count; i++)
         if (task->end_ms[i] == INT64_MIN && task->next[i] < task->catch_up_end[i])
             caught_up = false;
@@ -619,7 +620,7 @@ static bool take_record(rfm_worker *worker, struct window *window, size_t i)
     const rfm_record *record = &window->records[i];
     rfm__task *task = rfm__task_at(worker, record->task);
     RFM_ASSERT(record->input < worker->conf.input_count);
-    bool ours = task != NULL && task->consuming && !task->revoking;
+    bool ours = task != NULL && (task->consuming || RFM_FAULT(CONSUMING)) && !task->revoking;
     if (!ours || record->offset < task->next[record->input])
         return true; /* fed late: it will be read again from the position */
     const rfm_fault *fault = &window->faults[i];
@@ -704,7 +705,7 @@ static void used_loaded(rfm_worker *worker)
         RFM_ASSERT(fault.reason == RFM_REASON_NONE);
         rfm__task *task = worker->tasks[waiting->record.task];
         int64_t clock_ms = waiting->clock_ms;
-        if (worker->conf.clock == RFM_CLOCK_WALL)
+        if (worker->conf.clock == RFM_CLOCK_WALL && !RFM_FAULT(WAITED_CLOCK))
             clock_ms = set_wall_clock(worker, task); /* which has gone on, with the timers */
         rfm__apply_record(worker, task, &waiting->record, &event, waiting->entry, clock_ms);
     }
@@ -721,7 +722,7 @@ static void used_loaded(rfm_worker *worker)
 
 static void at_end(rfm_worker *worker, rfm__task *task, const rfm_input *input)
 {
-    if (!task->consuming)
+    if (!task->consuming && !RFM_FAULT(CONSUMING))
         return;
     RFM_ASSERT(input->input < worker->conf.input_count);
     task->end_ms[input->input] = input->now_ms;
@@ -771,7 +772,7 @@ static void tell_task(rfm_worker *worker, const rfm_input *input)
         rfm__halt(worker, "%s", input->reason ? input->reason : "Redis was refused");
         return;
     }
-    if (input->term != task->term)
+    if (input->term != task->term && !RFM_FAULT(TERM))
         return;
     if (input->kind == RFM_IN_LOADED)
         loaded(worker, task, input);

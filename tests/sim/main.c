@@ -1,5 +1,6 @@
 #include "sim.h"
 
+#include <engine/fault.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,42 @@ static const char usage[] =
     "  --calm      nothing goes wrong\n"
     "  --stop      at the first that fails\n"
     "  --trace     says what happens\n"
-    "  --verbose   a line for each seed\n";
+    "  --verbose   a line for each seed\n"
+#ifdef RFM_FAULTS_SELECTABLE
+    "  --fault F   without this rule of the protocol\n"
+    "  --faults    says which there are\n"
+#endif
+    ;
+
+#ifdef RFM_FAULTS_SELECTABLE
+rfm__fault rfm__fault_chosen = RFM__FAULT_COUNT;
+
+static const char *const fault_name[] = {
+#define X(NAME, name, text) #name,
+    RFM__FAULTS(X)
+#undef X
+};
+static const char *const fault_text[] = {
+#define X(NAME, name, text) text,
+    RFM__FAULTS(X)
+#undef X
+};
+
+static bool choose_fault(const char *name)
+{
+    for (size_t i = 0; i < RFM__FAULT_COUNT; i++)
+        if (strcmp(name, fault_name[i]) == 0)
+            rfm__fault_chosen = (rfm__fault)i;
+    return rfm__fault_chosen != RFM__FAULT_COUNT;
+}
+
+static int list_faults(void)
+{
+    for (size_t i = 0; i < RFM__FAULT_COUNT; i++)
+        printf("%s\t%s\n", fault_name[i], fault_text[i]);
+    return 0;
+}
+#endif
 
 /* Said when an assertion stops the program. */
 static volatile sig_atomic_t seed_now;
@@ -138,6 +174,12 @@ int main(int argc, char **argv)
             trace = true;
         else if (strcmp(argv[i], "--verbose") == 0)
             verbose = true;
+#ifdef RFM_FAULTS_SELECTABLE
+        else if (strcmp(argv[i], "--faults") == 0)
+            return list_faults();
+        else if (strcmp(argv[i], "--fault") == 0 && more && choose_fault(argv[i + 1]))
+            i++;
+#endif
         else {
             bool help = strcmp(argv[i], "--help") == 0;
             fputs(usage, help ? stdout : stderr);
