@@ -6,7 +6,7 @@
  *     broker.c  logs, transactions, committed offsets (Kafka's rules, as far as exactly-once rests on them)
  *     group.c   members, generations, assignments
  *     store.c   Redis: one view a task, WATCH, EXEC, snapshots
- *     node.c    a process: a worker and what adapters do for it; delays, lost answers
+ *     node.c    a process: a worker and what adapters do for it; delays, lost answers (node.h: its parts)
  *     faults.c  when what is broken
  *     check.c   what must hold, all along and at the end
  *
