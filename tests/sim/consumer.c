@@ -13,9 +13,11 @@ static void fetch_more(sim_world *sim, sim_node *node, void *argument)
     sim_fetch *fetch = &node->fetch[at->task][at->input];
     if (!fetch->on || fetch->version != at->version)
         return;
-    int64_t count = (int64_t)sim->broker.input[at->task][at->input].count;
+    const sim_log *log = &sim->broker.input[at->task][at->input];
+    int64_t count = (int64_t)log->count;
     int64_t more = 1 + (int64_t)sim_below(sim, FETCH_MAX);
-    if (fetch->fetched - fetch->fed < FETCH_MAX)
+    bool in_range = fetch->fetched >= (int64_t)log->begin && fetch->fetched <= count;
+    if (in_range && fetch->fetched - fetch->fed < FETCH_MAX)
         fetch->fetched = fetch->fetched + more < count ? fetch->fetched + more : count;
     sim__post(sim, node, 1000 + (int64_t)sim_below(sim, 30000) + sim_delay(sim), fetch_more, argument);
     sim__turn(sim, node);

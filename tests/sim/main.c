@@ -105,7 +105,27 @@ static sim_options options_of(uint64_t seed)
     options.fault_us = (int64_t)PICK(300000, 1000000, 4000000);
     for (size_t fault = 0; fault < SIM_FAULT_COUNT; fault++)
         options.faults |= (uint32_t)PICK(0, 1, 1) << fault;
+    options.calamity = (sim_calamity)PICK(0, 0, 0, 0, 0, 0, SIM_OFFSETS_GONE, SIM_OFFSETS_GONE, SIM_WAL_CUT,
+                                          SIM_INPUT_CUT, SIM_INPUT_ANEW, SIM_KAFKA_BEHIND);
+    options.static_members = PICK(0, 0, 1);
+    options.skew_ms = options.clock == RFM_CLOCK_WALL ? (int64_t)PICK(0, 2000) : 2000;
+    options.grain_ms = (int64_t)PICK(60000, 1800000);
     return options;
+}
+
+/* How often each fault came, over all seeds. */
+static uint64_t fault_counts[SIM_FAULT_COUNT], calamities;
+
+static void say_faults(void)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < SIM_FAULT_COUNT; i++)
+        sum += fault_counts[i];
+    printf("%llu faults:", (unsigned long long)sum);
+    for (size_t i = 0; i < SIM_FAULT_COUNT; i++)
+        printf(" %s %llu%s", sim_fault_name[i], (unsigned long long)fault_counts[i],
+               i + 1 < SIM_FAULT_COUNT ? "," : "");
+    printf("; %llu calamities\n", (unsigned long long)calamities);
 }
 
 static bool run_seed(uint64_t seed, bool calm, bool trace, bool verbose)
@@ -133,6 +153,9 @@ static bool run_seed(uint64_t seed, bool calm, bool trace, bool verbose)
     if (!sim->failed)
         sim_check_end(sim, reference);
     sim_end_lives(sim);
+    for (size_t i = 0; i < SIM_FAULT_COUNT; i++)
+        fault_counts[i] += sim->counts[i];
+    calamities += sim->doom.since_us > 0;
     bool good = !sim->failed && !(reference && reference->failed);
     if (verbose)
         printf(
@@ -190,6 +213,7 @@ int main(int argc, char **argv)
     signal(SIGSEGV, say_seed);
     for (uint64_t seed = first; seed < first + seeds && !(stop && failed); seed++)
         failed += !run_seed(seed, calm, trace, verbose);
+    say_faults();
     printf("%llu seeds, %llu failed\n", (unsigned long long)seeds, (unsigned long long)failed);
     return failed > 0;
 }

@@ -57,12 +57,21 @@ void sim_node_end(sim_world *sim, sim_node *node)
 
 static void start_again(sim_world *sim, void *argument)
 {
+    if (sim->doom.held) {
+        sim_after(sim, 100000 + (int64_t)sim_below(sim, 500000), start_again, argument);
+        return;
+    }
     sim_node_start(sim, argument);
+}
+
+static int64_t away_us(sim_world *sim)
+{
+    return 50000 + (int64_t)sim_below(sim, sim_one_in(sim, 4) ? 6000000 : 500000);
 }
 
 static void restart_later(sim_world *sim, sim_node *node)
 {
-    sim_after(sim, 50000 + (int64_t)sim_below(sim, sim_one_in(sim, 4) ? 6000000 : 500000), start_again, node);
+    sim_after(sim, away_us(sim), start_again, node);
 }
 
 static void given_up(sim_world *sim, sim_node *node)
@@ -188,7 +197,7 @@ static void heartbeat(sim_world *sim, sim_node *node, void *argument)
 
 static void halt(sim_world *sim, sim_node *node, const rfm_effect *effect)
 {
-    sim_fail(sim, "%s halted: %s", node->id, effect->reason);
+    sim_calamity_halted(sim, node, effect->reason);
 }
 
 static void carry_out_effect(sim_world *sim, sim_node *node, const rfm_effect *effect)
@@ -334,7 +343,9 @@ void sim_node_start(sim_world *sim, sim_node *node)
                        .group_us = node->group_us,
                        .rules = node->rules,
                        .conf = node->conf,
-                       .skew_ms = sim->options.calm ? 0 : (int64_t)sim_below(sim, 4000) - 2000};
+                       .skew_ms = sim->options.calm ? 0
+                                                    : (int64_t)sim_below(sim, 2 * (uint64_t)sim->options.skew_ms) -
+                                                          sim->options.skew_ms};
     snprintf(node->id, sizeof node->id, "sim-%u", number);
     rfm_worker_conf conf = {.transactional_id = node->id,
                             .partition_count = SIM_TASKS,
@@ -362,13 +373,18 @@ void sim_node_start(sim_world *sim, sim_node *node)
     sim__post(sim, node, sim_delay(sim), heartbeat, NULL);
 }
 
-void sim_node_crash(sim_world *sim, sim_node *node)
+void sim_node_crash_for(sim_world *sim, sim_node *node, int64_t away_us)
 {
     if (!node->alive)
         return;
     sim_trace(sim, "%s dies", node->id);
     sim_node_end(sim, node);
-    restart_later(sim, node);
+    sim_after(sim, away_us, start_again, node);
+}
+
+void sim_node_crash(sim_world *sim, sim_node *node)
+{
+    sim_node_crash_for(sim, node, away_us(sim));
 }
 
 void sim_node_pause(sim_world *sim, sim_node *node, int64_t pause_us)

@@ -72,6 +72,10 @@ static void publish_reply(sim_world *sim, sim_node *node, sim_job *job)
         return;
     }
     if (job->stage == STAGE_PRODUCE && job->at == job->message_count) {
+        if (sim_fault_now(sim, SIM_FAULT_OPEN, 80)) { /* the transaction stays open, and nobody comes back for it */
+            sim_node_crash_for(sim, node, 4000000 + (int64_t)sim_below(sim, 20000000));
+            return;
+        }
         job->stage = STAGE_OFFSETS;
         job->at = 0;
     } else if (job->stage == STAGE_OFFSETS && job->at == job->change_count) {
@@ -204,6 +208,7 @@ void sim__publish(sim_world *sim, sim_node *node, rfm_step *step)
     job->message_count = step->message_count;
     job->messages = sim_take(sim, step->message_count * sizeof *job->messages + 1);
     for (size_t i = 0; i < step->message_count; i++) {
+        sim_check_published(sim, node, &step->messages[i]);
         job->messages[i] = step->messages[i];
         job->messages[i].key = sim__copy_of(sim, step->messages[i].key);
         job->messages[i].value = sim__copy_of(sim, step->messages[i].value);

@@ -13,7 +13,9 @@ static void answer(sim_world *sim, const struct question *question, rfm_input *i
     input->task = question->task;
     input->term = question->term;
     if (question->node->alive && question->node->life == question->life)
-        sim__tell_later(sim, question->node, sim_delay(sim), input);
+        sim__tell_later(sim, question->node,
+                        sim_fault_now(sim, SIM_FAULT_LATE, 20) ? (int64_t)sim_below(sim, 8000000) : sim_delay(sim),
+                        input);
 }
 
 static bool wait_on(sim_world *sim, struct question *question, sim_action again)
@@ -34,8 +36,10 @@ static void read_position(sim_world *sim, void *argument)
     } else {
         input.answer = RFM_DONE;
         input.position.committed = sim->broker.committed[question->task];
-        for (size_t i = 0; i < sim->options.inputs; i++)
+        for (size_t i = 0; i < sim->options.inputs; i++) {
+            input.position.begin[i] = (int64_t)sim->broker.input[question->task][i].begin;
             input.position.end[i] = (int64_t)sim->broker.input[question->task][i].count;
+        }
     }
     answer(sim, question, &input);
 }
@@ -52,6 +56,8 @@ static void read_wal(sim_world *sim, void *argument)
         return;
     }
     size_t stable = sim_log_stable(log), limit = 1 + sim_below(sim, 6), at = (size_t)question->from;
+    if (at < log->begin)
+        at = log->begin;
     rfm_bytes *records = sim_take(sim, limit * sizeof *records);
     int64_t *offsets = sim_take(sim, limit * sizeof *offsets);
     for (; at < stable && input.wal.count < limit && (int64_t)at <= question->until; at++) {
@@ -60,6 +66,7 @@ static void read_wal(sim_world *sim, void *argument)
         records[input.wal.count] = log->items[at].value;
         offsets[input.wal.count++] = (int64_t)at;
     }
+    input.wal.begin = (int64_t)log->begin;
     input.wal.records = records;
     input.wal.offsets = offsets;
     input.wal.last = question->until == INT64_MAX ? at == log->count : (int64_t)at > question->until;
