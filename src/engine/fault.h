@@ -46,7 +46,6 @@
     X(BACKLOG, backlog, "timers fire before the backlog is read") \
     X(BACKLOG_WAITING, backlog_waiting, "a record that waits for its client counts as met") \
     X(INSTANT, instant, "record clock: an instant's timers fire before its last record") \
-    X(WAITED_CLOCK, waited_clock, "a record that waited meets the clock as it was") \
     X(MET_AHEAD, met_ahead, "an evicted client is looked at again for what it has met") \
     X(WAL_IDLE, wal_idle, "an idle task writes no redo record")
 // clang-format on

@@ -197,7 +197,7 @@ static void replay_done(rfm_worker *worker, rfm__task *task)
     bool kept = task->tables_kept && (task->position.wal == at->wal || RFM_FAULT(CACHE_OF_OTHERS));
     rfm_arena_reset(&task->replay_arena);
     task->position = *at;
-    task->stored_wal = at->wal;
+    task->stored_wal = RFM_FAULT(REPLAY_TO_STABLE) ? task->replayed.wal : at->wal;
     if (kept)
         run(worker, task);
     else

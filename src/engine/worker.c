@@ -705,7 +705,7 @@ static void used_loaded(rfm_worker *worker)
         RFM_ASSERT(fault.reason == RFM_REASON_NONE);
         rfm__task *task = worker->tasks[waiting->record.task];
         int64_t clock_ms = waiting->clock_ms;
-        if (worker->conf.clock == RFM_CLOCK_WALL && !RFM_FAULT(WAITED_CLOCK))
+        if (worker->conf.clock == RFM_CLOCK_WALL)
             clock_ms = set_wall_clock(worker, task); /* which has gone on, with the timers */
         rfm__apply_record(worker, task, &waiting->record, &event, waiting->entry, clock_ms);
     }

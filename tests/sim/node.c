@@ -173,21 +173,45 @@ void sim_node_assigned(sim_world *sim, uint32_t number, uint64_t member, uint32_
     sim__post_at(sim, &sim->node[number], group_channel(sim, &sim->node[number]), got_assigned, notice);
 }
 
-/* Also when it is no member any more: that is how it learns. */
+struct heartbeat {
+    sim_node *node;
+    uint64_t member;
+    bool is_member;
+};
+
+static void heard(sim_world *sim, sim_node *node, void *argument)
+{
+    const struct heartbeat *beat = argument;
+    if (beat->is_member || beat->member != node->member)
+        return;
+    sim_trace(sim, "%s learns that it is no member", node->id);
+    lose_all(sim, node);
+    if (node->stopping) {
+        sim_node_end(sim, node);
+        restart_later(sim, node);
+        return;
+    }
+    sim__turn(sim, node);
+}
+
+static void hear(sim_world *sim, void *argument)
+{
+    struct heartbeat *beat = argument;
+    beat->is_member = sim_group_heartbeat(sim, beat->member);
+    if (beat->node->alive)
+        sim__post(sim, beat->node, sim_delay(sim), heard, beat);
+}
+
+/* Also when it is no member any more: that is how it learns, later. */
 static void heartbeat(sim_world *sim, sim_node *node, void *argument)
 {
     (void)argument;
-    if (!node->member) {
-        if (!node->stopping)
-            sim_group_join(sim, node->number, &node->member);
-    } else if (!sim_group_heartbeat(sim, node->member)) {
-        sim_trace(sim, "%s learns that it is no member", node->id);
-        lose_all(sim, node);
-        if (node->stopping) {
-            sim_node_end(sim, node);
-            restart_later(sim, node);
-            return;
-        }
+    if (!node->member && !node->stopping)
+        sim_group_join(sim, node->number, &node->member);
+    if (node->member) {
+        struct heartbeat *beat = sim_take(sim, sizeof *beat);
+        *beat = (struct heartbeat){.node = node, .member = node->member};
+        sim_after(sim, sim_delay(sim), hear, beat);
     }
     sim__post(sim, node, HEARTBEAT_US, heartbeat, NULL);
     sim__turn(sim, node);

@@ -14,7 +14,7 @@ static void answer(sim_world *sim, const struct question *question, rfm_input *i
     input->term = question->term;
     if (question->node->alive && question->node->life == question->life)
         sim__tell_later(sim, question->node,
-                        sim_fault_now(sim, SIM_FAULT_LATE, 20) ? (int64_t)sim_below(sim, 8000000) : sim_delay(sim),
+                        sim_fault_now(sim, SIM_FAULT_LATE, 8) ? (int64_t)sim_below(sim, 8000000) : sim_delay(sim),
                         input);
 }
 
