@@ -44,6 +44,8 @@ if(RFM_TESTS)
         target_link_libraries(sim PRIVATE rfm_engine)
         if(RFM_SANITIZE MATCHES "thread") # one thread: there is little to find, slowly
             rfm_add_test(sim sim --seeds 20)
+        elseif(RFM_SANITIZE)
+            rfm_add_test(sim sim --seeds 200)
         else()
             rfm_add_test(sim sim)
         endif()
@@ -57,6 +59,19 @@ if(RFM_TESTS)
         target_include_directories(sim_mutants PRIVATE "${RFM_STAGE}/engine")
         target_link_libraries(sim_mutants PRIVATE rfm_rule)
         rfm_add_test(sim_mutations "${PROJECT_SOURCE_DIR}/tests/sim/mutations.sh" "$<TARGET_FILE:sim_mutants>")
+    endif()
+
+    # tests/model: the protocol alone, all interleavings within bounds; without any of its rules a property must break.
+    file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/model/*.c")
+    add_executable(model ${sources})
+    if(NOT RFM_SANITIZE)
+        target_compile_options(model PRIVATE -O2) # also in debug: it is all search
+        rfm_add_test(model_one_task model --records 3 --rebalances 1 --rollbacks 1 --unknowns 1)
+        rfm_add_test(model_two_tasks model --tasks 2 --inputs 1 --records 1 --rebalances 1)
+        rfm_add_test(model_two_tasks_twice model --tasks 2 --inputs 1 --records 2 --rollbacks 1 --unknowns 1)
+        rfm_add_test(model_parts model --parts 2 --inputs 1 --records 2 --rebalances 1 --rollbacks 1 --crashes 1 --timeouts 1)
+        rfm_add_test(model_rules model --mutations --parts 2 --records 3 --rebalances 1 --rollbacks 1 --unknowns 1
+            --evictions 1 --crashes 1)
     endif()
 
     # bench/<name>.c or <name>_bench.c: bench_<name>; those that start with e2e speak to Kafka and Redis.
