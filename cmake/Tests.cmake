@@ -110,6 +110,6 @@ foreach(source IN LISTS sources)
         add_executable(${name} "${source}" "${PROJECT_SOURCE_DIR}/tests/fuzz/corpus_main.c")
         rfm_add_test(corpus_${what} ${name} "${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${what}")
     endif()
-    target_link_libraries(${name} PRIVATE rfm_config rfm_redis)
+    target_link_libraries(${name} PRIVATE rfm_config rfm_redis rfm_http)
     target_compile_options(${name} PRIVATE -Wno-missing-prototypes) # libFuzzer has no header for its entry
 endforeach()

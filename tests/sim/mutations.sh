@@ -10,7 +10,7 @@ found=0
 faults=$("$program" --faults)
 while IFS=$'\t' read -r fault text; do
     [ $# -eq 0 ] || [[ " $* " == *" $fault "* ]] || continue
-    said=$(timeout 60 "$program" --stop --fault "$fault" 2>&1)
+    said=$(timeout 100 "$program" --stop --fault "$fault" 2>&1)
     code=$?
     seed=$(sed -n 's/.*to see it again: sim --seed \([0-9]*\).*/\1/p' <<< "$said" | head -1)
     if [ $code -ne 0 ] && [ -n "$seed" ]; then

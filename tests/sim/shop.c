@@ -302,7 +302,7 @@ void sim_shop_init(sim_world *sim)
         int64_t append_ms = SIM_START_MS + options->span_ms * (int64_t)event / (int64_t)options->events;
         if (!record) /* the seconds of the run itself */
             append_ms = SIM_START_MS + options->busy_us / 1000 * (int64_t)event / (int64_t)options->events;
-        else if (sim_one_in(sim, 4)) /* some of one instant */
+        else if (sim_one_in(sim, 4) != (options->grain_ms > RFM_MINUTE_MS)) /* some of one instant, or most */
             append_ms = append_ms / options->grain_ms * options->grain_ms;
         int64_t time_ms = append_ms - late_ms(sim);
         if (shop->count > 0 && append_ms < shop->record[shop->count - 1].append_ms)
