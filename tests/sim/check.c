@@ -230,24 +230,31 @@ static bool task_done(const sim_world *sim, uint32_t task)
     return rfm_wal_value_parse(rfm_view_wal(sim->store.view[task])) == last_link(&sim->broker.chain[task]);
 }
 
-static bool all_done(const sim_world *sim)
+/* Every task has an owner that has taken it over. */
+static bool all_owned(const sim_world *sim)
 {
-    if (sim->faults || sim->shop.appended < sim->shop.count || sim->broker.transactions_open > 0 ||
-        sim->group.rebalancing)
-        return false;
     size_t held = 0;
     for (size_t i = 0; i < sim->options.nodes; i++) {
         const sim_node *node = &sim->node[i];
         for (size_t task = 0; task < SIM_TASKS; task++)
             held += node->held[task];
-        if (!node->alive || node->paused_until_us > sim->now_us || !rfm_worker_ready(node->worker) ||
-            !rfm_worker_settled(node->worker))
+        if (!node->alive || node->paused_until_us > sim->now_us || !rfm_worker_ready(node->worker))
             return false;
     }
+    return held == SIM_TASKS && !sim->group.rebalancing;
+}
+
+static bool all_done(const sim_world *sim)
+{
+    if (sim->broker.transactions_open > 0)
+        return false;
+    for (size_t i = 0; i < sim->options.nodes; i++)
+        if (!rfm_worker_settled(sim->node[i].worker))
+            return false;
     for (uint32_t task = 0; task < SIM_TASKS; task++)
         if (!task_done(sim, task))
             return false;
-    return held == SIM_TASKS;
+    return true;
 }
 
 static void say_what_waits(sim_world *sim)
@@ -285,7 +292,7 @@ static void check_at_rest(sim_world *sim)
     for (uint32_t task = 0; task < SIM_TASKS; task++) {
         const sim_chain *chain = &sim->broker.chain[task];
         int64_t last_us = chain->count > 0 ? chain->items[chain->count - 1].committed_us : 0;
-        last_us = last_us > sim->checks.rest_since_us ? last_us : sim->checks.rest_since_us;
+        last_us = last_us > sim->checks.quiet_since_us ? last_us : sim->checks.quiet_since_us;
         if (sim->now_us - last_us > sim->options.wal_idle_ms * 1000 + SLACK_US)
             sim_fail(sim, "task %u: nothing was written to the WAL for %lld ms", task,
                      (long long)(sim->now_us - last_us) / 1000);
@@ -307,15 +314,14 @@ bool sim_check_settled(sim_world *sim)
         sim_fail(sim, "it goes on, but should have halted: ...%s...", sim->doom.expected);
     if (sim->now_us > PATIENCE_US)
         say_what_waits(sim);
-    if (checks->changes != checks->changes_before || sim->faults || sim->shop.appended < sim->shop.count)
+    bool owned = all_owned(sim);
+    if (!owned || checks->changes != checks->changes_before || sim->faults || sim->shop.appended < sim->shop.count)
         checks->quiet_since_us = sim->now_us;
     checks->changes_before = checks->changes;
-    bool done = all_done(sim), quiet = sim->now_us - checks->quiet_since_us >= quiet_us(sim);
-    if (!done && !quiet)
-        checks->rest_since_us = sim->now_us;
-    if (done && quiet)
-        check_at_rest(sim);
-    return done && quiet;
+    if (!owned || sim->now_us - checks->quiet_since_us < quiet_us(sim) || !all_done(sim))
+        return false;
+    check_at_rest(sim);
+    return true;
 }
 
 /* -- the end */

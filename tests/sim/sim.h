@@ -311,7 +311,7 @@ typedef struct sim_seen {
 typedef struct sim_checks {
     sim_seen triggers, dead_letters, audits;
     size_t changes, changes_before; /* committed redo records but for heartbeats; when it was last looked */
-    int64_t quiet_since_us, rest_since_us;
+    int64_t quiet_since_us;
 } sim_checks;
 void sim_checks_init(sim_world *sim);
 void sim_checks_release(sim_world *sim);
