@@ -21,5 +21,5 @@ while IFS=$'\t' read -r fault text; do
         status=1
     fi
 done <<< "$faults"
-echo "$found rules, each missed when it is left out"
+echo "$found rules are missed when they are left out"
 exit $status
