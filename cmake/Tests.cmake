@@ -44,8 +44,6 @@ if(RFM_TESTS)
         target_link_libraries(sim PRIVATE rfm_engine)
         if(RFM_SANITIZE MATCHES "thread") # one thread: there is little to find, slowly
             rfm_add_test(sim sim --seeds 20)
-        elseif(RFM_SANITIZE)
-            rfm_add_test(sim sim --seeds 200)
         else()
             rfm_add_test(sim sim)
         endif()
@@ -58,7 +56,9 @@ if(RFM_TESTS)
         target_compile_definitions(sim_mutants PRIVATE RFM_FAULTS_SELECTABLE)
         target_include_directories(sim_mutants PRIVATE "${RFM_STAGE}/engine")
         target_link_libraries(sim_mutants PRIVATE rfm_rule)
+        target_compile_options(sim_mutants PRIVATE -O2) # also in debug: it is run 38 times
         rfm_add_test(sim_mutations "${PROJECT_SOURCE_DIR}/tests/sim/mutations.sh" "$<TARGET_FILE:sim_mutants>")
+        set_tests_properties(sim_mutations PROPERTIES TIMEOUT 300)
     endif()
 
     # tests/model: the protocol alone, all interleavings within bounds; without any of its rules a property must break.

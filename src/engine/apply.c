@@ -214,13 +214,13 @@ static void accepted(at_work *work, const rfm_event *event, const rfm_applied *a
 }
 
 void rfm__apply_record(rfm_worker *worker, rfm__task *task, const rfm_record *record, const rfm_event *event,
-                       uint32_t index, int64_t clock_ms)
+                       uint32_t index, int64_t clock_ms, int64_t until_ms)
 {
     at_work work = {.worker = worker, .task = task, .index = index, .record = record};
     if (!begin(&work))
         return;
     int64_t bound_ms = rfm__timer_bound_ms(worker, task);
-    meet_moments(&work, bound_ms < record->append_ms ? bound_ms : record->append_ms - 1);
+    meet_moments(&work, bound_ms < until_ms ? bound_ms : until_ms);
     const rfm_edges *edges = worker->edges_known ? &worker->edges : NULL;
     if (!work.is_new)
         rfm_decide_renew(worker->conf.rules, task->binding, worker->conf.client, &worker->client, edges, clock_ms);

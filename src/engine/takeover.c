@@ -358,9 +358,8 @@ static void got_wal(rfm_worker *worker, rfm__task *task, const rfm_input *input)
 static void got_restored(rfm_worker *worker, rfm__task *task, const rfm_input *input)
 {
     int64_t wal = rfm_wal_value_parse(input->wal_value);
-    if (wal != task->replayed.wal &&
-        !RFM_FAULT(
-            RESTORED_ANSWER)) { /* DONE or not: it is the value read afterwards, which the watch stands on, that counts */
+    /* DONE or not: it is the value read afterwards, which the watch stands on, that counts. */
+    if (wal != task->replayed.wal && !RFM_FAULT(RESTORED_ANSWER)) {
         if (wal == task->stored_wal)
             rest(worker, task);
         else

@@ -639,7 +639,7 @@ static bool take_record(rfm_worker *worker, struct window *window, size_t i)
     else if (rfm__cache_at(&worker->cache, entry)->loading)
         wait_for_client(worker, task, record, entry);
     else
-        rfm__apply_record(worker, task, record, &window->events[i], entry, task->clock_ms);
+        rfm__apply_record(worker, task, record, &window->events[i], entry, task->clock_ms, record->append_ms - 1);
     if (task->catching_up)
         see_caught_up(worker, task);
     return true;
@@ -687,6 +687,22 @@ size_t rfm_worker_feed(rfm_worker *worker, const rfm_record *records, size_t cou
     return taken;
 }
 
+/* Several inputs arrive in any order: what waits behind a later record has been read, and has not been met. No moment that it
+ * may change fires before it. */
+static void find_earliest(rfm_worker *worker)
+{
+    rfm__step *step = worker->making;
+    for (size_t i = 0; i < worker->owned.count; i++)
+        worker->owned.items[i]->earliest_ms = INT64_MAX;
+    for (size_t i = step->waiting.count; i-- > 0;) {
+        rfm__waiting *waiting = &step->waiting.items[i];
+        rfm__task *task = worker->tasks[waiting->record.task];
+        if (waiting->record.append_ms < task->earliest_ms)
+            task->earliest_ms = waiting->record.append_ms;
+        waiting->earliest_ms = task->earliest_ms;
+    }
+}
+
 /* All loads have come: the records that waited are applied, in the order in which they arrived. */
 static void used_loaded(rfm_worker *worker)
 {
@@ -696,6 +712,7 @@ static void used_loaded(rfm_worker *worker)
         rfm__cache_at(&worker->cache, worker->loaded.items[i])->loading = false;
     worker->loaded.count = 0;
     rfm__step *step = worker->making;
+    find_earliest(worker);
     for (size_t i = 0; i < step->waiting.count && !worker->halted; i++) {
         rfm__waiting *waiting = &step->waiting.items[i];
         rfm_event event;
@@ -707,7 +724,7 @@ static void used_loaded(rfm_worker *worker)
         int64_t clock_ms = waiting->clock_ms;
         if (worker->conf.clock == RFM_CLOCK_WALL)
             clock_ms = set_wall_clock(worker, task); /* which has gone on, with the timers */
-        rfm__apply_record(worker, task, &waiting->record, &event, waiting->entry, clock_ms);
+        rfm__apply_record(worker, task, &waiting->record, &event, waiting->entry, clock_ms, waiting->earliest_ms - 1);
     }
     step->waiting.count = 0;
     worker->cache.stuck = false; /* what was being loaded may go */
