@@ -51,7 +51,7 @@ void sim__tell(sim_world *sim, sim_node *node, rfm_input input)
         sim_trace(sim, "%s <- %s task %u term %u answer %d", node->id, name[input.kind], input.task, input.term,
                   (int)input.answer);
     input.now_ms = input.now_ms ? input.now_ms : sim__node_now_ms(sim, node);
-    if (input.kind == RFM_IN_POSITION && input.answer == RFM_DONE)
+    if (input.kind == RFM_IN_POSITION && input.answer == RFM_DONE && input.term == node->position_term[input.task])
         for (size_t i = 0; i < sim->options.inputs; i++)
             node->log_end[input.task][i] = input.position.end[i];
     rfm_worker_tell(node->worker, &input);

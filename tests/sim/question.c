@@ -102,6 +102,8 @@ void sim__ask(sim_world *sim, sim_node *node, const rfm_effect *effect)
     question->life = node->life;
     question->task = effect->task;
     question->term = effect->term;
+    if (effect->kind == RFM_OUT_READ_POSITION)
+        node->position_term[effect->task] = effect->term;
     if (effect->kind == RFM_OUT_READ_WAL) {
         question->from = effect->read_wal.from;
         question->until = effect->read_wal.until;

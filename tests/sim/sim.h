@@ -196,7 +196,8 @@ typedef struct sim_node {
     bool alive, stopping;
     int64_t paused_until_us, wake_us;
     int64_t skew_ms;                        /* of its clock */
-    int64_t log_end[SIM_TASKS][SIM_INPUTS]; /* as told at the last take-over */
+    uint32_t position_term[SIM_TASKS];      /* of the last question for it */
+    int64_t log_end[SIM_TASKS][SIM_INPUTS]; /* as answered to that */
     rfm_worker *worker;
     char id[16];
     /* group */
