@@ -22,7 +22,8 @@ static size_t client_of(const sim_world *sim, rfm_bytes id)
 static void check_visit(sim_world *sim, const sim_node *node, size_t visit, int64_t moment_ms)
 {
     size_t at = sim->shop.visit[visit].record;
-    if (sim->shop.record[at].offset < 0 || sim->shop.visit[visit].time_ms <= moment_ms - IDLE_MS)
+    if (sim->shop.record[at].offset < 0 || sim->shop.visit[visit].time_ms <= moment_ms - IDLE_MS ||
+        sim->shop.erased[sim->shop.visit[visit].client])
         return;
     bool before = sim->shop.record[at].append_ms + sim->options.skew_ms < moment_ms;
     bool found = sim->shop.record[at].offset < node->log_end[sim->shop.record[at].task][sim->shop.record[at].input];
@@ -94,7 +95,7 @@ void sim_check_idle_end(sim_world *sim)
         return;
     for (size_t client = 0; client < sim->options.clients; client++) {
         size_t visit = last_visit(sim, client);
-        if (visit != SIZE_MAX)
+        if (visit != SIZE_MAX && !sim->shop.erased[client])
             check_last_visit(sim, client, visit);
     }
 }

@@ -133,6 +133,8 @@ static bool run_seed(uint64_t seed, bool at_least_once, bool calm, bool trace, b
 {
     sim_options options = options_of(seed);
     options.at_least_once = at_least_once;
+    if (at_least_once)
+        options.calamity = SIM_NO_CALAMITY; /* they are about the WAL, and what goes with it */
     sim_world *reference = NULL;
     options.calm = calm;
     seed_now = (sig_atomic_t)seed;

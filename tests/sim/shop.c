@@ -214,6 +214,7 @@ static void erase(sim_world *sim, char *text, size_t size, size_t event, size_t 
 {
     const char *client_id = (const char *)sim->shop.client_id[client].at;
     sim->shop.facts[client] = (sim_facts){0};
+    sim->shop.erased[client] = true;
     customer->orders = 0;
     customer->erased_ms = time_ms;
     snprintf(text, size, "{\"type\":\"erase\",\"id\":\"e%zu\",\"client_id\":\"%s\",\"time\":%lld}", event, client_id,
@@ -318,6 +319,7 @@ void sim_shop_init(sim_world *sim)
     name_clients(sim);
     shop->record = sim_take(sim, (options->events * 5 + 16) * sizeof *shop->record);
     shop->facts = sim_take(sim, options->clients * sizeof *shop->facts);
+    shop->erased = sim_take(sim, options->clients * sizeof *shop->erased);
     shop->thanks = sim_take(sim, options->events * sizeof *shop->thanks + 1);
     shop->visit = sim_take(sim, options->events * sizeof *shop->visit + 1);
     struct customer *customers = sim_take(sim, options->clients * sizeof *customers);

@@ -255,6 +255,7 @@ typedef struct sim_shop {
     size_t purchases; /* accepted ones */
     rfm_bytes *client_id;
     sim_facts *facts;   /* by client */
+    bool *erased;       /* by client: ever; then nothing is known of its timers */
     char (*thanks)[33]; /* the ids of thank_you's triggers */
     struct {
         size_t client, record;
