@@ -199,6 +199,8 @@ static bool pass_quiet_hours(rfm_hearing *hearing, const rfm_offer *offer)
         add_offered(hearing, offer, RFM_SUPPRESSED_EXPIRED);
         return false;
     }
+    if (!turn->rules->quiet_hours.given)
+        return true;
     int64_t release_ms = rfm__wall_release_ms(&turn->rules->quiet_hours, rfm__zone_of(turn), hearing->moment->client_id,
                                               now_ms);
     if (release_ms == now_ms)
@@ -282,7 +284,9 @@ static void decide_offer(rfm_hearing *hearing, size_t index, const rfm_cause *ca
 static bool condition_holds(const rfm_hearing *hearing, size_t index)
 {
     const rfm_turn *turn = &hearing->turn;
-    return rfm__wall_scheduled(&turn->rules->rule[index].schedule, rfm__zone_of(turn), hearing->moment->now_ms);
+    const rfm_schedule *schedule = &turn->rules->rule[index].schedule;
+    return rfm__schedule_is_empty(schedule) ||
+           rfm__wall_scheduled(schedule, rfm__zone_of(turn), hearing->moment->now_ms);
 }
 
 static void delay_cause(rfm_hearing *hearing, size_t index, const rfm_cause *cause, int64_t moment_ms)
@@ -517,12 +521,12 @@ void rfm_decide(const rfm_rules *rules, const rfm_binding *binding, const rfm_cl
 }
 
 void rfm_decide_renew(const rfm_rules *rules, const rfm_binding *binding, const rfm_client_conf *conf,
-                      rfm_client *client, const rfm_edges *edges, int64_t now_ms)
+                      const rfm_names *names, rfm_client *client, const rfm_edges *edges, int64_t now_ms)
 {
     rfm_turn turn;
     if (!client->marks.taken || client->marks.version == binding->version)
         return;
-    open_turn(&turn, rules, binding, conf, NULL, client, edges);
+    open_turn(&turn, rules, binding, conf, names, client, edges);
     rfm__marks_renew(&turn, now_ms, now_ms);
     close_turn(&turn);
 }

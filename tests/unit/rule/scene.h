@@ -65,8 +65,7 @@ static inline scene *scene_new(void)
                            .secret = "secret",
                            .secret_len = 6,
                            .max_trigger_age_ms = INT64_MAX,
-                           .silent_until_ms = INT64_MIN,
-                           .consent = {RFM_OPT_IN, RFM_OPT_OUT}};
+                           .silent_until_ms = INT64_MIN};
     s->names = rfm_names_new();
     s->decisions = (rfm_decisions){.items = s->items, .size = RFM_DECISIONS_MAX};
     rfm_client_init(&s->client);

@@ -78,7 +78,7 @@ static const char *model_channel(const model *m, const rfm_rule *rule, const cha
         const char *channel = rule->best ? known[c] : rule->channel[c];
         uint16_t number = rfm_names_number(m->names, rfm_text(channel));
         rfm_permission permission = rfm_client_permission(&m->client, number, rule->class_);
-        bool opt_in = m->s->rules.consent[rule->class_] == RFM_OPT_IN;
+        bool opt_in = rule->class_ == RFM_CLASS_MARKETING && m->s->rules.consent[rule->class_] != RFM_OPT_OUT;
         if (permission == RFM_PERMISSION_REFUSED || (opt_in && permission == RFM_PERMISSION_UNKNOWN))
             continue;
         if (rfm_client_bounces(&m->client, number)) {
