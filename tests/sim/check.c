@@ -534,14 +534,15 @@ static rfm_tally *tally_of(sim_world *sim, uint32_t task)
     return tally;
 }
 
-/* Every cell of one that the other does not hold; of clients as they are now, which have no period, or of periods. */
+/* Every cell of one that the other does not hold; of clients as they are now, which have no period, or of what happened. */
 static void compare_tallies(sim_world *sim, uint32_t task, bool now, const rfm_tally *here, const rfm_tally *there)
 {
     char text[RFM_TALLY_FIELD_MAX];
     rfm_cell cell;
     int64_t value;
     for (size_t cursor = 0; rfm_tally_next(here, &cursor, &cell, &value) && !sim->failed;) {
-        if ((cell.period == 0) != now || rfm_tally_get(there, cell) == value)
+        bool of_now = cell.period == 0 && !rfm_kpi_is_of_rule(cell.metric);
+        if (of_now != now || rfm_tally_get(there, cell) == value)
             continue;
         rfm_cell_format(cell, text);
         sim_fail(sim, "task %u: n:kpi %s is %lld on one side, %lld on the other", task, text, (long long)value,

@@ -78,8 +78,10 @@ rfm_rules *sim_shop_rules(sim_world *sim, unsigned variant)
     memcpy(rules->secret, "secret", 6);
     rules->max_trigger_age_ms = INT64_MAX;
     rules->silent_until_ms = INT64_MIN;
-    add_rule(rules, "thank_you", RFM_CAUSE_EVENT)->on.event = RFM_EVENT_PURCHASE;
-    rfm_rule *rule = add_rule(rules, "review", RFM_CAUSE_EVENT);
+    rfm_rule *rule = add_rule(rules, "thank_you", RFM_CAUSE_EVENT);
+    rule->on.event = RFM_EVENT_PURCHASE;
+    rule->attribution_ms = 6 * hour_ms;
+    rule = add_rule(rules, "review", RFM_CAUSE_EVENT);
     rule->on.event = RFM_EVENT_PURCHASE;
     rule->delay_ms = 2 * hour_ms + 1234;
     rule->cancel_on = 1u << RFM_EVENT_PURCHASE;
@@ -106,6 +108,16 @@ rfm_rules *sim_shop_rules(sim_world *sim, unsigned variant)
     rule = add_rule(rules, "quiet", RFM_CAUSE_IDLE);
     rule->on.event = RFM_EVENT_VISIT;
     rule->on.idle_ms = 7 * hour_ms;
+    rule = add_rule(rules, "greeting", RFM_CAUSE_EVENT); /* an experiment, whose windows end in the middle of things */
+    rule->on.event = RFM_EVENT_VISIT;
+    rule->class_ = RFM_CLASS_MARKETING;
+    rule->cooldown_ms = 4 * hour_ms;
+    rule->attribution_ms = 9 * hour_ms;
+    rule->experiment = (rfm_experiment){.given = true,
+                                        .salt = "sim",
+                                        .control_buckets = 3000,
+                                        .variant_count = 2,
+                                        .variant = {{"a", 3000}, {"b", 4000}}};
     rule = add_rule(rules, "moved", RFM_CAUSE_LEAVE_SEGMENT);
     rule->on.segment = 1;
     if (sim->options.clock == RFM_CLOCK_WALL && variant % 3 > 0) {
