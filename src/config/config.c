@@ -20,7 +20,7 @@ static const char *const amount_fields[] = {
 static const char *const axis_modes[] = {"fixed", "population", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const log_formats[] = {"logfmt", "json", NULL};
-static const char *const outputs[] = {"binary", "!structured", NULL};
+static const char *const outputs[] = {"binary", "structured", NULL};
 
 const char *rfm_log_level_name(rfm_log_level level)
 {
@@ -149,7 +149,8 @@ static const rfm__key keys[] = {
     {"promo.secret_file", &rfm__promo_secret_file, AT(promo_secret_file),
      .text = "File that holds the secret of promo codes (256 bytes at most); needed once a rule has a "
              "`promo`. The same secret gives the same codes"},
-    {"output", &rfm__choice, AT(output), "binary", .choices = outputs, .text = "CloudEvents mode of triggers"},
+    {"output", &rfm__choice, AT(output), "binary", .choices = outputs,
+     .text = "CloudEvents mode of triggers and audit"},
     {"cloudevents.type_prefix", &rfm__type_prefix, AT(rules), "io.rfmd.trigger.",
      .text = "`ce_type` of a trigger is this and the rule's name"},
     {"rules", &rfm__rule_files, AT(rule_files), .text = "Files of rules and policies, 64 at most"},
@@ -222,8 +223,6 @@ static rfm_config *config_new(void)
     config->rules.rule = rfm_arena_take(&config->arena, RFM_RULES_MAX * sizeof *config->rules.rule);
     config->rules.max_trigger_age_ms = INT64_MAX;
     config->rules.silent_until_ms = INT64_MIN;
-    config->rules.consent[RFM_CLASS_MARKETING] = RFM_OPT_IN;
-    config->rules.consent[RFM_CLASS_TRANSACTIONAL] = RFM_OPT_OUT;
     config->http.host = "";
     return config;
 }

@@ -9,7 +9,7 @@
 #include <rfm/engine/worker.h>
 
 typedef enum rfm_delivery { RFM_DELIVERY_EXACTLY_ONCE, RFM_DELIVERY_AT_LEAST_ONCE } rfm_delivery;
-typedef enum rfm_output { RFM_OUTPUT_BINARY } rfm_output;
+typedef enum rfm_output { RFM_OUTPUT_BINARY, RFM_OUTPUT_STRUCTURED } rfm_output;
 typedef enum rfm_log_level { RFM_LOG_DEBUG, RFM_LOG_INFO, RFM_LOG_WARN, RFM_LOG_ERROR } rfm_log_level;
 typedef enum rfm_log_format { RFM_LOG_LOGFMT, RFM_LOG_JSON } rfm_log_format;
 

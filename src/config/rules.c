@@ -316,8 +316,11 @@ static const rfm__kind timestamp = {"time", true, false, read_time, NULL};
 static void read_consent(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
 {
     ptrdiff_t class_ = (rfm_consent_policy *)at - loader->config->rules.consent;
+    int choice = -1;
     if (rfm__policy_taken(loader, node, &loader->consent[class_]))
-        rfm__choice.read(loader, key, node, at);
+        rfm__choice.read(loader, key, node, &choice);
+    if (choice >= 0)
+        *(rfm_consent_policy *)at = choice == 0 ? RFM_OPT_IN : RFM_OPT_OUT;
 }
 
 static const rfm__kind consent_policy = {"one of", true, false, read_consent, NULL};
@@ -436,10 +439,10 @@ static void set_version(rfm_config *config)
     rfm_buffer_init(&text, 16 << 20);
     rfm_write_format(&text, "max_trigger_age=%lld\nsilent_until=%lld\n", (long long)rules->max_trigger_age_ms,
                      (long long)rules->silent_until_ms);
-    for (int i = 0; i < RFM_CLASS_COUNT; i++) {
-        if (rules->consent[i] != (i == RFM_CLASS_MARKETING ? RFM_OPT_IN : RFM_OPT_OUT))
-            rfm_write_format(&text, "consent.%s=%s\n", classes[i], consent_policies[rules->consent[i]]);
-    }
+    if (rules->consent[RFM_CLASS_MARKETING] == RFM_OPT_OUT)
+        rfm_write_text(&text, "consent.marketing=opt_out\n");
+    if (rules->consent[RFM_CLASS_TRANSACTIONAL] == RFM_OPT_IN)
+        rfm_write_text(&text, "consent.transactional=opt_in\n");
     rfm__table_canonical(&rfm__rules_file_table, config, config, no_policies, &text);
     for (size_t i = 0; i < rules->count; i++) {
         rfm_write_format(&text, "rule\ntopic=%s\n", rules->topic[rules->rule[i].topic]);
@@ -458,6 +461,7 @@ void rfm__rules_finish(rfm__loader *loader)
 {
     rfm_config *config = loader->config;
     snprintf(config->rules.source, sizeof config->rules.source, "rfmd/%s", config->kafka.group);
+    config->rules.structured = config->output == RFM_OUTPUT_STRUCTURED;
     rfm__caps_check(loader);
     qsort(config->rules.rule, config->rules.count, sizeof *config->rules.rule, compare_rules);
     set_version(config);

@@ -53,8 +53,8 @@ static void emit(at_work *work, const rfm_decision *decision, const rfm_moment *
     rfm_arena *arena = &worker->making->arena;
     rfm_buffer_clear(&worker->value);
     rfm_buffer_clear(&worker->headers);
-    rfm_trigger_encode(worker->conf.rules, worker->conf.client, decision, &worker->client, moment, &worker->value,
-                       &worker->headers);
+    rfm_trigger_encode(worker->conf.rules, worker->conf.client, work->task->names, decision, &worker->client, moment,
+                       &worker->value, &worker->headers);
     rfm_bytes trace;
     if (moment->event != NULL && rfm_headers_find(work->record->headers, "traceparent", &trace) &&
         trace.len <= RFM__TRACEPARENT_MAX)
@@ -310,7 +310,7 @@ void rfm__apply_record(rfm_worker *worker, rfm__task *task, const rfm_record *re
     if (!work.is_new)
         rfm_decide_renew(worker->conf.rules, task->binding, worker->conf.client, task->names, &worker->client, work.id,
                          edges, clock_ms);
-    rfm_applied applied;
+    rfm_applied applied = {0};
     uint64_t source = (uint64_t)record->input << 56 | (uint64_t)record->offset;
     switch (rfm_client_apply(&worker->client, event, source, worker->conf.client, task->names, &applied)) {
     case RFM_APPLIED: accepted(&work, event, &applied, clock_ms); break;

@@ -11,8 +11,9 @@ typedef struct rfm_candidates {
 static bool consents(const rfm_turn *turn, uint16_t channel, rfm_class class_)
 {
     rfm_permission permission = rfm_client_permission(turn->client, channel, class_);
-    return turn->rules->consent[class_] == RFM_OPT_IN ? permission == RFM_PERMISSION_GRANTED
-                                                      : permission != RFM_PERMISSION_REFUSED;
+    rfm_consent_policy policy = turn->rules->consent[class_];
+    bool opt_in = policy == RFM_OPT_IN || (policy == RFM_OPT_BY_CLASS && class_ == RFM_CLASS_MARKETING);
+    return opt_in ? permission == RFM_PERMISSION_GRANTED : permission != RFM_PERMISSION_REFUSED;
 }
 
 /* `why_not` goes from consent, where none is allowed, to no_channel, where one is. */

@@ -255,6 +255,8 @@ static bool pass_quiet_hours(rfm_hearing *hearing, const rfm_offer *offer)
         add_offered(hearing, offer, RFM_SUPPRESSED_EXPIRED);
         return false;
     }
+    if (!turn->rules->quiet_hours.given)
+        return true;
     int64_t release_ms = rfm__wall_release_ms(&turn->rules->quiet_hours, rfm__zone_of(turn), hearing->moment->client_id,
                                               now_ms);
     if (release_ms == now_ms)
@@ -350,8 +352,10 @@ static bool when_holds(rfm_hearing *hearing, size_t index, const rfm_cause *caus
 static bool condition_holds(rfm_hearing *hearing, size_t index, const rfm_cause *cause)
 {
     const rfm_turn *turn = &hearing->turn;
-    return rfm__wall_scheduled(&turn->rules->rule[index].schedule, rfm__zone_of(turn), hearing->moment->now_ms) &&
-           when_holds(hearing, index, cause);
+    const rfm_schedule *schedule = &turn->rules->rule[index].schedule;
+    bool scheduled = rfm__schedule_is_empty(schedule) ||
+                     rfm__wall_scheduled(schedule, rfm__zone_of(turn), hearing->moment->now_ms);
+    return scheduled && when_holds(hearing, index, cause);
 }
 
 static void delay_cause(rfm_hearing *hearing, size_t index, const rfm_cause *cause, int64_t moment_ms)
@@ -599,7 +603,7 @@ void rfm_decide(const rfm_rules *rules, const rfm_binding *binding, const rfm_cl
 }
 
 void rfm_decide_renew(const rfm_rules *rules, const rfm_binding *binding, const rfm_client_conf *conf,
-                      rfm_names *names, rfm_client *client, rfm_bytes client_id, const rfm_edges *edges,
+                      const rfm_names *names, rfm_client *client, rfm_bytes client_id, const rfm_edges *edges,
                       int64_t now_ms)
 {
     rfm_turn turn;

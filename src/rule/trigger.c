@@ -77,8 +77,8 @@ static void write_promo(rfm_buffer *json, const rfm_rules *rules, const rfm_deci
     rfm_write_text(json, "}");
 }
 
-static void write_client(rfm_buffer *json, const rfm_client_conf *conf, const rfm_decision *decision,
-                         const rfm_client *client, const rfm_moment *moment)
+static void write_client(rfm_buffer *json, const rfm_client_conf *conf, const rfm_names *names,
+                         const rfm_decision *decision, const rfm_client *client, const rfm_moment *moment)
 {
     rfm_scores scores;
     rfm_scores_at(client, conf, moment->edges, decision->time_ms, &scores);
@@ -93,10 +93,12 @@ static void write_client(rfm_buffer *json, const rfm_client_conf *conf, const rf
     }
     rfm_write_format(json, ",\"orders\":%u,\"revenue\":", client->orders);
     rfm_write_json_money(json, client->revenue_minor, conf->money.base.digits);
-    rfm_write_text(json, ",\"language\":null,\"timezone\":null}");
+    write_text_field(json, "language", rfm_names_text(names, rfm_client_language(client)));
+    write_text_field(json, "timezone", rfm_names_text(names, rfm_client_timezone(client)));
+    rfm_write_text(json, "}");
 }
 
-static void write_value(rfm_buffer *json, const rfm_rules *rules, const rfm_client_conf *conf,
+static void write_value(rfm_buffer *json, const rfm_rules *rules, const rfm_client_conf *conf, const rfm_names *names,
                         const rfm_decision *decision, const rfm_client *client, const rfm_moment *moment)
 {
     const rfm_rule *rule = decision->rule;
@@ -122,38 +124,76 @@ static void write_value(rfm_buffer *json, const rfm_rules *rules, const rfm_clie
         rfm_write_bytes(json, decision->data);
     else
         rfm_write_text(json, "null");
-    write_client(json, conf, decision, client, moment);
+    write_client(json, conf, names, decision, client, moment);
     write_text_field(json, "rules_version", rfm_text(rules->version));
     if (decision->suppression != RFM_SENT)
         write_text_field(json, "suppressed_by", rfm_text(rfm_suppression_name(decision->suppression)));
     rfm_write_text(json, "}");
 }
 
-static void write_headers(rfm_buffer *headers, const rfm_rules *rules, const rfm_decision *decision,
-                          rfm_bytes client_id)
+/* What CloudEvents says of an event besides its data, as texts. */
+typedef struct rfm_envelope {
+    char id[33], type[sizeof((rfm_rules *)0)->type_prefix + RFM_RULE_NAME_MAX], time[RFM_TIME_TEXT];
+    size_t time_len;
+    rfm_bytes causation; /* the event that caused it; empty: a timer */
+} rfm_envelope;
+
+static void make_envelope(const rfm_rules *rules, const rfm_decision *decision, rfm_envelope *envelope)
 {
-    char id[33], type[sizeof rules->type_prefix + RFM_RULE_NAME_MAX], time[RFM_TIME_TEXT];
     rfm_bytes cause_type, cause_id;
-    rfm_hex(decision->id, sizeof decision->id, id);
-    rfm_buffer text = rfm_buffer_over(type, sizeof type);
-    rfm_write_text(&text, rules->type_prefix);
-    rfm_write_text(&text, decision->rule->name);
-    rfm_headers_add(headers, "content-type", rfm_text("application/json"));
-    rfm_headers_add(headers, "ce_specversion", rfm_text("1.0"));
-    rfm_headers_add(headers, "ce_id", rfm_text(id));
-    rfm_headers_add(headers, "ce_type", rfm_buffer_view(&text));
-    rfm_headers_add(headers, "ce_source", rfm_text(rules->source));
-    rfm_headers_add(headers, "ce_subject", client_id);
-    rfm_headers_add(headers, "ce_time", rfm_bytes_of(time, rfm_time_format(decision->time_ms, time)));
-    if (split_cause(decision, &cause_type, &cause_id))
-        rfm_headers_add(headers, "ce_causationid", cause_id);
+    rfm_hex(decision->id, sizeof decision->id, envelope->id);
+    rfm_buffer type = rfm_buffer_over(envelope->type, sizeof envelope->type - 1);
+    rfm_write_text(&type, rules->type_prefix);
+    rfm_write_text(&type, decision->rule->name);
+    envelope->type[type.len] = 0;
+    envelope->time_len = rfm_time_format(decision->time_ms, envelope->time);
+    envelope->causation = split_cause(decision, &cause_type, &cause_id) ? cause_id : RFM_BYTES_NONE;
 }
 
-void rfm_trigger_encode(const rfm_rules *rules, const rfm_client_conf *conf, const rfm_decision *decision,
-                        const rfm_client *client, const rfm_moment *moment, rfm_buffer *value, rfm_buffer *headers)
+static void write_headers(rfm_buffer *headers, const rfm_rules *rules, const rfm_envelope *envelope,
+                          rfm_bytes client_id)
 {
-    write_value(value, rules, conf, decision, client, moment);
-    write_headers(headers, rules, decision, moment->client_id);
+    rfm_headers_add(headers, "content-type", rfm_text("application/json"));
+    rfm_headers_add(headers, "ce_specversion", rfm_text("1.0"));
+    rfm_headers_add(headers, "ce_id", rfm_text(envelope->id));
+    rfm_headers_add(headers, "ce_type", rfm_text(envelope->type));
+    rfm_headers_add(headers, "ce_source", rfm_text(rules->source));
+    rfm_headers_add(headers, "ce_subject", client_id);
+    rfm_headers_add(headers, "ce_time", rfm_bytes_of(envelope->time, envelope->time_len));
+    if (envelope->causation.len > 0)
+        rfm_headers_add(headers, "ce_causationid", envelope->causation);
+}
+
+/* Up to the data, which comes next, and the closing brace. */
+static void write_attributes(rfm_buffer *json, const rfm_rules *rules, const rfm_envelope *envelope,
+                             rfm_bytes client_id)
+{
+    rfm_write_text(json, "{\"specversion\":\"1.0\"");
+    write_text_field(json, "id", rfm_text(envelope->id));
+    write_text_field(json, "type", rfm_text(envelope->type));
+    write_text_field(json, "source", rfm_text(rules->source));
+    write_text_field(json, "subject", client_id);
+    write_text_field(json, "time", rfm_bytes_of(envelope->time, envelope->time_len));
+    if (envelope->causation.len > 0)
+        write_text_field(json, "causationid", envelope->causation);
+    rfm_write_text(json, ",\"datacontenttype\":\"application/json\",\"data\":");
+}
+
+void rfm_trigger_encode(const rfm_rules *rules, const rfm_client_conf *conf, const rfm_names *names,
+                        const rfm_decision *decision, const rfm_client *client, const rfm_moment *moment,
+                        rfm_buffer *value, rfm_buffer *headers)
+{
+    rfm_envelope envelope;
+    make_envelope(rules, decision, &envelope);
+    if (!rules->structured) {
+        write_value(value, rules, conf, names, decision, client, moment);
+        write_headers(headers, rules, &envelope, moment->client_id);
+        return;
+    }
+    write_attributes(value, rules, &envelope, moment->client_id);
+    write_value(value, rules, conf, names, decision, client, moment);
+    rfm_write_text(value, "}");
+    rfm_headers_add(headers, "content-type", rfm_text("application/cloudevents+json; charset=UTF-8"));
 }
 
 /* One line of the client's JSON: what is due, what was sent. */

@@ -92,7 +92,7 @@ static int weekday(int32_t day)
 
 bool rfm__wall_scheduled(const rfm_schedule *schedule, const rfm_zone *zone, int64_t now_ms)
 {
-    if (schedule->days == 0 && schedule->from_day == 0 && schedule->to_day == 0)
+    if (rfm__schedule_is_empty(schedule))
         return true;
     int32_t day = rfm_zone_day(zone, now_ms);
     return (schedule->days == 0 || (schedule->days >> weekday(day) & 1)) &&

@@ -13,6 +13,10 @@ int64_t rfm__wall_release_ms(const rfm_quiet_hours *quiet, const rfm_zone *zone,
 int64_t rfm__wall_moment_ms(const rfm_zone *zone, int32_t day, int32_t at_ms);
 /* The anniversary in a year of a date: its day and month; of 29 February the 28th in a year that has none. */
 int32_t rfm__wall_anniversary(int32_t date, int year);
+static inline bool rfm__schedule_is_empty(const rfm_schedule *schedule)
+{
+    return schedule->days == 0 && schedule->from_day == 0 && schedule->to_day == 0;
+}
 bool rfm__wall_scheduled(const rfm_schedule *schedule, const rfm_zone *zone, int64_t now_ms);
 
 #endif

@@ -54,8 +54,9 @@ def random_rule(rng: random.Random, name: str) -> dict:
 def random_policies(rng: random.Random, rules: list[dict]) -> dict:
     policies = {}
     if rng.random() < 0.8:
-        policies["quiet_hours"] = {"from": f"{rng.randrange(24):02}:{rng.randrange(60):02}",
-                                   "to": f"{rng.randrange(24):02}:{rng.randrange(60):02}", "jitter": f"{rng.randrange(120)}m",
+        start, end = rng.sample(range(1440), 2)
+        policies["quiet_hours"] = {"from": f"{start // 60:02}:{start % 60:02}", "to": f"{end // 60:02}:{end % 60:02}",
+                                   "jitter": f"{rng.randrange(120)}m",
                                    "default_timezone": rng.choice(ZONES)}
     if rng.random() < 0.7:
         policies["frequency_caps"] = [random_cap(rng, rules) for _ in range(rng.randrange(1, 4))]
@@ -138,6 +139,7 @@ def run(tmp_path, rules: list[dict], policies: dict, events: list[dict], until_m
 def test_random_rules_and_policies(tmp_path, seed):
     rng = random.Random(seed)
     rules = [random_rule(rng, f"r{number}") for number in range(rng.randrange(2, 9))]
+    rules.append({"name": "always", "on": {"event": "visit"}, "class": "transactional", "topic": "triggers"})
     policies, events = random_policies(rng, rules), random_events(rng, 1000, rng.randrange(5, 30))
     until = max(event["time"] for event in events) + 10 * DAY_MS
     ours, theirs = expected(rules, policies, events, until), run(tmp_path, rules, policies, events, until)

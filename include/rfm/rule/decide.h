@@ -26,14 +26,15 @@ typedef struct rfm_moment {
 
 typedef enum rfm_suppression {
     RFM_SENT,
-#define RFM_SUPPRESSIONS(X)                                                                               \
-    X(ONCE, once)                                                                                         \
-    X(COOLDOWN, cooldown)                                                                                 \
-    X(PENDING, pending)                                                                                   \
-    X(SLOTS_FULL, slots_full)                                                                             \
-    X(CANCELLED, cancelled)                                                                               \
-    X(CONDITION, condition) X(CONSENT, consent) X(NO_CHANNEL, no_channel) X(EXPIRED, expired) X(CAP, cap) \
-        X(HOLDOUT, holdout) X(CONTROL, control)
+#define RFM_SUPPRESSIONS(X)   \
+    X(ONCE, once)             \
+    X(COOLDOWN, cooldown)     \
+    X(PENDING, pending)       \
+    X(SLOTS_FULL, slots_full) \
+    X(CANCELLED, cancelled)   \
+    X(CONDITION, condition)   \
+    X(CONSENT, consent)       \
+    X(NO_CHANNEL, no_channel) X(EXPIRED, expired) X(CAP, cap) X(HOLDOUT, holdout) X(CONTROL, control)
 #define X(NAME, name) RFM_SUPPRESSED_##NAME,
     RFM_SUPPRESSIONS(X)
 #undef X
@@ -73,16 +74,17 @@ void rfm_decide(const rfm_rules *rules, const rfm_binding *binding, const rfm_cl
 /* A client whose marks were taken under another version takes the new values here without transitions. To be called before
  * an event is applied, so that the event's own transitions are seen; rfm_decide does it too, but knows only the facts after. */
 void rfm_decide_renew(const rfm_rules *rules, const rfm_binding *binding, const rfm_client_conf *conf,
-                      rfm_names *names, rfm_client *client, rfm_bytes client_id, const rfm_edges *edges,
+                      const rfm_names *names, rfm_client *client, rfm_bytes client_id, const rfm_edges *edges,
                       int64_t now_ms);
 
 /* Slots as they come from a store: RFM_E_CORRUPT, RFM_E_VERSION. rfm_decide takes readable slots for granted. */
 int rfm_slots_check(rfm_bytes packed);
 
-/* The messages of a decision. Value as contract "Triggers out"; headers: CloudEvents binary mode; an audit record has
- * `suppressed_by` besides. */
-void rfm_trigger_encode(const rfm_rules *rules, const rfm_client_conf *conf, const rfm_decision *decision,
-                        const rfm_client *client, const rfm_moment *moment, rfm_buffer *value, rfm_buffer *headers);
+/* The messages of a decision. Value and headers as contract "Triggers out", CloudEvents in binary or structured mode; an audit
+ * record has `suppressed_by` besides. */
+void rfm_trigger_encode(const rfm_rules *rules, const rfm_client_conf *conf, const rfm_names *names,
+                        const rfm_decision *decision, const rfm_client *client, const rfm_moment *moment,
+                        rfm_buffer *value, rfm_buffer *headers);
 /* Promo code of a decision: PREFIX-XXXXXXXXXX. `code` has room for 64. */
 void rfm_promo_code(const rfm_rules *rules, const rfm_decision *decision, rfm_bytes client_id, char code[64]);
 /* The rule layer's fields of a client's JSON: `"due":[...],"triggers":[...]`. */

@@ -135,7 +135,8 @@ typedef struct rfm_holdout {
     uint16_t buckets; /* 0: nobody */
 } rfm_holdout;
 
-typedef enum rfm_consent_policy { RFM_OPT_IN, RFM_OPT_OUT } rfm_consent_policy;
+/* What holds where a client has not said anything; by class: marketing opts in, transactional opts out. */
+typedef enum rfm_consent_policy { RFM_OPT_BY_CLASS, RFM_OPT_IN, RFM_OPT_OUT } rfm_consent_policy;
 
 enum { RFM_TOPICS_MAX = 32 };
 typedef struct rfm_rules {
@@ -146,11 +147,12 @@ typedef struct rfm_rules {
     char version[33];     /* hex of a hash over the rules' canonical form */
     char source[160];     /* ce_source, "rfmd/<group>" */
     char type_prefix[64]; /* "io.rfmd.trigger." */
+    bool structured;      /* CloudEvents mode: else binary */
     uint8_t secret[RFM_SECRET_MAX];
     size_t secret_len;          /* promo.secret_file's content; 0: none (a rule with promo is then an error at load) */
     int64_t max_trigger_age_ms; /* INT64_MAX: none */
     int64_t silent_until_ms;    /* INT64_MIN: none */
-    rfm_consent_policy consent[RFM_CLASS_COUNT]; /* what holds where a client has not said anything */
+    rfm_consent_policy consent[RFM_CLASS_COUNT];
     rfm_cap cap[RFM_CAPS_MAX];
     size_t cap_count;
     rfm_quiet_hours quiet_hours;

@@ -249,7 +249,6 @@ static void test_bad_values(void **state)
         {MONEY "segments: ./none.yaml", "cannot read ./none.yaml"},
         {MONEY "traits: {a: {type: text}}", "type: may be string"},
         {MONEY "traits: {a: }", "type is missing"},
-        {MONEY "output: structured", "output: structured is not supported in this version"},
         {MONEY "http: {listen: 'a:70000'}", "host:port or [address]:port"},
         {MONEY "http: {listen: '::1:80'}", "host:port or [address]:port"},
         {MONEY "log: {level: loud}", "may be debug, info, warn, error; not \"loud\""},

@@ -138,7 +138,8 @@ static void test_bad_rules(void **state)
         {"name: a, on: {event: visit}, data: {}", "39: data: not supported in this version"},
         {"name: a, on: {event: visit}, expires: 0s", "48: expires: must be from 1s to 3650d"},
         {"name: a, on: {event: visit}, attribution: soon", "39: attribution: not supported in this version"},
-        {"name: a, on: {anniversary: birth_date, at: \"09:00\"}", "37: on: no trait \"birth_date\" of type date is declared under traits"},
+        {"name: a, on: {anniversary: birth_date, at: \"09:00\"}",
+         "37: on: no trait \"birth_date\" of type date is declared"},
         {"name: a, on: {late: 1}", "30: on: a number between 0 and 1 is needed here"},
         {"name: a, on: {late: soon}", "30: on: a share is needed here"},
         {"name: a, on: {event: erase}", "31: on: event erase can cause or cancel nothing: there is no client left"},
@@ -242,6 +243,28 @@ static void test_timing_and_experiment_of_a_rule(void **state)
     rfm_config_free(config);
 }
 
+static void test_anniversary(void **state)
+{
+    (void)state;
+    const char *main_file = "money: {base_currency: EUR}\nrules: [r.yaml]\n"
+                            "traits: {name: {type: string}, birth_date: {type: date}}\n";
+    files all = {.file = {{"main.yaml", main_file},
+                          {"r.yaml", "rules:\n- {name: a, on: {anniversary: birth_date, at: \"09:30\"}}\n"
+                                     "- {name: b, on: {anniversary: birth_date}}\n"}}};
+    rfm_config *config = files_good(&all);
+    assert_int_equal(config->rules.rule[0].on.kind, RFM_CAUSE_ANNIVERSARY);
+    assert_string_equal(config->rules.rule[0].on.trait, "birth_date");
+    assert_int_equal(config->rules.rule[0].on.at_ms, 9 * RFM_HOUR_MS + 30 * RFM_MINUTE_MS);
+    assert_int_equal(config->rules.rule[1].on.at_ms, 0);
+    rfm_config_free(config);
+    all.file[1].content = "rules:\n- {name: a, on: {anniversary: name, at: \"09:30\"}}\n"
+                          "- {name: b, on: {anniversary: birth_date, at: 9, on: x}}\n";
+    files_bad(&all,
+              "r.yaml:2:31: on: no trait \"name\" of type date is declared under traits; the nearest is birth_date\n"
+              "r.yaml:3:47: on: a time of day is needed here, \"00:00\" to \"23:59\", not \"9\"\n"
+              "r.yaml:3:50: on: unknown key \"on\"; the nearest known one is \"at\"\n");
+}
+
 static void test_policies(void **state)
 {
     (void)state;
@@ -274,8 +297,8 @@ static void test_policies(void **state)
     config = files_good(&all);
     assert_true(!config->rules.quiet_hours.given && config->rules.cap_count == 0 && config->rules.holdout.buckets == 0);
     assert_null(config->rules.default_zone);
-    assert_int_equal(config->rules.consent[RFM_CLASS_MARKETING], RFM_OPT_IN);
-    assert_int_equal(config->rules.consent[RFM_CLASS_TRANSACTIONAL], RFM_OPT_OUT);
+    assert_int_equal(config->rules.consent[RFM_CLASS_MARKETING], RFM_OPT_BY_CLASS);
+    assert_int_equal(config->rules.consent[RFM_CLASS_TRANSACTIONAL], RFM_OPT_BY_CLASS);
     rfm_config_free(config);
 }
 
@@ -375,6 +398,7 @@ static void test_version(void **state)
         BOTH "policies: {holdout: {salt: s, share: 1%}}\n",
         BOTH "policies: {holdout: {salt: t, share: 1%}}\n",
         BOTH "policies: {consent: {marketing: opt_out}}\n",
+        BOTH "policies: {consent: {transactional: opt_in}}\n",
         ONE("expires: 1d"),
         ONE("schedule: {days: [mon]}"),
         ONE("schedule: {from: 2026-01-01}"),
@@ -429,6 +453,7 @@ int main(void)
         cmocka_unit_test(test_promo_must_be_whole),
         cmocka_unit_test(test_files_of_rules),
         cmocka_unit_test(test_timing_and_experiment_of_a_rule),
+        cmocka_unit_test(test_anniversary),
         cmocka_unit_test(test_policies),
         cmocka_unit_test(test_bad_policies),
         cmocka_unit_test(test_a_policy_stands_once),

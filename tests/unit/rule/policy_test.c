@@ -767,6 +767,54 @@ static void test_a_late_that_is_known_from_the_start_is_no_cause(void **state)
     scene_free(s);
 }
 
+static rfm_event born(const char *id, const char *date, const char *zone)
+{
+    static rfm_trait_value trait;
+    trait = (rfm_trait_value){.name = rfm_text("birth_date"), .kind = RFM_VALUE_TEXT, .text = rfm_text(date)};
+    rfm_event event = {
+        .type = RFM_EVENT_PROFILE, .id = rfm_text(id), .traits = &trait, .trait_count = 1, .timezone = rfm_text(zone)};
+    return event;
+}
+
+/* The scene begins on 15 November 2023. */
+static void test_anniversaries_by_the_client_s_clock(void **state)
+{
+    (void)state;
+    static const rfm_trait date = {"birth_date", RFM_TRAIT_DATE};
+    for (int renewed = 0; renewed < 2; renewed++) {
+        scene *s = scene_new();
+        rfm_zones *zones = rfm_zones_load();
+        s->conf.zones = zones, s->conf.traits = &date, s->conf.trait_count = 1;
+        rfm_rule *rule = scene_add(s, "birthday");
+        rule->on.kind = RFM_CAUSE_ANNIVERSARY;
+        rule->on.at_ms = 9 * HOUR;
+        strcpy(rule->on.trait, "birth_date");
+        scene_bind(s);
+        scene_event(s, 0, born("p1", "1976-02-29", "America/New_York"));
+        if (renewed) { /* another version takes what it finds, without causes */
+            s->conf.version++;
+            scene_bind(s);
+            rfm_decide_renew(&s->rules, s->binding, &s->conf, s->names, &s->client, rfm_text("alice"), &s->edges, START_MS + HOUR);
+        }
+        scene_advance(s, START_MS + 3 * 366 * DAY);
+        char expected[256];
+        int64_t leap = (INT64_C(1709215200000) - START_MS) / SECOND;  /* 2024-02-29T09:00:00-05:00 */
+        int64_t plain = (INT64_C(1740751200000) - START_MS) / SECOND; /* 2025-02-28T09:00:00-05:00 */
+        int64_t next = (INT64_C(1772287200000) - START_MS) / SECOND;  /* 2026-02-28T09:00:00-05:00 */
+        snprintf(expected, sizeof expected,
+                 "birthday sent due+%" PRId64 " -@%" PRId64 "\nbirthday sent due+%" PRId64 " -@%" PRId64
+                 "\nbirthday sent due+%" PRId64 " -@%" PRId64 "\n",
+                 leap, leap, plain, plain, next, next);
+        scene_expect(s, expected);
+        scene_event(s, 3 * 366 * DAY,
+                    born("p2", "1976-01-01", "UTC")); /* corrected: has gone by, and this year had one */
+        scene_advance(s, START_MS + 3 * 366 * DAY + 30 * DAY);
+        scene_expect(s, "");
+        scene_free(s);
+        rfm_zones_free(zones);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -804,6 +852,7 @@ int main(void)
         cmocka_unit_test(test_a_hold_out_client_is_in_no_experiment),
         cmocka_unit_test(test_a_control_s_virtual_send_is_no_trigger),
         cmocka_unit_test(test_transactional_passes_hold_out_quiet_hours_and_caps),
+        cmocka_unit_test(test_anniversaries_by_the_client_s_clock),
         cmocka_unit_test(test_late_is_after_the_client_s_own_gap),
         cmocka_unit_test(test_a_late_that_is_known_from_the_start_is_no_cause),
     };

@@ -351,11 +351,17 @@ static void test_refuses_what_it_would_not_write(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing_takes_no_bytes),          cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_decodes_what_it_encodes),         cmocka_unit_test(test_any_bytes_are_safe),
-        cmocka_unit_test(test_the_fullest_slots_fit),           cmocka_unit_test(test_one_pending_for_rule_and_cart),
-        cmocka_unit_test(test_refuses_what_it_would_not_write), cmocka_unit_test(test_reads_version_1),        cmocka_unit_test(test_one_year_for_a_rule),
-        cmocka_unit_test(test_what_is_delayed_can_be_deferred), cmocka_unit_test(test_recent_ones_are_in_order),
+        cmocka_unit_test(test_nothing_takes_no_bytes),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_decodes_what_it_encodes),
+        cmocka_unit_test(test_any_bytes_are_safe),
+        cmocka_unit_test(test_the_fullest_slots_fit),
+        cmocka_unit_test(test_one_pending_for_rule_and_cart),
+        cmocka_unit_test(test_refuses_what_it_would_not_write),
+        cmocka_unit_test(test_reads_version_1),
+        cmocka_unit_test(test_one_year_for_a_rule),
+        cmocka_unit_test(test_what_is_delayed_can_be_deferred),
+        cmocka_unit_test(test_recent_ones_are_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@ static char *value_of(scene *s, size_t i, const rfm_moment *moment, rfm_buffer *
     rfm_buffer value;
     rfm_buffer_init(&value, sizeof text - 1);
     rfm_buffer_clear(headers);
-    rfm_trigger_encode(&s->rules, &s->conf, &s->items[i], &s->client, moment, &value, headers);
+    rfm_trigger_encode(&s->rules, &s->conf, s->names, &s->items[i], &s->client, moment, &value, headers);
     assert_false(value.bad || headers->bad);
     memcpy(text, value.at, value.len);
     text[value.len] = 0;
@@ -100,6 +100,46 @@ static void test_a_timer_causes_one_that_is_held_back(void **state)
     scene_free(s);
 }
 
+static void test_structured_mode(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    s->rules.structured = true;
+    rfm_rule *rule = scene_on_event(s, "hello", RFM_EVENT_PROFILE);
+    rule->class_ = RFM_CLASS_MARKETING;
+    rule->experiment = (rfm_experiment){.given = true, .salt = "winback-1", .variant_count = 1};
+    rule->experiment.variant[0] = (rfm_variant){"only", RFM_BUCKETS_OF_CLIENTS};
+    scene_bind(s);
+    rfm_zones *zones = rfm_zones_load();
+    s->conf.zones = zones;
+    scene_event(s, 0,
+                (rfm_event){.type = RFM_EVENT_PROFILE,
+                            .id = rfm_text("e-\"1"),
+                            .language = rfm_text("pt-BR"),
+                            .timezone = rfm_text("America/Sao_Paulo")});
+    rfm_moment moment = {.client_id = rfm_text("alice"), .moment_ms = s->now_ms, .now_ms = s->now_ms};
+    rfm_buffer headers;
+    rfm_buffer_init(&headers, 4096);
+    const char *value = value_of(s, 0, &moment, &headers), *rest;
+    char id[33], start[512];
+    rfm_hex(s->items[0].id, sizeof s->items[0].id, id);
+    snprintf(start, sizeof start,
+             "{\"specversion\":\"1.0\",\"id\":\"%s\",\"type\":\"io.rfmd.trigger.hello\",\"source\":\"rfmd/test\","
+             "\"subject\":\"alice\",\"time\":\"2023-11-15T00:00:00.000Z\",\"causationid\":\"e-\\\"1\","
+             "\"datacontenttype\":\"application/json\",\"data\":{\"id\":\"%s\",\"rule\":\"hello\"",
+             id, id);
+    assert_int_equal(strncmp(value, start, strlen(start)), 0);
+    assert_non_null(strstr(value, "\"variant\":\"only\""));
+    rest = strstr(value, "\"language\":\"pt-BR\",\"timezone\":\"America/Sao_Paulo\"},\"rules_version\":\"v1\"}}");
+    assert_non_null(rest);
+    assert_string_equal(strchr(rest, '}'), "},\"rules_version\":\"v1\"}}");
+    expect_header(&headers, "content-type", "application/cloudevents+json; charset=UTF-8");
+    expect_header(&headers, "ce_id", NULL);
+    rfm_buffer_release(&headers);
+    rfm_zones_free(zones);
+    scene_free(s);
+}
+
 static void expect_id(const char *name, const char *client_id, rfm_event event, const char *expected)
 {
     scene *s = scene_new();
@@ -180,6 +220,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_event_causes_a_trigger),
         cmocka_unit_test(test_a_timer_causes_one_that_is_held_back),
+        cmocka_unit_test(test_structured_mode),
         cmocka_unit_test(test_ids),
         cmocka_unit_test(test_json_of_slots),
     };

@@ -132,6 +132,42 @@ static void test_jitter(void **state)
     assert_int_equal(rfm__wall_release_ms(&quiet, NULL, rfm_text("alice"), night_ms), night_ms);
 }
 
+static void test_moments_of_a_day(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *zone, *date, *moment;
+        int minutes;
+    } rows[] = {
+        {"UTC", "2026-05-01", "2026-05-01T09:00:00Z", 540},
+        {"America/New_York", "2026-05-01", "2026-05-01T09:00:00-04:00", 540},
+        {"Europe/Berlin", "2026-03-29", "2026-03-29T03:00:00+02:00", 150}, /* there is no 2:30 */
+        {"Europe/Berlin", "2026-10-25", "2026-10-25T02:30:00+02:00", 150}, /* there are two: the first */
+        {"Europe/Berlin", "2026-10-25", "2026-10-25T03:00:00+01:00", 180},
+        {"Asia/Beirut", "2026-03-29", "2026-03-29T01:00:00+03:00", 0}, /* the day begins at one */
+        {"Pacific/Kiritimati", "2026-05-01", "2026-05-01T00:00:00+14:00", 0},
+        {"Pacific/Niue", "2026-05-01", "2026-05-01T23:59:00-11:00", 1439},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        rfm_zone *zone = zone_of(rows[i].zone);
+        int32_t day;
+        assert_int_equal(rfm_date_parse(rfm_text(rows[i].date), &day), 0);
+        assert_int_equal(rfm__wall_moment_ms(zone, day, (int32_t)(rows[i].minutes * MINUTE)), time_of(rows[i].moment));
+        rfm_zone_free(zone);
+    }
+}
+
+static void test_anniversaries(void **state)
+{
+    (void)state;
+    int32_t leap = rfm_day_of_civil(1976, 2, 29), plain = rfm_day_of_civil(1950, 12, 31);
+    assert_int_equal(rfm__wall_anniversary(leap, 2024), rfm_day_of_civil(2024, 2, 29));
+    assert_int_equal(rfm__wall_anniversary(leap, 2025), rfm_day_of_civil(2025, 2, 28));
+    assert_int_equal(rfm__wall_anniversary(leap, 2100), rfm_day_of_civil(2100, 2, 28));
+    assert_int_equal(rfm__wall_anniversary(leap, 2000), rfm_day_of_civil(2000, 2, 29));
+    assert_int_equal(rfm__wall_anniversary(plain, 2025), rfm_day_of_civil(2025, 12, 31));
+}
+
 static void test_schedules(void **state)
 {
     (void)state;
@@ -155,10 +191,9 @@ static void test_schedules(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ends_by_hand),
-        cmocka_unit_test(test_minute_by_minute),
-        cmocka_unit_test(test_jitter),
-        cmocka_unit_test(test_schedules),
+        cmocka_unit_test(test_ends_by_hand),  cmocka_unit_test(test_minute_by_minute),
+        cmocka_unit_test(test_jitter),        cmocka_unit_test(test_moments_of_a_day),
+        cmocka_unit_test(test_anniversaries), cmocka_unit_test(test_schedules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
