@@ -224,15 +224,33 @@ static bool status_entry(void *context, const void *at, size_t i, rfm_bytes *key
     return nth_member(status_members, &status_class, context, at, i, key, value);
 }
 
+/* Which of `count` channels is the i-th by its text, for numbers differ from task to task; -1: there are no more. */
+static int nth_channel(const rfm_sight *sight, const uint16_t *number, size_t count, size_t i)
+{
+    const rfm_names *names = sight->turn->names;
+    for (size_t k = 0; k < count; k++) {
+        size_t before = 0;
+        for (size_t other = 0; other < count; other++)
+            before += rfm_bytes_compare(rfm_names_text(names, number[other]), rfm_names_text(names, number[k])) < 0;
+        if (before == i)
+            return (int)k;
+    }
+    return -1;
+}
+
 static bool messages_entry(void *context, const void *at, size_t i, rfm_bytes *key, rfm_expr_value *value)
 {
     const rfm_sight *sight = context;
     const rfm_client *client = at;
-    if (i >= client->channel_count)
+    uint16_t number[RFM_CHANNELS_MAX + 1];
+    for (size_t k = 0; k < client->channel_count; k++)
+        number[k] = client->channel[k].name;
+    int found = nth_channel(sight, number, client->channel_count, i);
+    if (found < 0)
         return false;
-    *key = rfm_names_text(sight->turn->names, client->channel[i].name);
+    *key = rfm_names_text(sight->turn->names, number[found]);
     value->object.class_ = &status_class;
-    value->object.at = &client->channel[i];
+    value->object.at = &client->channel[found];
     return true;
 }
 
@@ -284,16 +302,21 @@ static bool consents_entry(void *context, const void *at, size_t i, rfm_bytes *k
 {
     const rfm_sight *sight = context;
     const rfm_client *client = at;
+    const rfm_consent *first[RFM_CONSENTS_MAX];
+    uint16_t number[RFM_CONSENTS_MAX];
+    size_t count = 0;
     for (size_t k = 0; k < client->consent_count; k++) {
         const rfm_consent *consent = &client->consent[k];
-        if ((k > 0 && consent->channel == consent[-1].channel) || i-- > 0)
-            continue;
-        *key = rfm_names_text(sight->turn->names, consent->channel);
-        value->object.class_ = &class_class;
-        value->object.at = consent;
-        return true;
+        if (k == 0 || consent->channel != consent[-1].channel)
+            first[count] = consent, number[count++] = consent->channel;
     }
-    return false;
+    int found = nth_channel(sight, number, count, i);
+    if (found < 0)
+        return false;
+    *key = rfm_names_text(sight->turn->names, number[found]);
+    value->object.class_ = &class_class;
+    value->object.at = first[found];
+    return true;
 }
 
 static bool find_consents(void *context, const void *at, rfm_bytes key, rfm_expr_value *value)

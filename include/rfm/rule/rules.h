@@ -108,7 +108,7 @@ typedef struct rfm_rule {
     rfm_experiment experiment;
     char template_[RFM_RULE_TEXT_MAX]; /* "": null */
     uint8_t topic;                     /* index into rfm_rules.topic */
-    const rfm_datum *data;             /* NULL: null */
+    rfm_datum *data;                   /* NULL: null */
     size_t data_count;
     uint64_t event_parts; /* what its expressions read of the event (rfm_environment_event_parts) */
 } rfm_rule;
