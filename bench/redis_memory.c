@@ -1,5 +1,5 @@
-/* What a population costs in Redis, made for redis_memory.py: the states of a year of `gen`'s shop, a task for each 125,000 clients, as
- * Redis commands on the standard output; on the standard error what the states are made of.
+/* What a population costs in Redis, made for redis_memory.py: the states of a year of `gen`'s shop as the engine keeps them, a
+ * task for each 125,000 clients, as Redis commands on the standard output; on the standard error what states are made of.
  * Usage: bench_redis_memory CONFIG CLIENTS EVENTS IDS_FILE: one line a client in the file: its kind, its key. */
 #include "app/offline.h"
 #include "app/shop.h"
@@ -45,8 +45,8 @@ static tally tallies[KINDS];
 
 static client_kind kind_of(const rfm_client *client)
 {
-    if (client->listed_ms != 0 || client->slots_len > 0)
-        return SCHEDULED;
+    if (client->listed_ms != 0)
+        return SCHEDULED; /* something comes within the day */
     return client->orders == 0   ? PROSPECT
            : client->orders == 1 ? ONE_ORDER
            : client->orders < 5  ? FEW_ORDERS

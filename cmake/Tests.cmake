@@ -61,21 +61,31 @@ if(RFM_TESTS)
         endif()
     endif()
 
-    # The same with a rule of the protocol switched off: each must be seen to fail. The engine is compiled anew for each.
+    # The same with an engine whose rules can be left out (src/engine/fault.h): each must be seen to be missing.
     if(sources AND NOT RFM_SANITIZE AND NOT RFM_FAULT)
         file(GLOB engine_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/engine/*.c")
-        add_library(sim_objects OBJECT ${sources})
-        target_link_libraries(sim_objects PRIVATE rfm_engine)
-        foreach(fault store_rule load_fence takeover_replay)
-            add_executable(sim_${fault} ${engine_sources})
-            string(TOUPPER "RFM_FAULT_${fault}" definition)
-            target_compile_definitions(sim_${fault} PRIVATE ${definition}=1)
-            target_link_libraries(sim_${fault} PRIVATE sim_objects rfm_engine)
-        endforeach()
-        rfm_add_test(sim_mutations_at_least_once "${PROJECT_SOURCE_DIR}/tests/sim/mutations.sh" --at-least-once
-            "$<TARGET_FILE:sim_store_rule>" "$<TARGET_FILE:sim_load_fence>")
-        rfm_add_test(sim_mutations "${PROJECT_SOURCE_DIR}/tests/sim/mutations.sh" "$<TARGET_FILE:sim_store_rule>"
-            "$<TARGET_FILE:sim_load_fence>" "$<TARGET_FILE:sim_takeover_replay>")
+        add_executable(sim_mutants ${engine_sources} ${sources})
+        target_compile_definitions(sim_mutants PRIVATE RFM_FAULTS_SELECTABLE)
+        target_include_directories(sim_mutants PRIVATE "${RFM_STAGE}/engine")
+        target_link_libraries(sim_mutants PRIVATE rfm_rule)
+        target_compile_options(sim_mutants PRIVATE -O2) # also in debug: it is run 38 times
+        rfm_add_test(sim_mutations "${PROJECT_SOURCE_DIR}/tests/sim/mutations.sh" "$<TARGET_FILE:sim_mutants>")
+        rfm_add_test(sim_mutations_at_least_once "${PROJECT_SOURCE_DIR}/tests/sim/mutations.sh"
+            "$<TARGET_FILE:sim_mutants>" --at-least-once store_rule load_fence)
+        set_tests_properties(sim_mutations PROPERTIES TIMEOUT 300)
+    endif()
+
+    # tests/protocol: the protocol alone, all interleavings within bounds; without any of its rules a property must break.
+    file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/protocol/*.c")
+    add_executable(protocol ${sources})
+    if(NOT RFM_SANITIZE)
+        target_compile_options(protocol PRIVATE -O2) # also in debug: it is all search
+        rfm_add_test(protocol_one_task protocol --records 3 --rebalances 1 --rollbacks 1 --unknowns 1)
+        rfm_add_test(protocol_two_tasks protocol --tasks 2 --inputs 1 --records 1 --rebalances 1)
+        rfm_add_test(protocol_two_tasks_twice protocol --tasks 2 --inputs 1 --records 2 --rollbacks 1 --unknowns 1)
+        rfm_add_test(protocol_parts protocol --parts 2 --inputs 1 --records 2 --rebalances 1 --rollbacks 1 --crashes 1 --timeouts 1)
+        rfm_add_test(protocol_rules protocol --mutations --parts 2 --records 3 --rebalances 1 --rollbacks 1 --unknowns 1
+            --evictions 1 --crashes 1)
     endif()
 
     # For tests/e2e, which compares the models with another implementation.
@@ -125,6 +135,6 @@ foreach(source IN LISTS sources)
         add_executable(${name} "${source}" "${PROJECT_SOURCE_DIR}/tests/fuzz/corpus_main.c")
         rfm_add_test(corpus_${what} ${name} "${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${what}")
     endif()
-    target_link_libraries(${name} PRIVATE rfm_config rfm_redis rfm_fit)
+    target_link_libraries(${name} PRIVATE rfm_config rfm_redis rfm_fit rfm_http)
     target_compile_options(${name} PRIVATE -Wno-missing-prototypes) # libFuzzer has no header for its entry
 endforeach()

@@ -312,7 +312,9 @@ static int write_report(struct replay *replay, uint32_t partitions, rfm_error *e
     int code = RFM_OK;
     for (uint32_t i = 0; code == RFM_OK && i < partitions; i++)
         code = rfm_report_add_view(&sums, rfm_offline_view(replay->offline, i), replay->config, replay->clock_ms);
-    if (code == RFM_OK)
+    if (code != RFM_OK)
+        rfm_fail(error, code, "partition's sums: %s", rfm_error_text(code));
+    else
         code = rfm_report_write(replay->report.file, &sums, &query, replay->config, format, error);
     rfm_kpi_sums_release(&sums);
     return code;

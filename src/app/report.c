@@ -8,6 +8,7 @@
 #include "state_json.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { MONTHS_SHOWN = 12, DAYS_SHOWN = 30 };
 
@@ -189,6 +190,16 @@ static bool on_client(void *owner, uint32_t task, rfm_bytes key, rfm_bytes value
     return reading->code == RFM_OK;
 }
 
+static void show_progress(uint32_t task, uint32_t partitions)
+{
+    if (!isatty(STDERR_FILENO))
+        return;
+    if (task < partitions)
+        fprintf(stderr, "\rpartition %u of %u", task + 1, partitions);
+    else
+        fprintf(stderr, "\r%30s\r", "");
+}
+
 static int read_all(struct reading *reading)
 {
     rfm_store_conf conf;
@@ -198,12 +209,14 @@ static int read_all(struct reading *reading)
     if (code == RFM_OK)
         code = rfm_store_reader_partitions(reading->reader, &partitions, &reading->error);
     for (uint32_t task = 0; code == RFM_OK && task < partitions; task++) {
+        show_progress(task, partitions);
         code = read_sums(reading, task);
         if (code == RFM_OK)
             code = rfm_store_reader_scan(reading->reader, task, rfm_text("c:"), on_client, reading, &reading->error);
         if (code == RFM_OK)
             code = reading->code;
     }
+    show_progress(partitions, partitions);
     return code;
 }
 

@@ -35,6 +35,13 @@ static rfm_bytes key_of(const rfm_sheet *sheet, size_t row)
     return sheet->keys[row].at == NULL ? rfm_text("(none)") : sheet->keys[row];
 }
 
+/* Names come from events: what would move a terminal's cursor does not reach it. */
+static void put_plain(rfm_buffer *text, rfm_bytes name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        rfm_write_u8(text, name.at[i] < ' ' || name.at[i] == 0x7f ? '?' : name.at[i]);
+}
+
 /* 0: nothing is known in this column, and it is left out. */
 static int width_of(const rfm_sheet *sheet, size_t column, uint8_t digits)
 {
@@ -68,7 +75,7 @@ static void put_line(rfm_buffer *text, const rfm_sheet *sheet, const int *widths
 {
     char cell[CELL];
     rfm_bytes key = kind == HEAD ? rfm_text(sheet->key) : kind == CHANGES ? rfm_text("change") : key_of(sheet, row);
-    rfm_write_bytes(text, key);
+    put_plain(text, key);
     rfm_write_format(text, "%*s", widths[sheet->column_count] - (int)key.len, "");
     for (size_t i = 0; i < sheet->column_count; i++) {
         if (widths[i] == 0)

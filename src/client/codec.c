@@ -1,7 +1,8 @@
 /* The packed form: version, section mask, sections. Version 2 has sections that version 1 does not know; a state without them is
- * written as version 1. Numbers are LEB128 varints, signed ones zigzag; times are differences
- * from a reference (the last purchase, else the last visit, else the newest event) or, in lists, from the entry after it,
- * lists being written newest first. Differences wrap around, so that every state that decodes encodes as well. */
+ * written as version 1. The rarest have the highest bits, which make the mask longer. Numbers are LEB128 varints, signed ones
+ * zigzag; times are differences from a reference (the last purchase, else the last visit, else the newest event) or, in lists,
+ * from the entry after it, lists being written newest first. Differences wrap around, so that every state that decodes encodes
+ * as well. */
 #include "activity.h"
 #include "packing.h"
 
@@ -21,9 +22,9 @@ enum {
     SECTION_CATEGORIES = 1024,
     SECTION_SOURCE = 2048,
     SECTION_LATEST = 4096,
-    SECTION_BALANCES = 8192,
+    SECTION_ACTIVITY = 8192,
     SECTION_LEFT = 16384,
-    SECTION_ACTIVITY = 32768,
+    SECTION_BALANCES = 32768,
     SECTIONS_ALL = 65535
 };
 #define DAY_SHIFT 8 /* a zone's day differs from UTC's by at most 2 */

@@ -4,12 +4,12 @@
 #include <stdlib.h>
 
 /* Open addressing with linear probing; cells are never taken out, so that a key is 0 only where there is none (a metric is a
- * letter). Doubled at half full. */
+ * letter). Doubled at half full. Cells that differ in their metric alone lie side by side: an event changes several of them. */
 enum { SLOTS_AT_FIRST = 1024 };
+#define CHANGED (UINT64_C(1) << 63) /* a letter has seven bits */
 struct slot {
-    uint64_t key;
+    uint64_t key; /* with CHANGED: not taken since */
     int64_t value;
-    bool changed;
 };
 struct rfm_tally {
     struct slot *slots;
@@ -18,15 +18,9 @@ struct rfm_tally {
     size_t changed_count, changed_size;
 };
 
-static uint64_t key_of(rfm_cell cell)
-{
-    RFM_ASSERT(cell.metric != 0 && cell.period >= 0 && cell.period <= RFM_TALLY_PERIOD_MAX);
-    return (uint64_t)(uint8_t)cell.metric << 56 | (uint64_t)cell.period << 32 | (uint64_t)cell.part << 16 | cell.source;
-}
-
 static rfm_cell cell_of(uint64_t key)
 {
-    return (rfm_cell){(char)(key >> 56), (int32_t)(key >> 32 & RFM_TALLY_PERIOD_MAX), (uint16_t)(key >> 16),
+    return (rfm_cell){(char)(key >> 56 & 0x7f), (int32_t)(key >> 32 & RFM_TALLY_PERIOD_MAX), (uint16_t)(key >> 16),
                       (uint16_t)key};
 }
 
@@ -61,8 +55,9 @@ void rfm_tally_clear(rfm_tally *tally)
 /* The key's slot, or the empty one where it would stand. */
 static struct slot *find(struct slot *slots, size_t size, uint64_t key)
 {
-    size_t at = (size_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (size - 1);
-    while (slots[at].key != 0 && slots[at].key != key) {
+    uint64_t metric = key >> 56 & 31, rest = key & UINT64_MAX >> 8;
+    size_t at = (size_t)((rest * UINT64_C(0x9e3779b97f4a7c15) >> 32) + metric) & (size - 1);
+    while (slots[at].key != 0 && (slots[at].key & ~CHANGED) != key) {
         at = (at + 1) & (size - 1);
     }
     return &slots[at];
@@ -75,7 +70,7 @@ static void grow(rfm_tally *tally)
     RFM_ASSERT(slots);
     for (size_t i = 0; i < tally->size; i++) {
         if (tally->slots[i].key != 0) {
-            *find(slots, size, tally->slots[i].key) = tally->slots[i];
+            *find(slots, size, tally->slots[i].key & ~CHANGED) = tally->slots[i];
         }
     }
     free(tally->slots);
@@ -93,12 +88,8 @@ static void note_changed(rfm_tally *tally, uint64_t key)
     tally->changed[tally->changed_count++] = key;
 }
 
-void rfm_tally_add(rfm_tally *tally, rfm_cell cell, int64_t amount)
+void rfm__tally_add(rfm_tally *tally, uint64_t key, int64_t amount)
 {
-    if (amount == 0) {
-        return;
-    }
-    uint64_t key = key_of(cell);
     struct slot *slot = find(tally->slots, tally->size, key);
     if (slot->key == 0) {
         slot->key = key;
@@ -108,15 +99,15 @@ void rfm_tally_add(rfm_tally *tally, rfm_cell cell, int64_t amount)
         }
     }
     slot->value = (int64_t)((uint64_t)slot->value + (uint64_t)amount);
-    if (!slot->changed) {
-        slot->changed = true;
+    if (!(slot->key & CHANGED)) {
+        slot->key |= CHANGED;
         note_changed(tally, key);
     }
 }
 
 int64_t rfm_tally_get(const rfm_tally *tally, rfm_cell cell)
 {
-    return find(tally->slots, tally->size, key_of(cell))->value;
+    return find(tally->slots, tally->size, rfm_cell_key(cell))->value;
 }
 
 bool rfm_tally_next(const rfm_tally *tally, size_t *cursor, rfm_cell *cell, int64_t *value)
@@ -138,7 +129,7 @@ bool rfm_tally_take(rfm_tally *tally, rfm_cell *cell, int64_t *value)
         return false;
     }
     struct slot *slot = find(tally->slots, tally->size, tally->changed[--tally->changed_count]);
-    slot->changed = false;
+    slot->key &= ~CHANGED;
     *cell = cell_of(slot->key);
     *value = slot->value;
     return true;

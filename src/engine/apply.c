@@ -151,7 +151,8 @@ static void add_to_minute_list(at_work *work)
  * entry that was evicted has forgotten it. */
 static int64_t met_ahead_ms(const at_work *work)
 {
-    return work->met_ms > (work->task->ring_minute + 1) * RFM_MINUTE_MS ? work->met_ms : 0;
+    bool ahead = work->met_ms > (work->task->ring_minute + 1) * RFM_MINUTE_MS && !RFM_FAULT(MET_AHEAD);
+    return ahead ? work->met_ms : 0;
 }
 
 /* Entries of earlier moments stay in their buckets until those are due. The state remembers where, should the client be erased. */
@@ -293,7 +294,7 @@ static void count_dropped(rfm_worker_stats *stats, const rfm_applied *applied)
 }
 
 void rfm__apply_record(rfm_worker *worker, rfm__task *task, const rfm_record *record, const rfm_event *event,
-                       uint32_t index, int64_t clock_ms)
+                       uint32_t index, int64_t clock_ms, int64_t until_ms)
 {
     if (is_forgotten(worker, task, event, clock_ms))
         return;
@@ -301,7 +302,7 @@ void rfm__apply_record(rfm_worker *worker, rfm__task *task, const rfm_record *re
     if (!begin(&work))
         return;
     int64_t bound_ms = rfm__timer_bound_ms(worker, task);
-    meet_moments(&work, bound_ms < record->append_ms ? bound_ms : record->append_ms - 1);
+    meet_moments(&work, bound_ms < until_ms ? bound_ms : until_ms);
     if (event->type == RFM_EVENT_ERASE) {
         erase(&work, event, clock_ms);
         return;

@@ -1,4 +1,5 @@
 #include "cache.h"
+#include "fault.h"
 
 #include <rfm/base/error.h>
 #include <rfm/base/pages.h>
@@ -40,7 +41,9 @@ static bool may_go(const rfm__cache *cache, const rfm__entry *entry)
 {
     if (!is_current(cache, entry))
         return true;
-    return !entry->loading && !entry->in_step && entry->changed_step <= cache->owners[entry->task].stored_step;
+    if (entry->loading || entry->in_step)
+        return false;
+    return entry->changed_step <= cache->owners[entry->task].stored_step || RFM_FAULT(EVICT_DIRTY);
 }
 
 static void evict(rfm__cache *cache, uint32_t index)

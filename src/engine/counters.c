@@ -1,4 +1,5 @@
 #include "counters.h"
+#include "fault.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,7 +101,7 @@ static void write_tally(rfm_tally *tally, rfm_redo *redo)
 void rfm__counters_write(rfm__counters *counters, rfm_redo *redo)
 {
     char field[24], text[24];
-    for (size_t i = 0; i < counters->count; i++) {
+    for (size_t i = 0; i < counters->count && !RFM_FAULT(COUNTERS); i++) {
         int64_t value = value_of(counters->population, &counters->touched[i]);
         snprintf(field, sizeof field, "%d", counters->touched[i].field);
         snprintf(text, sizeof text, "%lld", (long long)value);

@@ -12,26 +12,10 @@
 #include "counters.h"
 #include "due.h"
 #include "erased.h"
+#include "fault.h"
 #include <rfm/base/arena.h>
 #include <rfm/engine/worker.h>
 #include <rfm/rule/decide.h>
-
-/* Builds that test the tests switch a part of the protocol off by -DRFM_FAULT_<NAME>. */
-#ifdef RFM_FAULT_STORE_RULE
-#define RFM__FAULT_STORE_RULE true
-#else
-#define RFM__FAULT_STORE_RULE false
-#endif
-#ifdef RFM_FAULT_LOAD_FENCE
-#define RFM__FAULT_LOAD_FENCE true
-#else
-#define RFM__FAULT_LOAD_FENCE false
-#endif
-#ifdef RFM_FAULT_TAKEOVER_REPLAY
-#define RFM__FAULT_TAKEOVER_REPLAY true
-#else
-#define RFM__FAULT_TAKEOVER_REPLAY false
-#endif
 
 enum {
     RFM__PAGE_ENTRIES = 1000,                 /* of timer lists, read at a time; clients loaded at a time */
@@ -80,7 +64,8 @@ typedef struct rfm__waiting {
     rfm_record record;
     uint32_t entry;
     int64_t clock_ms;
-} rfm__waiting; /* bytes lie in the step's arena */
+    int64_t earliest_ms; /* append time, of this record and those of its task that wait after it */
+} rfm__waiting;          /* bytes lie in the step's arena */
 
 typedef struct rfm__step {
     rfm_step step;
@@ -161,6 +146,7 @@ typedef struct rfm__task {
         end_ms[RFM_INPUTS_MAX]; /* end_ms: at its end as of then; INT64_MIN: not */
     int64_t closed_ms;          /* record clock: no more records of this instant or before it */
     int64_t catch_up_end[RFM_INPUTS_MAX];
+    int64_t earliest_ms; /* while waiting records are gone through */
     bool catching_up;
     int64_t ring_minute; /* minutes up to this one are done; INT64_MIN: not known yet */
     int64_t ring_minute_written;
@@ -236,9 +222,9 @@ void rfm__effects_purge(rfm_worker *worker);     /* after terms have grown */
 void rfm__reset(rfm_worker *worker, bool renew); /* invariant (4) */
 
 /* apply.c */
-/* One record of a task whose client is at hand. */
+/* One record of a task whose client is at hand. Its moments up to until_ms, as far as they may fire, come first. */
 void rfm__apply_record(rfm_worker *worker, rfm__task *task, const rfm_record *record, const rfm_event *event,
-                       uint32_t entry, int64_t clock_ms);
+                       uint32_t entry, int64_t clock_ms, int64_t until_ms);
 void rfm__dead_letter(rfm_worker *worker, rfm__task *task, const rfm_record *record, const rfm_fault *fault);
 /* All moments of a client up to until_ms, in their order. */
 void rfm__look(rfm_worker *worker, rfm__task *task, uint32_t entry, int64_t until_ms);

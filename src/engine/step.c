@@ -101,7 +101,7 @@ static void write_names(rfm__task *task)
 {
     char field[8];
     size_t count = rfm_names_count(task->names);
-    for (size_t number = task->names_written + 1; number <= count; number++) {
+    for (size_t number = task->names_written + 1; number <= count && !RFM_FAULT(NAMES); number++) {
         snprintf(field, sizeof field, "%zu", number);
         rfm_redo_put(&task->redo, &(rfm_redo_item){.op = RFM_REDO_HASH_SET,
                                                    .key = rfm_text("names"),
@@ -113,7 +113,7 @@ static void write_names(rfm__task *task)
 
 static void write_buckets(rfm__task *task)
 {
-    for (size_t i = 0; i < task->buckets_touched.count; i++) {
+    for (size_t i = 0; i < task->buckets_touched.count && !RFM_FAULT(DUE_COUNTS); i++) {
         int64_t second = task->buckets_touched.items[i];
         const rfm__bucket *bucket = rfm__due_find(&task->due, second);
         put_hash(task, "n:due", second, bucket ? (int64_t)bucket->entries : 0);
@@ -127,12 +127,12 @@ static void write_task(rfm_worker *worker, rfm__task *task)
     rfm__erased_sweep(&task->erased, task->clock_ms, &task->redo);
     rfm__counters_write(&task->counters, &task->redo);
     write_buckets(task);
-    if (task->ring_minute != task->ring_minute_written && task->ring_minute != INT64_MIN)
+    if (task->ring_minute != task->ring_minute_written && task->ring_minute != INT64_MIN && !RFM_FAULT(MINUTE))
         put_hash(task, "n:task", 0, task->ring_minute);
     task->ring_minute_written = task->ring_minute;
     if (worker->conf.clock == RFM_CLOCK_WALL && worker->now_ms > task->clock_ms)
         task->clock_ms = worker->now_ms;
-    if (task->clock_ms != INT64_MIN)
+    if (task->clock_ms != INT64_MIN && !RFM_FAULT(CLOCK))
         put_hash(task, "n:task", 1, task->clock_ms);
 }
 
@@ -159,6 +159,8 @@ static void close_task(rfm_worker *worker, rfm__step *step, rfm__task *task)
 {
     rfm_change change = {.task = task->number, .term = task->term, .from = task->position, .to = task->position};
     memcpy(change.to.next, task->next, sizeof change.to.next);
+    for (size_t i = 0; i < RFM_INPUTS_MAX && RFM_FAULT(OFFSETS) && step->records == 0; i++)
+        change.to.next[i] = RFM_OFFSET_NONE;
     write_task(worker, task);
     size_t bytes = rfm_redo_bytes(&task->redo);
     change.redo_count = rfm_redo_end(&task->redo, task->position.wal, task->next, &step->arena, &change.redo);
@@ -194,7 +196,7 @@ static void close_step(rfm_worker *worker)
 static bool is_stale(const rfm_worker *worker, const rfm__task *task)
 {
     return task->phase == RFM__RUNNING && !task->revoking && !worker->conf.at_least_once &&
-           worker->now_ms - task->published_ms >= worker->conf.wal_idle_ms;
+           worker->now_ms - task->published_ms >= worker->conf.wal_idle_ms && !RFM_FAULT(WAL_IDLE);
 }
 
 /* What was decided is counted by a rule's place: after a change, by its name's new place. */
@@ -273,7 +275,8 @@ void rfm__step_published(rfm_worker *worker, const rfm_input *input)
     rfm__step *step = worker->publishing;
     RFM_ASSERT(step != NULL && input->step == &step->step);
     worker->publishing = NULL;
-    if (input->answer == RFM_DONE && !worker->resetting) {
+    bool done = input->answer == RFM_DONE || (input->answer == RFM_UNKNOWN && RFM_FAULT(UNKNOWN_AS_DONE));
+    if (done && !worker->resetting) {
         keep_for_storing(worker, step);
         return;
     }
@@ -281,7 +284,7 @@ void rfm__step_published(rfm_worker *worker, const rfm_input *input)
     rfm__step_recycle(worker, step);
     if (input->answer != RFM_DONE)
         worker->stats.aborts++;
-    rfm__reset(worker, input->answer != RFM_DONE);
+    rfm__reset(worker, input->answer != RFM_DONE && !RFM_FAULT(RENEW));
 }
 
 void rfm__stores_advance(rfm_worker *worker, rfm__task *task)
@@ -300,7 +303,7 @@ void rfm__stores_advance(rfm_worker *worker, rfm__task *task)
                                       .store = {.redo = change->redo,
                                                 .redo_count = change->redo_count,
                                                 .wal_value = rfm_bytes_of(task->wal_value, len),
-                                                .fenced = !RFM__FAULT_STORE_RULE}});
+                                                .fenced = !RFM_FAULT(STORE_RULE)}});
 }
 
 static void release_store(rfm_worker *worker, rfm__step *step)
@@ -347,7 +350,8 @@ void rfm__stored(rfm_worker *worker, rfm__task *task, const rfm_input *input)
     const rfm__pending_store *store = &task->stores.items[0];
     const rfm_change *change = &store->step->changes.items[store->change];
     int64_t wal = rfm_wal_value_parse(input->wal_value);
-    if (wal == change->to.wal)
+    if (wal == change->to.wal || (input->answer == RFM_DONE && RFM_FAULT(STORED_ANSWER)) ||
+        (input->answer == RFM_NOT_STORED && RFM_FAULT(REFUSED_AS_STORED)))
         rfm__store_done(worker, task);
     else if (input->answer != RFM_DONE && wal == change->from.wal)
         task->store_refused = true, task->retry_ms = worker->now_ms + RFM__RETRY_MS / 10;

@@ -62,7 +62,7 @@ static bool position_holds(rfm_worker *worker, rfm__task *task, const rfm_input 
 {
     const rfm_position *at = &input->position.committed;
     for (size_t i = 0; i < worker->conf.input_count; i++) {
-        if (at->next[i] == RFM_OFFSET_NONE)
+        if (at->next[i] == RFM_OFFSET_NONE || RFM_FAULT(POSITION_RANGE))
             continue;
         if (at->wal == RFM_OFFSET_NONE) {
             rfm__halt(
@@ -145,7 +145,7 @@ static void set_replayed(rfm__task *task, rfm_bytes wal_value, int64_t wal)
         while (at < wal_value.len && wal_value.at[at] != ' ')
             at++;
         int64_t next = RFM_OFFSET_NONE;
-        if (at < wal_value.len)
+        if (at < wal_value.len && !RFM_FAULT(NEXT_OF_REDIS))
             next = rfm_wal_value_parse(rfm_bytes_of(wal_value.at + at + 1, wal_value.len - at - 1));
         task->replayed.next[i] = next >= 0 ? next : RFM_OFFSET_NONE;
         at++;
@@ -204,10 +204,10 @@ static void run(rfm_worker *worker, rfm__task *task)
 static void replay_done(rfm_worker *worker, rfm__task *task)
 {
     const rfm_position *at = task->target_known ? &task->committed : &task->replayed;
-    bool kept = task->tables_kept && task->position.wal == at->wal;
+    bool kept = task->tables_kept && (task->position.wal == at->wal || RFM_FAULT(CACHE_OF_OTHERS));
     rfm_arena_reset(&task->replay_arena);
     task->position = *at;
-    task->stored_wal = at->wal;
+    task->stored_wal = RFM_FAULT(REPLAY_TO_STABLE) ? task->replayed.wal : at->wal;
     if (kept)
         run(worker, task);
     else
@@ -218,7 +218,7 @@ static void replay_done(rfm_worker *worker, rfm__task *task)
  * have lost the task and have not heard of it yet. Only if it stands still is something wrong. */
 static bool may_reread(rfm_worker *worker, rfm__task *task)
 {
-    if (task->reread && task->committed.wal == task->misfit_wal)
+    if (RFM_FAULT(MISFIT_REREAD) || (task->reread && task->committed.wal == task->misfit_wal))
         return false;
     task->reread = true;
     task->misfit_wal = task->committed.wal;
@@ -237,7 +237,7 @@ static void store_replayed(rfm_worker *worker, rfm__task *task)
                                       .store = {.redo = task->replay_parts.items,
                                                 .redo_count = task->replay_whole,
                                                 .wal_value = rfm_bytes_of(text, len),
-                                                .fenced = !RFM__FAULT_STORE_RULE}});
+                                                .fenced = !RFM_FAULT(STORE_RULE)}});
 }
 
 /* at_least_once: is there still to be read what Redis does not have yet? */
@@ -296,7 +296,7 @@ static void got_opened(rfm_worker *worker, rfm__task *task, const rfm_input *inp
         go_on_from_redis(worker, task);
         return;
     }
-    if (task->target_known && wal > target) {
+    if (task->target_known && wal > target && !RFM_FAULT(REDIS_AHEAD)) {
         if (!may_reread(worker, task))
             rfm__halt(
                 worker,
@@ -305,9 +305,9 @@ static void got_opened(rfm_worker *worker, rfm__task *task, const rfm_input *inp
                 task->number, (long long)wal, (long long)target);
         return;
     }
-    if (task->target_known && wal == target)
+    if (task->target_known && wal >= target)
         replay_done(worker, task);
-    else if (task->target_known && RFM__FAULT_TAKEOVER_REPLAY)
+    else if (task->target_known && RFM_FAULT(TAKEOVER_REPLAY))
         task->replayed = task->committed, task->replay_last = true, store_replayed(worker, task);
     else
         read_wal(worker, task);
@@ -342,14 +342,16 @@ static bool take_part(rfm_worker *worker, rfm__task *task, rfm_bytes part, int64
                                         : "not a redo record: something else wrote to the WAL topic");
         return false;
     }
-    bool follows = header.part == task->replay_parts.count - task->replay_whole + 1 &&
-                   header.before == task->replayed.wal;
+    bool follows = (header.part == task->replay_parts.count - task->replay_whole + 1 || RFM_FAULT(REPLAY_PARTS)) &&
+                   (header.before == task->replayed.wal || RFM_FAULT(REPLAY_GAP));
     if (!follows) {
         cannot_replay(worker, task, header.before, begin);
         return false;
     }
     rfm__push(&task->replay_parts, rfm_arena_copy(&task->replay_arena, part));
     task->replay_from = offset + 1;
+    if (RFM_FAULT(REPLAY_PARTS))
+        task->replay_whole = task->replay_parts.count;
     if (header.part < header.parts)
         return true;
     task->replay_whole = task->replay_parts.count;
@@ -380,6 +382,10 @@ static void read_on(rfm_worker *worker, rfm__task *task, int64_t begin)
 
 static void got_wal(rfm_worker *worker, rfm__task *task, const rfm_input *input)
 {
+    if (input->answer == RFM_BLOCKED && RFM_FAULT(REPLAY_TO_STABLE)) {
+        replay_done(worker, task);
+        return;
+    }
     if (input->answer == RFM_BLOCKED) {
         ask(worker, task, RFM__TAIL, RFM_OUT_READ_TAIL);
         return;
@@ -403,8 +409,8 @@ static void got_wal(rfm_worker *worker, rfm__task *task, const rfm_input *input)
 static void got_restored(rfm_worker *worker, rfm__task *task, const rfm_input *input)
 {
     int64_t wal = rfm_wal_value_parse(input->wal_value);
-    if (wal !=
-        task->replayed.wal) { /* DONE or not: it is the value read afterwards, which the watch stands on, that counts */
+    /* DONE or not: it is the value read afterwards, which the watch stands on, that counts. */
+    if (wal != task->replayed.wal && !RFM_FAULT(RESTORED_ANSWER)) {
         if (wal == task->stored_wal)
             rest(worker, task);
         else

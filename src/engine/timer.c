@@ -14,9 +14,9 @@ int64_t rfm__timer_bound_ms(const rfm_worker *worker, const rfm__task *task)
 {
     bool wall = worker->conf.clock == RFM_CLOCK_WALL;
     /* By the record clock the instant itself is not over while records of it may come: what is due in it waits for the next. */
-    bool over = wall || task->clock_ms == INT64_MIN || task->closed_ms >= task->clock_ms;
+    bool over = wall || task->clock_ms == INT64_MIN || task->closed_ms >= task->clock_ms || RFM_FAULT(INSTANT);
     int64_t bound_ms = wall ? worker->now_ms : task->clock_ms - !over;
-    if (wall && task->catching_up)
+    if (wall && task->catching_up && !RFM_FAULT(BACKLOG))
         return INT64_MIN;
     for (size_t i = 0; i < worker->conf.input_count; i++) {
         int64_t read_ms = task->seen_ms[i] == INT64_MIN ? INT64_MIN : task->seen_ms[i] - 1;
@@ -45,6 +45,8 @@ void rfm__list_client(rfm_worker *worker, rfm__task *task, rfm_bytes client_id, 
         return;
     int64_t second = rfm__due_second(new_ms);
     touch_bucket(worker, task, second)->entries++;
+    if (RFM_FAULT(DUE_LISTS))
+        return;
     rfm_buffer key = rfm_buffer_over(text, sizeof text);
     rfm_write_text(&key, "due:");
     rfm_write_integer(&key, second);
@@ -250,10 +252,11 @@ static void trim_bucket(rfm_worker *worker, rfm__task *task, const rfm__list *li
     bucket->entries = added + (ended ? 0 : list->counted - list->read);
     if (bucket->entries == 0)
         rfm__due_remove(&task->due, list->moment_ms / 1000); /* its count is written as gone */
-    if (list->read == 0)
+    if (list->read == 0 || RFM_FAULT(TRIM))
         return;
     size_t key_len = (size_t)snprintf(key, sizeof key, "due:%lld", (long long)(list->moment_ms / 1000));
-    size_t number_len = (size_t)snprintf(number, sizeof number, "%zu", list->read);
+    uint64_t gone = RFM_FAULT(TRIM_COUNTED) ? list->counted + added : list->read;
+    size_t number_len = (size_t)snprintf(number, sizeof number, "%llu", (unsigned long long)gone);
     rfm_redo_put(&task->redo, &(rfm_redo_item){.op = RFM_REDO_LIST_TRIM,
                                                .key = rfm_bytes_of(key, key_len),
                                                .value = rfm_bytes_of(number, number_len)});
@@ -316,6 +319,8 @@ static void finish_page(rfm_worker *worker, rfm__task *task)
 static bool are_stored(const rfm_worker *worker, rfm__task *task)
 {
     const rfm__page *page = &task->page;
+    if (RFM_FAULT(LISTS_STORED))
+        return true;
     uint64_t stored_step = worker->owners[task->number].stored_step;
     for (size_t i = 0; i < page->lists.count; i++) {
         const rfm__list *list = &page->lists.items[i];

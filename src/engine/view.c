@@ -210,22 +210,55 @@ static void list_remove(rfm_view *view, struct cell *cell, rfm_bytes value)
         remove_cell(view, cell);
 }
 
-static void apply(rfm_view *view, const rfm_redo_item *item)
+/* SET replaces whatever there is. */
+static void set(rfm_view *view, const rfm_redo_item *item)
 {
-    switch (item->op) {
-    case RFM_REDO_SET: set_string(find_or_add(view, item->key, STRING), item->value); break;
-    case RFM_REDO_DELETE: {
-        struct cell *cell = find(view, item->key);
-        if (cell != NULL)
-            remove_cell(view, cell);
-        break;
+    struct cell *cell = find_or_add(view, item->key, STRING);
+    if (cell->kind != STRING) {
+        remove_cell(view, cell);
+        cell = find_or_add(view, item->key, STRING);
     }
-    case RFM_REDO_HASH_SET: hash_set(find_or_add(view, item->key, HASH), item->field, item->value); break;
-    case RFM_REDO_HASH_DELETE: hash_delete(view, find(view, item->key), item->field); break;
-    case RFM_REDO_LIST_ADD: add_item(find_or_add(view, item->key, LIST), item->value); break;
-    case RFM_REDO_LIST_TRIM: list_trim(view, find(view, item->key), item->value); break;
-    case RFM_REDO_LIST_REMOVE: list_remove(view, find(view, item->key), item->value); break;
-    }
+    set_string(cell, item->value);
+}
+
+static void apply_to_list(rfm_view *view, struct cell *cell, const rfm_redo_item *item)
+{
+    if (item->op == RFM_REDO_LIST_TRIM)
+        list_trim(view, cell, item->value);
+    else if (item->op == RFM_REDO_LIST_REMOVE)
+        list_remove(view, cell, item->value);
+    else
+        add_item(cell, item->value);
+}
+
+static void apply_to_hash(rfm_view *view, struct cell *cell, const rfm_redo_item *item)
+{
+    if (item->op == RFM_REDO_HASH_DELETE)
+        hash_delete(view, cell, item->field);
+    else
+        hash_set(cell, item->field, item->value);
+}
+
+/* RFM_E_CORRUPT: the key holds another kind, for which Redis too would refuse it. */
+static int apply(rfm_view *view, const rfm_redo_item *item)
+{
+    bool removes = item->op == RFM_REDO_LIST_TRIM || item->op == RFM_REDO_LIST_REMOVE;
+    enum kind kind = item->op == RFM_REDO_LIST_ADD || removes ? LIST : HASH;
+    bool takes_away = removes || item->op == RFM_REDO_HASH_DELETE || item->op == RFM_REDO_DELETE;
+    if (item->op == RFM_REDO_SET)
+        return set(view, item), RFM_OK;
+    struct cell *cell = takes_away ? find(view, item->key) : find_or_add(view, item->key, kind);
+    if (cell == NULL)
+        return RFM_OK;
+    if (item->op == RFM_REDO_DELETE)
+        return remove_cell(view, cell), RFM_OK;
+    if (cell->kind != kind)
+        return RFM_E_CORRUPT;
+    if (kind == LIST)
+        apply_to_list(view, cell, item);
+    else
+        apply_to_hash(view, cell, item);
+    return RFM_OK;
 }
 
 int rfm_view_apply(rfm_view *view, rfm_bytes part)
@@ -236,9 +269,9 @@ int rfm_view_apply(rfm_view *view, rfm_bytes part)
     int code = rfm_redo_open(part, &header, &rest);
     if (code != RFM_OK)
         return code;
-    while (rfm_redo_next(&rest, &item))
-        apply(view, &item);
-    return rest.len == 0 ? RFM_OK : RFM_E_CORRUPT;
+    while (code == RFM_OK && rfm_redo_next(&rest, &item))
+        code = apply(view, &item);
+    return rest.len == 0 ? code : RFM_E_CORRUPT;
 }
 
 void rfm_view_set_wal(rfm_view *view, rfm_bytes value)

@@ -247,11 +247,12 @@ static void forget_task(rfm_worker *worker, rfm__task *task)
 {
     task->term++;
     task->phase = RFM__HELD;
-    task->in_step = task->consuming = task->tables_kept = false;
+    task->in_step = task->consuming = false;
+    task->tables_kept = RFM_FAULT(CACHE_AFTER_RESET);
     task->page.state = RFM__PAGE_NONE;
     rfm__stores_forget(worker, task);
     rfm__loads_forget(worker, task);
-    worker->owners[task->number].epoch++;
+    worker->owners[task->number].epoch += !RFM_FAULT(CACHE_AFTER_RESET);
 }
 
 void rfm__reset(rfm_worker *worker, bool renew)
@@ -338,7 +339,7 @@ static void lost(rfm_worker *worker, rfm__task *task)
     worker->owners[task->number].epoch++;
     worker->cache.stuck = false;
     task->tables_kept = false;
-    if (in_flight || in_making)
+    if ((in_flight || in_making) && !RFM_FAULT(LOST_IN_FLIGHT))
         rfm__reset(worker, in_flight);
     disown(worker, task);
     rfm__effects_purge(worker);
@@ -350,7 +351,7 @@ static void try_release(rfm_worker *worker, rfm__task *task)
 {
     if (!task->revoking)
         return;
-    if (task->phase == RFM__RUNNING) {
+    if (task->phase == RFM__RUNNING && !RFM_FAULT(RELEASE_IN_FLIGHT)) {
         if (!task->linked && (has_client_loads(worker, task) || task->page.state == RFM__PAGE_LOADING)) {
             rfm__reset(worker, false);
         } else {
@@ -429,7 +430,7 @@ static void loaded(rfm_worker *worker, rfm__task *task, const rfm_input *input)
     rfm__load *load = worker->loads.items[at];
     int64_t wal = rfm_wal_value_parse(input->loaded.wal_value);
     bool old = wal < load->known_wal || (worker->conf.at_least_once && !is_own(task, load, wal));
-    if (old && !RFM__FAULT_LOAD_FENCE) { /* Redis was rolled back: use nothing */
+    if (old && !RFM_FAULT(LOAD_FENCE)) { /* Redis was rolled back: use nothing */
         worker->stats.rollbacks++;
         rfm__reset(worker, false);
         return;
@@ -455,7 +456,7 @@ static void reopened(rfm_worker *worker, rfm__task *task, const rfm_input *input
     task->store_under_way = false;
     if (store != NULL && wal == store->step->changes.items[store->change].to.wal) {
         rfm__store_done(worker, task);
-    } else if (wal != task->stored_wal && !RFM__FAULT_STORE_RULE) {
+    } else if (wal != task->stored_wal && !RFM_FAULT(STORE_RULE) && !RFM_FAULT(REOPEN_CHECK)) {
         worker->stats.rollbacks++;
         rfm__reset(worker, false);
         return;
@@ -514,7 +515,7 @@ static void see_record(rfm_worker *worker, rfm__task *task, const rfm_record *re
 /* A record that waits for its client has been taken, and has not been met: its client's moments wait for it. */
 static void see_caught_up(const rfm_worker *worker, rfm__task *task)
 {
-    bool caught_up = worker->making->waiting.count == 0;
+    bool caught_up = worker->making->waiting.count == 0 || RFM_FAULT(BACKLOG_WAITING);
     for (size_t i = 0; i < worker->conf.input_count; i++)
         if (task->end_ms[i] == INT64_MIN && task->next[i] < task->catch_up_end[i])
             caught_up = false;
@@ -636,7 +637,7 @@ static bool take_record(rfm_worker *worker, struct window *window, size_t i)
     const rfm_record *record = &window->records[i];
     rfm__task *task = rfm__task_at(worker, record->task);
     RFM_ASSERT(record->input < worker->conf.input_count);
-    bool ours = task != NULL && task->consuming && !task->revoking;
+    bool ours = task != NULL && (task->consuming || RFM_FAULT(CONSUMING)) && !task->revoking;
     if (!ours || record->offset < task->next[record->input])
         return true; /* fed late: it will be read again from the position */
     const rfm_fault *fault = &window->faults[i];
@@ -657,7 +658,7 @@ static bool take_record(rfm_worker *worker, struct window *window, size_t i)
     else if (rfm__cache_at(&worker->cache, entry)->loading)
         wait_for_client(worker, task, record, entry);
     else
-        rfm__apply_record(worker, task, record, &window->events[i], entry, task->clock_ms);
+        rfm__apply_record(worker, task, record, &window->events[i], entry, task->clock_ms, record->append_ms - 1);
     if (task->catching_up)
         see_caught_up(worker, task);
     return true;
@@ -705,6 +706,22 @@ size_t rfm_worker_feed(rfm_worker *worker, const rfm_record *records, size_t cou
     return taken;
 }
 
+/* Several inputs arrive in any order: what waits behind a later record has been read, and has not been met. No moment that it
+ * may change fires before it. */
+static void find_earliest(rfm_worker *worker)
+{
+    rfm__step *step = worker->making;
+    for (size_t i = 0; i < worker->owned.count; i++)
+        worker->owned.items[i]->earliest_ms = INT64_MAX;
+    for (size_t i = step->waiting.count; i-- > 0;) {
+        rfm__waiting *waiting = &step->waiting.items[i];
+        rfm__task *task = worker->tasks[waiting->record.task];
+        if (waiting->record.append_ms < task->earliest_ms)
+            task->earliest_ms = waiting->record.append_ms;
+        waiting->earliest_ms = task->earliest_ms;
+    }
+}
+
 /* All loads have come: the records that waited are applied, in the order in which they arrived. */
 static void used_loaded(rfm_worker *worker)
 {
@@ -714,6 +731,7 @@ static void used_loaded(rfm_worker *worker)
         rfm__cache_at(&worker->cache, worker->loaded.items[i])->loading = false;
     worker->loaded.count = 0;
     rfm__step *step = worker->making;
+    find_earliest(worker);
     for (size_t i = 0; i < step->waiting.count && !worker->halted; i++) {
         rfm__waiting *waiting = &step->waiting.items[i];
         rfm_event event;
@@ -725,7 +743,7 @@ static void used_loaded(rfm_worker *worker)
         int64_t clock_ms = waiting->clock_ms;
         if (worker->conf.clock == RFM_CLOCK_WALL)
             clock_ms = set_wall_clock(worker, task); /* which has gone on, with the timers */
-        rfm__apply_record(worker, task, &waiting->record, &event, waiting->entry, clock_ms);
+        rfm__apply_record(worker, task, &waiting->record, &event, waiting->entry, clock_ms, waiting->earliest_ms - 1);
     }
     step->waiting.count = 0;
     worker->cache.stuck = false; /* what was being loaded may go */
@@ -740,7 +758,7 @@ static void used_loaded(rfm_worker *worker)
 
 static void at_end(rfm_worker *worker, rfm__task *task, const rfm_input *input)
 {
-    if (!task->consuming)
+    if (!task->consuming && !RFM_FAULT(CONSUMING))
         return;
     RFM_ASSERT(input->input < worker->conf.input_count);
     task->end_ms[input->input] = input->now_ms;
@@ -790,7 +808,7 @@ static void tell_task(rfm_worker *worker, const rfm_input *input)
         rfm__halt(worker, "%s", input->reason ? input->reason : "Redis was refused");
         return;
     }
-    if (input->term != task->term)
+    if (input->term != task->term && !RFM_FAULT(TERM))
         return;
     if (input->kind == RFM_IN_LOADED)
         loaded(worker, task, input);

@@ -24,6 +24,9 @@ void sim_broker_release(sim_world *sim)
     }
     for (size_t i = 0; i < SIM_TOPICS; i++)
         free(broker->out[i].items);
+    for (size_t i = 0; i < SIM_NODES; i++)
+        if (broker->producer[i].transaction)
+            free(broker->producer[i].transaction->records);
 }
 
 static void append(sim_log *log, const sim_record *record)

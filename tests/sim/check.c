@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { QUIET_US = 1500000, PATIENCE_US = 400000000 };
+enum { QUIET_US = 1500000, PATIENCE_US = 400000000, SLACK_US = 2000000, CLIENT_BYTES_MAX = 4096 };
 
 /* -- sets of ids */
 
-static uint32_t find_seen(const sim_seen *seen, rfm_bytes id)
+uint32_t sim_seen_find(const sim_seen *seen, rfm_bytes id)
 {
     size_t cursor = RFM_TABLE_START;
     for (uint32_t i; (i = rfm_table_find(&seen->table, rfm_hash64(id), &cursor)) != RFM_TABLE_NONE;)
@@ -24,7 +24,7 @@ static uint32_t find_seen(const sim_seen *seen, rfm_bytes id)
 
 static void see(sim_world *sim, sim_seen *seen, rfm_bytes id, rfm_bytes what, const char *name)
 {
-    uint32_t before = find_seen(seen, id);
+    uint32_t before = sim_seen_find(seen, id);
     if (before != RFM_TABLE_NONE && sim->options.at_least_once)
         return;
     if (before != RFM_TABLE_NONE) {
@@ -109,7 +109,10 @@ static void commit_part(sim_world *sim, uint32_t task, const sim_record *record,
     sim_push(chain->part, chain->part_count, chain->part_size, record->value);
     if (++*parts < header.parts)
         return;
-    sim_link link = {.last = (int64_t)offset, .first_part = chain->part_count - *parts, .parts = *parts};
+    sim_link link = {.last = (int64_t)offset,
+                     .first_part = chain->part_count - *parts,
+                     .parts = *parts,
+                     .committed_us = sim->now_us};
     memcpy(link.next, header.next, sizeof link.next);
     sim_push(chain->items, chain->count, chain->size, link);
     *parts = 0;
@@ -212,8 +215,22 @@ static void check_change(sim_world *sim, uint32_t task, const rfm_effect *store)
                  (long long)after);
 }
 
+static void count_removals(sim_world *sim, const rfm_effect *store)
+{
+    rfm_redo_header header;
+    rfm_redo_item item;
+    for (size_t i = 0; i < store->store.redo_count; i++) {
+        rfm_bytes rest;
+        if (rfm_redo_open(store->store.redo[i], &header, &rest) != RFM_OK)
+            return;
+        while (rfm_redo_next(&rest, &item))
+            sim->checks.removals += item.op == RFM_REDO_LIST_REMOVE;
+    }
+}
+
 void sim_check_stored(sim_world *sim, uint32_t task, const rfm_effect *store)
 {
+    count_removals(sim, store);
     if (sim->options.at_least_once) {
         check_change(sim, task, store);
         return;
@@ -259,24 +276,31 @@ static bool task_done(const sim_world *sim, uint32_t task)
     return rfm_wal_value_parse(rfm_view_wal(sim->store.view[task])) == last_link(&sim->broker.chain[task]);
 }
 
-static bool all_done(const sim_world *sim)
+/* Every task has an owner that has taken it over. */
+static bool all_owned(const sim_world *sim)
 {
-    if (sim->faults || sim->shop.appended < sim->shop.count || sim->broker.transactions_open > 0 ||
-        sim->group.rebalancing)
-        return false;
     size_t held = 0;
     for (size_t i = 0; i < sim->options.nodes; i++) {
         const sim_node *node = &sim->node[i];
         for (size_t task = 0; task < SIM_TASKS; task++)
             held += node->held[task];
-        if (!node->alive || node->paused_until_us > sim->now_us || !rfm_worker_ready(node->worker) ||
-            !rfm_worker_settled(node->worker))
+        if (!node->alive || node->paused_until_us > sim->now_us || !rfm_worker_ready(node->worker))
             return false;
     }
+    return held == SIM_TASKS && !sim->group.rebalancing;
+}
+
+static bool all_done(const sim_world *sim)
+{
+    if (sim->broker.transactions_open > 0)
+        return false;
+    for (size_t i = 0; i < sim->options.nodes; i++)
+        if (!rfm_worker_settled(sim->node[i].worker))
+            return false;
     for (uint32_t task = 0; task < SIM_TASKS; task++)
         if (!task_done(sim, task))
             return false;
-    return held == SIM_TASKS;
+    return true;
 }
 
 static void say_what_waits(sim_world *sim)
@@ -298,15 +322,52 @@ static void say_what_waits(sim_world *sim)
              sim->shop.appended, sim->shop.count, sim->broker.transactions_open);
 }
 
+/* What rests is in its bounds, and says with every quarter of the WAL's retention that it is there. */
+static void check_at_rest(sim_world *sim)
+{
+    for (size_t i = 0; i < sim->options.nodes; i++) {
+        const rfm_worker_stats *stats = rfm_worker_stats_of(sim->node[i].worker);
+        size_t page = sim->options.page_entries_max ? sim->options.page_entries_max : 1000;
+        if (stats->dirty_bytes != 0)
+            sim_fail(sim, "%s: all is stored, but %llu bytes are said to wait", sim->node[i].id,
+                     (unsigned long long)stats->dirty_bytes);
+        if (stats->cache_bytes > sim->options.cache_bytes_max + SIM_TASKS * page * CLIENT_BYTES_MAX)
+            sim_fail(sim, "%s: the cache holds %llu bytes of %zu", sim->node[i].id,
+                     (unsigned long long)stats->cache_bytes, sim->options.cache_bytes_max);
+    }
+    for (uint32_t task = 0; task < SIM_TASKS && !sim->options.at_least_once; task++) {
+        const sim_chain *chain = &sim->broker.chain[task];
+        int64_t last_us = chain->count > 0 ? chain->items[chain->count - 1].committed_us : 0;
+        last_us = last_us > sim->checks.quiet_since_us ? last_us : sim->checks.quiet_since_us;
+        if (sim->now_us - last_us > sim->options.wal_idle_ms * 1000 + SLACK_US)
+            sim_fail(sim, "task %u: nothing was written to the WAL for %lld ms", task,
+                     (long long)(sim->now_us - last_us) / 1000);
+    }
+}
+
+/* Long enough for an idle owner to write, where that is soon. */
+static int64_t quiet_us(const sim_world *sim)
+{
+    return sim->options.wal_idle_ms < 5000 ? sim->options.wal_idle_ms * 1000 + SLACK_US + QUIET_US : QUIET_US;
+}
+
 bool sim_check_settled(sim_world *sim)
 {
     sim_checks *checks = &sim->checks;
+    if (sim->doom.met)
+        return true;
+    if (sim->doom.expected && sim->now_us - sim->doom.since_us > PATIENCE_US / 4)
+        sim_fail(sim, "it goes on, but should have halted: ...%s...", sim->doom.expected);
     if (sim->now_us > PATIENCE_US)
         say_what_waits(sim);
-    if (checks->changes != checks->changes_before || sim->faults || sim->shop.appended < sim->shop.count)
+    bool owned = all_owned(sim);
+    if (!owned || checks->changes != checks->changes_before || sim->faults || sim->shop.appended < sim->shop.count)
         checks->quiet_since_us = sim->now_us;
     checks->changes_before = checks->changes;
-    return sim->now_us - checks->quiet_since_us >= QUIET_US && all_done(sim);
+    if (!owned || sim->now_us - checks->quiet_since_us < quiet_us(sim) || !all_done(sim))
+        return false;
+    check_at_rest(sim);
+    return true;
 }
 
 /* -- the end */
@@ -570,12 +631,12 @@ static void check_buckets(sim_world *sim, uint32_t task, size_t lists)
     for (size_t i = 0; i + 1 < count; i += 2) {
         snprintf(text, sizeof text, "due:%lld", (long long)number_of(values[i]));
         int64_t listed = (int64_t)load(sim, task, RFM_LOAD_LIST, text, &entries);
-        /* Who is erased may have stood there. */
-        if (listed > number_of(values[i + 1]) || (listed < number_of(values[i + 1]) && !sim->shop.erasures))
+        /* Who is erased, or has left too many buckets, may have stood there. */
+        if (listed > number_of(values[i + 1]) || (listed < number_of(values[i + 1]) && !sim->checks.removals))
             sim_fail(sim, "task %u: %s has %lld entries, n:due says %lld", task, text, (long long)listed,
                      (long long)number_of(values[i + 1]));
     }
-    if (lists > count / 2 || (lists < count / 2 && !sim->shop.erasures))
+    if (lists > count / 2 || (lists < count / 2 && !sim->checks.removals))
         sim_fail(sim, "task %u: there are %zu due lists, n:due knows %zu", task, lists, count / 2);
 }
 
@@ -631,7 +692,7 @@ static void check_thanks(sim_world *sim)
     const sim_seen *triggers = &sim->checks.triggers;
     size_t count = 0;
     for (size_t i = 0; i < sim->shop.purchases; i++)
-        if (find_seen(triggers, rfm_text(sim->shop.thanks[i])) == RFM_TABLE_NONE)
+        if (sim_seen_find(triggers, rfm_text(sim->shop.thanks[i])) == RFM_TABLE_NONE)
             sim_fail(sim, "thank_you %s was never sent", sim->shop.thanks[i]);
     for (size_t i = 0; i < triggers->count; i++)
         count += memmem(triggers->what[i].at, triggers->what[i].len, "\"rule\":\"thank_you\"", 18) != NULL;
@@ -642,7 +703,7 @@ static void check_thanks(sim_world *sim)
 static void compare_seen(sim_world *sim, const sim_seen *here, const sim_seen *there, const char *name)
 {
     for (size_t i = 0; i < here->count; i++) {
-        uint32_t k = find_seen(there, here->id[i]);
+        uint32_t k = sim_seen_find(there, here->id[i]);
         if (k == RFM_TABLE_NONE)
             sim_fail(sim, "%s that the run without faults does not have: %.*s", name, (int)here->what[i].len,
                      (const char *)here->what[i].at);
@@ -651,13 +712,15 @@ static void compare_seen(sim_world *sim, const sim_seen *here, const sim_seen *t
                      (const char *)here->what[i].at, (int)there->what[k].len, (const char *)there->what[k].at);
     }
     for (size_t i = 0; i < there->count; i++)
-        if (find_seen(here, there->id[i]) == RFM_TABLE_NONE)
+        if (sim_seen_find(here, there->id[i]) == RFM_TABLE_NONE)
             sim_fail(sim, "%s that only the run without faults has: %.*s", name, (int)there->what[i].len,
                      (const char *)there->what[i].at);
 }
 
 void sim_check_end(sim_world *here, sim_world *reference)
 {
+    if (here->doom.met)
+        return;
     if (here->checks.dead_letters.count != here->shop.bad)
         sim_fail(here, "%zu dead letters for %zu bad records", here->checks.dead_letters.count, here->shop.bad);
     check_thanks(here);
@@ -666,6 +729,7 @@ void sim_check_end(sim_world *here, sim_world *reference)
     if (here->failed)
         return;
     check_clients(here, reference);
+    sim_check_idle_end(here);
     if (!reference)
         return;
     compare_seen(here, &here->checks.triggers, &reference->checks.triggers, "a trigger");

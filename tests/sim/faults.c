@@ -1,5 +1,11 @@
 #include "sim.h"
 
+const char *const sim_fault_name[SIM_FAULT_COUNT] = {
+#define X(NAME, name) #name,
+    SIM_FAULTS(X)
+#undef X
+};
+
 enum { TICK_US = 100000, SNAPSHOT_US = 700000 };
 
 bool sim_fault_now(sim_world *sim, sim_fault fault, uint32_t one_in)
@@ -34,9 +40,16 @@ static void strike(sim_world *sim, sim_fault fault)
     case SIM_FAULT_FULL: sim->store.full = !sim->store.full; break;
     case SIM_FAULT_REBALANCE: sim_group_rebalance(sim); break;
     case SIM_FAULT_STOP: sim_node_stop(sim, any_node(sim)); break;
+    case SIM_FAULT_FAIL_OVER: sim_store_fail_over(sim); break;
     case SIM_FAULT_RELOAD: sim_node_reload(sim, any_node(sim)); break;
     default: break;
     }
+}
+
+/* The others come where something is under way. */
+static bool fault_strikes(sim_fault fault)
+{
+    return fault != SIM_FAULT_LOSE && fault != SIM_FAULT_UNKNOWN && fault != SIM_FAULT_OPEN && fault != SIM_FAULT_LATE;
 }
 
 static void next_fault(sim_world *sim, void *argument)
@@ -45,7 +58,7 @@ static void next_fault(sim_world *sim, void *argument)
     if (!sim->faults)
         return;
     sim_fault fault = (sim_fault)sim_below(sim, SIM_FAULT_COUNT);
-    if (sim->options.faults >> fault & 1)
+    if (sim->options.faults >> fault & 1 && fault_strikes(fault))
         strike(sim, fault);
     sim_after(sim, (int64_t)sim_below(sim, (uint64_t)(2 * sim->options.fault_us)), next_fault, NULL);
 }
@@ -92,6 +105,7 @@ void sim_faults_init(sim_world *sim)
     sim_after(sim, SNAPSHOT_US, take_snapshot, NULL);
     if (!sim->faults)
         return;
+    sim_calamity_init(sim);
     sim_after(sim, (int64_t)sim_below(sim, 1000000), next_fault, NULL);
     sim_after(sim, sim->options.busy_us + (int64_t)sim_below(sim, 5000000), end_faults, NULL);
 }

@@ -1,5 +1,7 @@
 #include "sim.h"
 
+#include <string.h>
+
 /* Eager rebalances, as with the range assignor: all give up everything and join again, then everything is given out
  * anew. Who has not joined again in time is no member any more and will be told so when next heard of. */
 enum { SESSION_US = 2500000, REBALANCE_US = 4000000 };
@@ -29,9 +31,30 @@ void sim_group_rebalance(sim_world *sim)
     }
 }
 
+/* A static member whose session has not ended gets a new id in its old place; who had the old one is fenced. */
+static bool come_back(sim_world *sim, uint32_t node, uint64_t *id)
+{
+    sim_group *group = &sim->group;
+    for (size_t i = 0; i < MEMBERS; i++) {
+        sim_member *member = &group->member[i];
+        if (!member->id || member->node != node)
+            continue;
+        member->id = *id = ++group->last_member;
+        member->joined = true;
+        member->heard_us = sim->now_us;
+        sim_trace(sim, "group: static member %u is back%s", node, group->rebalancing ? ", in a rebalance" : "");
+        if (!group->rebalancing)
+            sim_node_assigned(sim, node, member->id, group->generation, member->tasks);
+        return true;
+    }
+    return false;
+}
+
 void sim_group_join(sim_world *sim, uint32_t node, uint64_t *member)
 {
     sim_group *group = &sim->group;
+    if (sim->options.static_members && come_back(sim, node, member))
+        return;
     sim_group_rebalance(sim);
     for (size_t i = 0; i < MEMBERS; i++) {
         if (group->member[i].id)
@@ -57,7 +80,7 @@ void sim_group_rejoin(sim_world *sim, uint64_t id, uint32_t generation)
 void sim_group_leave(sim_world *sim, uint64_t id)
 {
     sim_member *member = find(sim, id);
-    if (!member)
+    if (!member || sim->options.static_members)
         return;
     member->id = 0;
     sim_group_rebalance(sim);
@@ -95,6 +118,7 @@ static void assign(sim_world *sim)
             for (size_t task = 0; task < SIM_TASKS; task++)
                 tasks[task] = task * count / SIM_TASKS == at;
             at++;
+            memcpy(group->member[i].tasks, tasks, sizeof tasks);
             group->member[i].heard_us = sim->now_us;
             sim_node_assigned(sim, group->member[i].node, group->member[i].id, group->generation, tasks);
         }

@@ -1,12 +1,13 @@
 #include "sim.h"
 
+#include <engine/fault.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { SEEDS_CI = 200 };
+enum { SEEDS_CI = 500 };
 
 static const char usage[] =
     "Usage: sim [--seeds N] [--first S] [--seed S] [--at-least-once] [--calm] [--stop] [--trace] [--verbose]\n"
@@ -14,14 +15,49 @@ static const char usage[] =
     "The engine in a simulated world of crashes, lost replies, rebalances, sleeping processes and Redis rolled\n"
     "back; each seed another one. Exit code 0 if nothing was lost, repeated or wrong.\n"
     "\n"
-    "  --seeds N   as many seeds (default 200)\n"
+    "  --seeds N   as many seeds (default 500)\n"
     "  --first S   the first of them (default 1)\n"
     "  --seed S    this one alone\n"
     "  --at-least-once   without transactions and WAL: repeats are allowed, nothing else is\n"
     "  --calm      nothing goes wrong\n"
     "  --stop      at the first that fails\n"
     "  --trace     says what happens\n"
-    "  --verbose   a line for each seed\n";
+    "  --verbose   a line for each seed\n"
+#ifdef RFM_FAULTS_SELECTABLE
+    "  --fault F   without this rule of the protocol\n"
+    "  --faults    says which there are\n"
+#endif
+    ;
+
+#ifdef RFM_FAULTS_SELECTABLE
+rfm__fault rfm__fault_chosen = RFM__FAULT_COUNT;
+
+static const char *const fault_name[] = {
+#define X(NAME, name, text) #name,
+    RFM__FAULTS(X)
+#undef X
+};
+static const char *const fault_text[] = {
+#define X(NAME, name, text) text,
+    RFM__FAULTS(X)
+#undef X
+};
+
+static bool choose_fault(const char *name)
+{
+    for (size_t i = 0; i < RFM__FAULT_COUNT; i++)
+        if (strcmp(name, fault_name[i]) == 0)
+            rfm__fault_chosen = (rfm__fault)i;
+    return rfm__fault_chosen != RFM__FAULT_COUNT;
+}
+
+static int list_faults(void)
+{
+    for (size_t i = 0; i < RFM__FAULT_COUNT; i++)
+        printf("%s\t%s\n", fault_name[i], fault_text[i]);
+    return 0;
+}
+#endif
 
 /* Said when an assertion stops the program. */
 static volatile sig_atomic_t seed_now;
@@ -70,13 +106,35 @@ static sim_options options_of(uint64_t seed)
     options.fault_us = (int64_t)PICK(300000, 1000000, 4000000);
     for (size_t fault = 0; fault < SIM_FAULT_COUNT; fault++)
         options.faults |= (uint32_t)PICK(0, 1, 1) << fault;
+    options.calamity = (sim_calamity)PICK(0, 0, 0, 0, 0, 0, SIM_OFFSETS_GONE, SIM_OFFSETS_GONE, SIM_WAL_CUT,
+                                          SIM_INPUT_CUT, SIM_INPUT_ANEW, SIM_KAFKA_BEHIND);
+    options.static_members = PICK(0, 0, 1);
+    options.skew_ms = options.clock == RFM_CLOCK_WALL ? (int64_t)PICK(0, 2000) : 2000;
+    options.grain_ms = (int64_t)PICK(60000, 1800000);
     return options;
+}
+
+/* How often each fault came, over all seeds. */
+static uint64_t fault_counts[SIM_FAULT_COUNT], calamities;
+
+static void say_faults(void)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < SIM_FAULT_COUNT; i++)
+        sum += fault_counts[i];
+    printf("%llu faults:", (unsigned long long)sum);
+    for (size_t i = 0; i < SIM_FAULT_COUNT; i++)
+        printf(" %s %llu%s", sim_fault_name[i], (unsigned long long)fault_counts[i],
+               i + 1 < SIM_FAULT_COUNT ? "," : "");
+    printf("; %llu calamities\n", (unsigned long long)calamities);
 }
 
 static bool run_seed(uint64_t seed, bool at_least_once, bool calm, bool trace, bool verbose)
 {
     sim_options options = options_of(seed);
     options.at_least_once = at_least_once;
+    if (at_least_once)
+        options.calamity = SIM_NO_CALAMITY; /* they are about the WAL, and what goes with it */
     sim_world *reference = NULL;
     options.calm = calm;
     seed_now = (sig_atomic_t)seed;
@@ -99,6 +157,9 @@ static bool run_seed(uint64_t seed, bool at_least_once, bool calm, bool trace, b
     if (!sim->failed)
         sim_check_end(sim, reference);
     sim_end_lives(sim);
+    for (size_t i = 0; i < SIM_FAULT_COUNT; i++)
+        fault_counts[i] += sim->counts[i];
+    calamities += sim->doom.since_us > 0;
     bool good = !sim->failed && !(reference && reference->failed);
     if (verbose)
         printf(
@@ -143,6 +204,12 @@ int main(int argc, char **argv)
             trace = true;
         else if (strcmp(argv[i], "--verbose") == 0)
             verbose = true;
+#ifdef RFM_FAULTS_SELECTABLE
+        else if (strcmp(argv[i], "--faults") == 0)
+            return list_faults();
+        else if (strcmp(argv[i], "--fault") == 0 && more && choose_fault(argv[i + 1]))
+            i++;
+#endif
         else {
             bool help = strcmp(argv[i], "--help") == 0;
             fputs(usage, help ? stdout : stderr);
@@ -153,6 +220,7 @@ int main(int argc, char **argv)
     signal(SIGSEGV, say_seed);
     for (uint64_t seed = first; seed < first + seeds && !(stop && failed); seed++)
         failed += !run_seed(seed, at_least_once, calm, trace, verbose);
+    say_faults();
     printf("%llu seeds, %llu failed\n", (unsigned long long)seeds, (unsigned long long)failed);
     return failed > 0;
 }

@@ -129,6 +129,7 @@ static void add_record(sim_world *sim, const char *client_id, const char *value,
     shop->record[at].key = rfm_arena_copy(&sim->arena, wrong_key ? rfm_text("nobody") : key);
     shop->record[at].value = rfm_arena_copy(&sim->arena, rfm_text(value));
     shop->record[at].append_ms = append_ms;
+    shop->record[at].offset = -1;
     shop->bad += wrong_key;
 }
 
@@ -191,6 +192,10 @@ static size_t other(sim_world *sim, char *text, size_t size, size_t event, size_
             event, client_id, (long long)time_ms, channel[sim_below(sim, 4)], status[sim_below(sim, 3)]);
     }
     sim->shop.facts[client].visits++;
+    size_t visit = sim->shop.visits++;
+    sim->shop.visit[visit].client = client;
+    sim->shop.visit[visit].record = sim->shop.count; /* which follows */
+    sim->shop.visit[visit].time_ms = time_ms;
     return (size_t)snprintf(
         text, size, "{\"type\":\"visit\",\"id\":\"e%zu\",\"client_id\":\"%s\",\"time\":%lld,\"channel\":\"web\"}",
         event, client_id, (long long)time_ms);
@@ -209,7 +214,7 @@ static void erase(sim_world *sim, char *text, size_t size, size_t event, size_t 
 {
     const char *client_id = (const char *)sim->shop.client_id[client].at;
     sim->shop.facts[client] = (sim_facts){0};
-    sim->shop.erasures++;
+    sim->shop.erased[client] = true;
     customer->orders = 0;
     customer->erased_ms = time_ms;
     snprintf(text, size, "{\"type\":\"erase\",\"id\":\"e%zu\",\"client_id\":\"%s\",\"time\":%lld}", event, client_id,
@@ -278,16 +283,33 @@ static void add_markers(sim_world *sim, int64_t append_ms)
 static void append_next(sim_world *sim, void *argument)
 {
     sim_shop *shop = &sim->shop;
+    bool wall = sim->options.clock == RFM_CLOCK_WALL;
     (void)argument;
+    if (sim->doom.expected) /* what comes would hide it */
+        return;
     for (uint64_t some = 1 + sim_below(sim, 8); some > 0 && shop->appended < shop->count; some--) {
-        size_t at = shop->appended++;
-        int64_t append_ms = sim->options.clock == RFM_CLOCK_RECORD ? shop->record[at].append_ms : sim_now_ms(sim);
+        size_t at = shop->appended;
+        if (wall && shop->record[at].append_ms > sim_now_ms(sim))
+            break;
+        shop->appended++;
+        if (wall)
+            shop->record[at].append_ms = sim_now_ms(sim);
+        shop->record[at].offset = (int64_t)sim->broker.input[shop->record[at].task][shop->record[at].input].count;
         sim_broker_append(sim, shop->record[at].task, shop->record[at].input, shop->record[at].key,
-                          shop->record[at].value, append_ms);
+                          shop->record[at].value, shop->record[at].append_ms);
     }
     if (shop->appended < shop->count)
         sim_after(sim, (int64_t)sim_below(sim, (uint64_t)(sim->options.busy_us * 9 / (int64_t)shop->count) + 1),
                   append_next, NULL);
+}
+
+static int64_t late_ms(sim_world *sim)
+{
+    if (sim->options.clock == RFM_CLOCK_WALL && sim_one_in(sim, 3))
+        return (int64_t)sim_below(sim, 4000);
+    if (!sim_one_in(sim, 5))
+        return 0;
+    return (int64_t)sim_below(sim, sim_one_in(sim, 2) ? LATE_MS : 3 * RFM_HOUR_MS);
 }
 
 void sim_shop_init(sim_world *sim)
@@ -297,20 +319,20 @@ void sim_shop_init(sim_world *sim)
     name_clients(sim);
     shop->record = sim_take(sim, (options->events * 5 + 16) * sizeof *shop->record);
     shop->facts = sim_take(sim, options->clients * sizeof *shop->facts);
+    shop->erased = sim_take(sim, options->clients * sizeof *shop->erased);
     shop->thanks = sim_take(sim, options->events * sizeof *shop->thanks + 1);
+    shop->visit = sim_take(sim, options->events * sizeof *shop->visit + 1);
     struct customer *customers = sim_take(sim, options->clients * sizeof *customers);
     for (size_t i = 0; i < options->clients; i++)
         customers[i].erased_ms = INT64_MIN;
     for (size_t event = 0; event < options->events; event++) {
         bool record = options->clock == RFM_CLOCK_RECORD;
         int64_t append_ms = SIM_START_MS + options->span_ms * (int64_t)event / (int64_t)options->events;
-        if (!record)
-            append_ms = SIM_START_MS;
-        if (sim_one_in(sim, 4)) /* some of one instant */
-            append_ms = append_ms / 60000 * 60000;
-        int64_t time_ms = append_ms - (sim_one_in(sim, 5)
-                                           ? (int64_t)sim_below(sim, sim_one_in(sim, 2) ? LATE_MS : 3 * RFM_HOUR_MS)
-                                           : 0);
+        if (!record) /* the seconds of the run itself */
+            append_ms = SIM_START_MS + options->busy_us / 1000 * (int64_t)event / (int64_t)options->events;
+        else if (sim_one_in(sim, 4) != (options->grain_ms > RFM_MINUTE_MS)) /* some of one instant, or most */
+            append_ms = append_ms / options->grain_ms * options->grain_ms;
+        int64_t time_ms = append_ms - late_ms(sim);
         if (shop->count > 0 && append_ms < shop->record[shop->count - 1].append_ms)
             append_ms = shop->record[shop->count - 1].append_ms;
         happen(sim, customers, event, time_ms, append_ms);

@@ -6,9 +6,11 @@
  *     broker.c  logs, transactions, committed offsets (Kafka's rules, as far as exactly-once rests on them)
  *     group.c   members, generations, assignments
  *     store.c   Redis: one view a task, WATCH, EXEC, snapshots
- *     node.c    a process: a worker and what adapters do for it; delays, lost answers
+ *     node.c    a process: a worker and what adapters do for it; delays, lost answers (node.h: its parts)
  *     faults.c  when what is broken
+ *     calamity.c  what no retry mends: expired logs, lost offsets
  *     check.c   what must hold, all along and at the end
+ *     idle.c    the same of timers by the wall clock
  *
  * What is sent arrives later, unless it is lost; the same channel keeps its order. A process that dies leaves behind
  * what it has sent. */
@@ -25,6 +27,16 @@ enum { SIM_TASKS = 3, SIM_INPUTS = 2, SIM_NODES = 3, SIM_TOPICS = RFM_TOPIC_TRIG
 typedef struct sim_world sim_world;
 typedef void (*sim_action)(sim_world *sim, void *argument);
 
+/* Once in a world, all processes are dead and something is gone that none of them has deleted. */
+typedef enum sim_calamity {
+    SIM_NO_CALAMITY,
+    SIM_OFFSETS_GONE, /* the group's committed offsets: the WAL and Redis have them */
+    SIM_WAL_CUT,      /* Redis restored from a backup that is older than the WAL's beginning */
+    SIM_INPUT_CUT,    /* records expired unread */
+    SIM_INPUT_ANEW,   /* a topic made anew */
+    SIM_KAFKA_BEHIND  /* Kafka restored from a backup that is older than Redis */
+} sim_calamity;
+
 /* What a seed chooses; `calm`: none of what goes wrong. */
 typedef struct sim_options {
     size_t nodes, inputs, events, clients;
@@ -38,6 +50,10 @@ typedef struct sim_options {
     uint32_t crash_in, stall_in; /* one in so many effects; 0: never */
     int64_t fault_us;            /* from one thing that goes wrong to the next, in the mean */
     uint32_t faults;             /* bit per sim_fault */
+    sim_calamity calamity;
+    bool static_members;
+    int64_t skew_ms;  /* clocks are wrong by so much at most, in either direction */
+    int64_t grain_ms; /* record clock: some records are of one such instant */
 } sim_options;
 
 /* -- broker */
@@ -52,6 +68,7 @@ typedef struct sim_record {
 typedef struct sim_log {
     sim_record *items;
     size_t count, size, stable; /* stable: the last stable offset */
+    size_t begin;               /* what comes before has expired */
 } sim_log;
 
 typedef enum sim_outcome { SIM_OPEN, SIM_PREPARED, SIM_COMMITTED, SIM_ABORTED } sim_outcome;
@@ -78,6 +95,7 @@ typedef struct sim_link {
     int64_t last;             /* the offset of its last part */
     size_t first_part, parts; /* in sim_broker.part */
     int64_t next[RFM_INPUTS_MAX];
+    int64_t committed_us;
 } sim_link;
 typedef struct sim_chain {
     sim_link *items;
@@ -118,7 +136,7 @@ size_t sim_log_stable(sim_log *log);
 typedef struct sim_member {
     uint64_t id; /* 0: none */
     uint32_t node;
-    bool joined;
+    bool joined, tasks[SIM_TASKS];
     int64_t heard_us;
 } sim_member;
 typedef struct sim_group {
@@ -151,6 +169,9 @@ typedef struct sim_snapshot {
 typedef struct sim_store {
     rfm_view *view[SIM_TASKS];
     uint64_t version[SIM_TASKS]; /* of the key `wal` */
+    rfm_view *replica[SIM_TASKS];
+    int64_t replica_us[SIM_TASKS]; /* when it has what was sent to it last */
+    uint32_t replica_life[SIM_TASKS];
     sim_snapshot snapshot[SIM_SNAPSHOTS];
     size_t snapshots; /* taken so far */
     bool full;
@@ -159,6 +180,8 @@ typedef struct sim_store {
 void sim_store_init(sim_world *sim);
 void sim_store_release(sim_world *sim);
 void sim_store_snapshot(sim_world *sim);
+void sim_store_restore(sim_world *sim, uint32_t task, const sim_snapshot *snapshot);
+void sim_store_fail_over(sim_world *sim); /* to the replica, which has not got everything */
 void sim_store_roll_back(sim_world *sim, bool one_task, bool breaks);
 void sim_store_break(sim_world *sim, sim_connection *connection);
 rfm_answer sim_store_exec(sim_world *sim, sim_connection *connection, const rfm_effect *store);
@@ -176,7 +199,9 @@ typedef struct sim_node {
     uint32_t number, life;
     bool alive, stopping;
     int64_t paused_until_us, wake_us;
-    int64_t skew_ms; /* of its clock */
+    int64_t skew_ms;                        /* of its clock */
+    uint32_t position_term[SIM_TASKS];      /* of the last question for it */
+    int64_t log_end[SIM_TASKS][SIM_INPUTS]; /* as answered to that */
     rfm_worker *worker;
     char id[16];
     /* group */
@@ -201,6 +226,7 @@ typedef struct sim_node {
 void sim_node_start(sim_world *sim, sim_node *node);
 void sim_node_end(sim_world *sim, sim_node *node); /* the process is gone */
 void sim_node_crash(sim_world *sim, sim_node *node);
+void sim_node_crash_for(sim_world *sim, sim_node *node, int64_t away_us);
 void sim_node_pause(sim_world *sim, sim_node *node, int64_t pause_us);
 void sim_node_stop(sim_world *sim, sim_node *node); /* as by SIGTERM */
 void sim_node_reload(sim_world *sim, sim_node *node);
@@ -221,14 +247,21 @@ typedef struct sim_shop {
         uint32_t task;
         uint8_t input;
         rfm_bytes key, value;
-        int64_t append_ms;
+        int64_t append_ms; /* planned, then that of the log */
+        int64_t offset;    /* in its log; -1: not appended */
     } * record;
     size_t count, appended;
     size_t bad;       /* of the records: they go to the dead letters */
-    size_t erasures, purchases; /* accepted ones */
+    size_t purchases; /* accepted ones */
     rfm_bytes *client_id;
     sim_facts *facts;   /* by client */
+    bool *erased;       /* by client: ever; then nothing is known of its timers */
     char (*thanks)[33]; /* the ids of thank_you's triggers */
+    struct {
+        size_t client, record;
+        int64_t time_ms;
+    } * visit;
+    size_t visits;
 } sim_shop;
 void sim_shop_init(sim_world *sim);
 void sim_shop_conf(const sim_world *sim, rfm_client_conf *conf);
@@ -248,7 +281,10 @@ rfm_rules *sim_shop_rules(sim_world *sim, unsigned variant); /* by the wall cloc
     X(STOP, stop) \
     X(LOSE, lose) \
     X(UNKNOWN, unknown) \
-    X(RELOAD, reload)
+    X(RELOAD, reload) \
+    X(FAIL_OVER, fail_over) \
+    X(OPEN, open) \
+    X(LATE, late)
 // clang-format on
 typedef enum sim_fault {
 #define X(NAME, name) SIM_FAULT_##NAME,
@@ -257,7 +293,19 @@ typedef enum sim_fault {
         SIM_FAULT_COUNT
 } sim_fault;
 void sim_faults_init(sim_world *sim);
+extern const char *const sim_fault_name[SIM_FAULT_COUNT];
 bool sim_fault_now(sim_world *sim, sim_fault fault, uint32_t one_in); /* while faults are on and this one is chosen */
+
+/* -- calamities */
+
+typedef struct sim_doom {
+    bool held;            /* processes stay dead until it has happened */
+    const char *expected; /* a process must halt and say so; NULL: none must */
+    int64_t since_us;
+    bool met;
+} sim_doom;
+void sim_calamity_init(sim_world *sim);
+void sim_calamity_halted(sim_world *sim, const sim_node *node, const char *reason);
 
 /* -- checks */
 
@@ -268,6 +316,7 @@ typedef struct sim_seen {
 } sim_seen;
 typedef struct sim_checks {
     sim_seen triggers, dead_letters, audits;
+    size_t removals;                /* entries taken out of lists other than by trimming, which n:due does not count */
     size_t changes, changes_before; /* committed redo records but for heartbeats; when it was last looked */
     int64_t quiet_since_us;
 } sim_checks;
@@ -277,6 +326,10 @@ void sim_check_committed(sim_world *sim, const sim_transaction *transaction);
 void sim_check_sent(sim_world *sim, size_t topic, const sim_record *record);
 void sim_check_stored(sim_world *sim, uint32_t task, const rfm_effect *store);
 bool sim_check_settled(sim_world *sim);
+uint32_t sim_seen_find(const sim_seen *seen, rfm_bytes id); /* RFM_TABLE_NONE: not there */
+/* By the wall clock: the rule `quiet` is never early, never misses a backlog, never forgets. */
+void sim_check_published(sim_world *sim, const sim_node *node, const rfm_message *message);
+void sim_check_idle_end(sim_world *sim);
 /* Invariants of a world that has come to rest, and the same clients and triggers as `reference` if that is not NULL. */
 void sim_check_end(sim_world *here, sim_world *reference);
 
@@ -304,6 +357,7 @@ struct sim_world {
     sim_node node[SIM_NODES];
     sim_shop shop;
     sim_checks checks;
+    sim_doom doom;
     uint64_t counts[SIM_FAULT_COUNT];
     rfm_worker_stats stats; /* sums over all lives */
 };

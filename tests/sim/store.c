@@ -4,8 +4,10 @@
 
 void sim_store_init(sim_world *sim)
 {
-    for (size_t task = 0; task < SIM_TASKS; task++)
+    for (size_t task = 0; task < SIM_TASKS; task++) {
         sim->store.view[task] = rfm_view_new();
+        sim->store.replica[task] = rfm_view_new();
+    }
     sim_store_snapshot(sim);
 }
 
@@ -18,8 +20,10 @@ static void forget_snapshot(sim_snapshot *snapshot)
 
 void sim_store_release(sim_world *sim)
 {
-    for (size_t task = 0; task < SIM_TASKS; task++)
+    for (size_t task = 0; task < SIM_TASKS; task++) {
         rfm_view_free(sim->store.view[task]);
+        rfm_view_free(sim->store.replica[task]);
+    }
     for (size_t i = 0; i < SIM_SNAPSHOTS; i++)
         forget_snapshot(&sim->store.snapshot[i]);
 }
@@ -53,6 +57,62 @@ static void break_all(sim_world *sim, uint32_t task)
     }
 }
 
+/* -- the replica: what is done to the primary reaches it in order, later */
+
+struct replication {
+    uint32_t task, life;
+    const rfm_effect *effect;
+};
+
+static void replicate(sim_world *sim, void *argument)
+{
+    const struct replication *at = argument;
+    sim_store *store = &sim->store;
+    if (at->life != store->replica_life[at->task])
+        return;
+    for (size_t i = 0; i < at->effect->store.redo_count; i++)
+        RFM_ASSERT(rfm_view_apply(store->replica[at->task], at->effect->store.redo[i]) == RFM_OK);
+    rfm_view_set_wal(store->replica[at->task], at->effect->store.wal_value);
+}
+
+static void replicate_later(sim_world *sim, uint32_t task, const rfm_effect *effect)
+{
+    sim_store *store = &sim->store;
+    struct replication *at = sim_take(sim, sizeof *at);
+    *at = (struct replication){task, store->replica_life[task], effect};
+    int64_t at_us = sim->now_us + sim_delay(sim);
+    if (at_us > store->replica_us[task])
+        store->replica_us[task] = at_us;
+    sim_at(sim, store->replica_us[task], replicate, at);
+}
+
+/* Primary and replica are both `view` from now on. */
+static void set_view(sim_world *sim, uint32_t task, rfm_view *view)
+{
+    sim_store *store = &sim->store;
+    rfm_view_free(store->view[task]);
+    rfm_view_free(store->replica[task]);
+    store->view[task] = view;
+    store->replica[task] = rfm_view_copy(view);
+    store->replica_life[task]++;
+    store->version[task]++;
+}
+
+void sim_store_restore(sim_world *sim, uint32_t task, const sim_snapshot *snapshot)
+{
+    set_view(sim, task, rfm_view_copy(snapshot->view[task]));
+}
+
+void sim_store_fail_over(sim_world *sim)
+{
+    for (uint32_t task = 0; task < SIM_TASKS; task++) {
+        set_view(sim, task, rfm_view_copy(sim->store.replica[task]));
+        sim_trace(sim, "store: the replica takes over, task %u at %lld", task,
+                  (long long)rfm_wal_value_parse(rfm_view_wal(sim->store.view[task])));
+        break_all(sim, task);
+    }
+}
+
 void sim_store_roll_back(sim_world *sim, bool one_task, bool breaks)
 {
     sim_store *store = &sim->store;
@@ -62,9 +122,7 @@ void sim_store_roll_back(sim_world *sim, bool one_task, bool breaks)
     for (uint32_t task = 0; task < SIM_TASKS; task++) {
         if (one_task && task != only)
             continue;
-        rfm_view_free(store->view[task]);
-        store->view[task] = rfm_view_copy(snapshot->view[task]);
-        store->version[task]++;
+        sim_store_restore(sim, task, snapshot);
         sim_trace(sim, "store: task %u rolled back to %lld%s", task,
                   (long long)rfm_wal_value_parse(rfm_view_wal(store->view[task])), breaks ? "" : ", connections stay");
         if (breaks)
@@ -84,5 +142,6 @@ rfm_answer sim_store_exec(sim_world *sim, sim_connection *connection, const rfm_
             sim_fail(sim, "task %u: a redo that cannot be read was stored", task);
     rfm_view_set_wal(store->view[task], effect->store.wal_value);
     store->version[task]++;
+    replicate_later(sim, task, effect);
     return RFM_DONE;
 }

@@ -88,9 +88,8 @@ typedef struct rfm_stamp {
 enum { RFM_LATEST_NPS = 0xfff0, RFM_LATEST_CSAT, RFM_LATEST_TIMEZONE, RFM_LATEST_LANGUAGE };
 typedef struct rfm_latest {
     uint16_t key;
-    uint8_t
-        type; /* RFM_LATEST_NOTHING, or rfm_trait_type; nps, csat (in hundredths), timezone, language (names): INT */
-    uint8_t stamp;              /* index */
+    uint8_t type;  /* rfm_trait_type, or RFM_LATEST_NOTHING; the own keys: INT, csat in hundredths, names */
+    uint8_t stamp; /* index */
     uint16_t text_at, text_len; /* STRING: in latest_text */
     union {
         int64_t integer; /* INT, BOOL, DATE (a day), TIMESTAMP (ms) */

@@ -19,7 +19,18 @@ typedef struct rfm_tally rfm_tally;
 rfm_tally *rfm_tally_new(void); /* NULL: no memory */
 void rfm_tally_free(rfm_tally *tally);
 void rfm_tally_clear(rfm_tally *tally);
-void rfm_tally_add(rfm_tally *tally, rfm_cell cell, int64_t amount); /* 0 changes nothing */
+/* A cell as one number, never 0. */
+static inline uint64_t rfm_cell_key(rfm_cell cell)
+{
+    RFM_ASSERT(cell.metric > 0 && cell.period >= 0 && cell.period <= RFM_TALLY_PERIOD_MAX);
+    return (uint64_t)(uint8_t)cell.metric << 56 | (uint64_t)cell.period << 32 | (uint64_t)cell.part << 16 | cell.source;
+}
+void rfm__tally_add(rfm_tally *tally, uint64_t key, int64_t amount);
+static inline void rfm_tally_add(rfm_tally *tally, rfm_cell cell, int64_t amount) /* 0 changes nothing */
+{
+    if (amount != 0)
+        rfm__tally_add(tally, rfm_cell_key(cell), amount);
+}
 int64_t rfm_tally_get(const rfm_tally *tally, rfm_cell cell);
 /* Every cell that is not 0, in no order: *cursor starts at 0; false at the end. */
 bool rfm_tally_next(const rfm_tally *tally, size_t *cursor, rfm_cell *cell, int64_t *value);

@@ -125,12 +125,47 @@ static void a_large_one_takes_several_parts(void **state)
     rfm_view_free(copy);
 }
 
+/* As Redis has it: SET replaces whatever there is, a list's or a hash's command refuses another kind. */
+static void another_kind_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        rfm_redo_op op;
+        const char *field;
+    } wrong[] = {{RFM_REDO_HASH_DELETE, "a"}, {RFM_REDO_HASH_SET, "a"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        rfm_view *view = rfm_view_new();
+        rfm_redo *redo = redo_new();
+        rfm_arena arena;
+        const rfm_bytes *parts;
+        const int64_t next[RFM_INPUTS_MAX] = {0};
+        put(redo, RFM_REDO_LIST_ADD, "k", NULL, "a");
+        put(redo, RFM_REDO_LIST_ADD, "k", NULL, "b");
+        put(redo, RFM_REDO_LIST_TRIM, "k", NULL, "1");
+        apply(redo, view);
+        redo = redo_new();
+        put(redo, wrong[i].op, "k", wrong[i].field, "x");
+        rfm_arena_init(&arena);
+        assert_int_equal(rfm_redo_end(redo, 0, next, &arena, &parts), 1);
+        assert_int_equal(rfm_view_apply(view, parts[0]), RFM_E_CORRUPT);
+        rfm_redo_release(redo);
+        free(redo);
+        redo = redo_new();
+        put(redo, RFM_REDO_SET, "k", NULL, "state");
+        apply(redo, view);
+        assert_true(rfm_bytes_is(rfm_view_get(view, rfm_text("k")), "state"));
+        rfm_arena_release(&arena);
+        rfm_view_free(view);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_dump_makes_the_same_keys),
         cmocka_unit_test(a_walk_meets_strings_alone),
         cmocka_unit_test(a_large_one_takes_several_parts),
+        cmocka_unit_test(another_kind_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* The worker as its adapters see it, where the simulator's world does not go: what is refused, what stands still, what is large. */
 #include <rfm/engine/redo.h>
+#include <rfm/engine/view.h>
 #include <rfm/engine/worker.h>
 
 #include <setjmp.h>
@@ -43,16 +44,21 @@ static void tell(desk *at, rfm_input input)
     take(at);
 }
 
-static desk *desk_new_reading(size_t cache_bytes_max, rfm_format format)
+static desk *desk_of(size_t cache_bytes_max, size_t input_count, rfm_rule *rule, rfm_format format)
 {
     rfm_error error = {0};
     desk *at = calloc(1, sizeof *at);
     assert_non_null(at);
     rfm_client_conf_defaults(&at->client);
+    at->rules = (rfm_rules){.rule = rule,
+                            .count = rule != NULL,
+                            .topic_count = 1,
+                            .max_trigger_age_ms = INT64_MAX,
+                            .silent_until_ms = INT64_MIN};
     rfm_worker_conf conf = {.transactional_id = "t",
                             .partition_count = 1,
-                            .input_count = 1,
-                            .input_topic = {"visits"},
+                            .input_count = input_count,
+                            .input_topic = {"visits", "more"},
                             .input_reading = {{.format = format}},
                             .check_records = true,
                             .cache_bytes_max = cache_bytes_max,
@@ -68,7 +74,7 @@ static desk *desk_new_reading(size_t cache_bytes_max, rfm_format format)
 
 static desk *desk_new(size_t cache_bytes_max)
 {
-    return desk_new_reading(cache_bytes_max, RFM_FORMAT_NATIVE);
+    return desk_of(cache_bytes_max, 1, NULL, RFM_FORMAT_NATIVE);
 }
 
 static void desk_free(desk *at)
@@ -80,7 +86,7 @@ static void desk_free(desk *at)
 static void tell_position(desk *at, int64_t next, int64_t wal)
 {
     rfm_input input = {.kind = RFM_IN_POSITION, .term = at->last[RFM_OUT_READ_POSITION].term};
-    input.position.committed = (rfm_position){.next = {next}, .wal = wal};
+    input.position.committed = (rfm_position){.next = {next, next < 0 ? next : 0}, .wal = wal};
     input.position.end[0] = 1000;
     tell(at, input);
 }
@@ -326,7 +332,7 @@ static void test_a_key_that_is_not_the_client_is_wrong_in_every_format(void **st
         "{\"type\":\"screen\",\"messageId\":\"v\",\"anonymousId\":\"c\",\"timestamp\":1700000000000}",
     };
     for (int format = 0; format < RFM_FORMAT_COUNT; format++) {
-        desk *at = desk_new_reading(1 << 20, (rfm_format)format);
+        desk *at = desk_of(1 << 20, 1, NULL, (rfm_format)format);
         begin_new(at);
         feed_two(at, (const char *const[]){"c", "d"}, (const char *const[]){values[format], values[format]});
         const rfm_worker_stats *stats = rfm_worker_stats_of(at->worker);
@@ -340,7 +346,7 @@ static void test_a_key_that_is_not_the_client_is_wrong_in_every_format(void **st
 static void test_what_is_ignored_is_counted_and_no_dead_letter(void **state)
 {
     (void)state;
-    desk *at = desk_new_reading(1 << 20, RFM_FORMAT_SEGMENT);
+    desk *at = desk_of(1 << 20, 1, NULL, RFM_FORMAT_SEGMENT);
     begin_new(at);
     feed_two(at, (const char *const[]){"c", "c"},
              (const char *const[]){"{\"type\":\"group\",\"groupId\":\"g\"}",
@@ -358,6 +364,99 @@ static void test_what_is_ignored_is_counted_and_no_dead_letter(void **state)
     desk_free(at);
 }
 
+static void answer_loads(desk *at, const rfm_view *view, int64_t now_ms)
+{
+    rfm_arena arena;
+    rfm_arena_init(&arena);
+    size_t count = at->load_count;
+    at->load_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        const rfm_effect load = at->loads[i];
+        rfm_input input = {
+            .kind = RFM_IN_LOADED, .term = load.term, .now_ms = now_ms, .loaded = {.load = load.load.load}};
+        input.loaded.wal_value = rfm_view_wal(view);
+        input.loaded.count = rfm_view_load(view, &load, &arena, &input.loaded.values);
+        tell(at, input);
+    }
+    rfm_arena_release(&arena);
+}
+
+/* An event of client `c`; its text must live as long as the record. */
+static rfm_record event_of(char text[200], uint8_t input, int64_t offset, const char *type, int64_t time_ms,
+                           int64_t append_ms)
+{
+    snprintf(text, 200,
+             "{\"type\":\"%s\",\"id\":\"%u-%lld\",\"client_id\":\"c\",\"time\":%lld,\"channel\":\"email\","
+             "\"status\":\"opened\"}",
+             type, input, (long long)offset, (long long)time_ms);
+    rfm_record record = record_of(offset, rfm_text("c"), rfm_text(text));
+    record.input = input;
+    record.append_ms = append_ms;
+    return record;
+}
+
+static void tell_ends(desk *at, int64_t now_ms)
+{
+    for (uint8_t input = 0; input < 2; input++)
+        tell(at, (rfm_input){.kind = RFM_IN_AT_END, .now_ms = now_ms, .input = input});
+}
+
+/* An owner of the two inputs, whose client `c` has visited at start_ms, up to where it consumes. */
+static desk *owner_of_two(rfm_rule *rule, rfm_view *view, int64_t start_ms)
+{
+    desk *first = desk_of(1 << 20, 2, rule, RFM_FORMAT_NATIVE);
+    begin_new(first);
+    char text[200];
+    rfm_record visit = event_of(text, 0, 0, "visit", start_ms, start_ms);
+    assert_int_equal(rfm_worker_feed(first->worker, &visit, 1, start_ms), 1);
+    take(first);
+    answer_loads(first, view, start_ms);
+    assert_int_equal(first->seen[RFM_OUT_PUBLISH], 1);
+    const rfm_change *change = &first->last[RFM_OUT_PUBLISH].step->changes[0];
+    for (size_t i = 0; i < change->redo_count; i++)
+        assert_int_equal(rfm_view_apply(view, change->redo[i]), RFM_OK);
+    rfm_view_set_wal(view, rfm_text("1 1 0"));
+    desk_free(first);
+    desk *at = desk_of(1 << 20, 2, rule, RFM_FORMAT_NATIVE);
+    tell_position(at, 1, 1);
+    tell_opened(at, "1 1 0");
+    answer_loads(at, view, start_ms + 1000);
+    assert_int_equal(at->seen[RFM_OUT_CONSUME_FROM], 1);
+    tell_ends(at, start_ms + 1000);
+    at->load_count = 0;
+    return at;
+}
+
+/* Of two inputs: a message of the 10th second, and behind it a visit of the 6th, both waiting for the client. The rule of 7
+ * seconds without a visit must not fire for the 7th in between. */
+static void test_what_waits_behind_a_later_record_is_met_before_timers(void **state)
+{
+    (void)state;
+    const int64_t start_ms = (int64_t)NOW_MS * 1000;
+    char due[64], text[2][200];
+    rfm_rule rule = {.name = "quiet",
+                     .class_ = RFM_CLASS_TRANSACTIONAL,
+                     .on = {.kind = RFM_CAUSE_IDLE, .event = RFM_EVENT_VISIT, .idle_ms = 7000}};
+    rfm_view *view = rfm_view_new();
+    desk *at = owner_of_two(&rule, view, start_ms);
+    size_t published = at->seen[RFM_OUT_PUBLISH];
+    rfm_record records[] = {event_of(text[0], 0, 1, "message", start_ms + 9000, start_ms + 10000),
+                            event_of(text[1], 1, 0, "visit", start_ms + 5000, start_ms + 6000)};
+    assert_int_equal(rfm_worker_feed(at->worker, records, 2, start_ms + 10000), 2);
+    take(at);
+    tell_ends(at, start_ms + 11000);
+    answer_loads(at, view, start_ms + 11000);
+    assert_int_equal(at->seen[RFM_OUT_PUBLISH], published + 1);
+    const rfm_step *step = at->last[RFM_OUT_PUBLISH].step;
+    snprintf(due, sizeof due, "\"id\":\"%lld\"", (long long)start_ms + 7000);
+    for (size_t i = 0; i < step->message_count; i++)
+        assert_null(memmem(step->messages[i].value.at, step->messages[i].value.len, due, strlen(due)));
+    assert_int_equal(rfm_worker_stats_of(at->worker)->dead_letters, 0);
+    assert_int_equal(step->changes[0].to.next[1], 1);
+    desk_free(at);
+    rfm_view_free(view);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -368,6 +467,7 @@ int main(void)
         cmocka_unit_test(test_a_backlog_that_waits_for_its_client_holds_timers_back),
         cmocka_unit_test(test_a_key_that_is_not_the_client_is_wrong_in_every_format),
         cmocka_unit_test(test_what_is_ignored_is_counted_and_no_dead_letter),
+        cmocka_unit_test(test_what_waits_behind_a_later_record_is_met_before_timers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
