@@ -91,7 +91,7 @@ static bool same_rule(const rfm_yaml *expected, const rfm_outcome *outcome)
 /* The fields that say what a record is. */
 static void write_outcome(rfm_buffer *text, const rfm_outcome *outcome)
 {
-    static const char *const fields[] = {"rule",    "client_id", "time", "channel", "template",
+    static const char *const fields[] = {"rule",    "client_id", "time",  "channel",      "template",
                                          "variant", "data",      "cause", "suppressed_by"};
     yyjson_doc *doc = yyjson_read((const char *)outcome->value.at, outcome->value.len, 0);
     const char *separator = "{";

@@ -194,7 +194,8 @@ static void read_events(scenario *s)
 
 static void read_clock(scenario *s)
 {
-    const rfm_yaml *start = rfm_yaml_find(s->node, rfm_text("start")), *until = rfm_yaml_find(s->node, rfm_text("until"));
+    const rfm_yaml *start = rfm_yaml_find(s->node, rfm_text("start")),
+                   *until = rfm_yaml_find(s->node, rfm_text("until"));
     s->start_ms = START_MS;
     if (start && !rfm_scenario_time(start, START_MS, &s->start_ms))
         refuse(s, start, "start is a time, such as 2026-01-05T12:00:00Z");

@@ -332,7 +332,8 @@ static const char *const consent_policies[] = {"opt_in", "opt_out", NULL};
 static const rfm__key file_keys[] = {
     {"rules", &rule_list, .text = "See below"},
     {"segments", &rfm__named, CONFIG_AT(rules.named),
-     .text = "Segments by condition, 64 at most: `{vip_at_risk: \"client.revenue > 1000 && client.churn_risk > 0.5\"}`"},
+     .text =
+         "Segments by condition, 64 at most: `{vip_at_risk: \"client.revenue > 1000 && client.churn_risk > 0.5\"}`"},
     {"policies.max_trigger_age", &trigger_age, CONFIG_AT(rules.max_trigger_age_ms),
      .text = "An event older than this when it is read causes nothing; its state counts"},
     {"policies.silent_until", &timestamp, CONFIG_AT(rules.silent_until_ms),

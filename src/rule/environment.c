@@ -80,12 +80,12 @@ static bool is_buyer(const rfm_sight *sight)
     return client_of(sight)->orders > 0;
 }
 
-#define FETCH(name, ...)                                          \
-    static bool name(rfm_sight *sight, rfm_expr_value *value)     \
-    {                                                             \
-        const rfm_client *client = client_of(sight);              \
-        (void)client;                                             \
-        return __VA_ARGS__;                                       \
+#define FETCH(name, ...)                                      \
+    static bool name(rfm_sight *sight, rfm_expr_value *value) \
+    {                                                         \
+        const rfm_client *client = client_of(sight);          \
+        (void)client;                                         \
+        return __VA_ARGS__;                                   \
     }
 
 FETCH(now, put_time(value, true, sight->now_ms))
@@ -94,24 +94,24 @@ FETCH(orders, put_integer(value, client->orders))
 FETCH(refunds, put_integer(value, client->refunds))
 FETCH(revenue, put_money(sight, value, client->revenue_minor))
 FETCH(currency, put_text(value, rfm_text(sight->turn->conf->money.base.code)))
-FETCH(avg_order, is_buyer(sight) &&put_money(sight, value, rfm_div_half_even(client->revenue_minor, client->orders)))
+FETCH(avg_order, is_buyer(sight) && put_money(sight, value, rfm_div_half_even(client->revenue_minor, client->orders)))
 FETCH(first_purchase, put_time(value, is_buyer(sight), client->first_ms))
 FETCH(last_purchase, put_time(value, is_buyer(sight), client->last_ms))
 FETCH(x, put_integer(value, client->x))
-FETCH(t_x, is_buyer(sight) &&put_number(value, scores_of(sight)->t_x_days))
-FETCH(age, is_buyer(sight) &&put_number(value, scores_of(sight)->t_x_days + scores_of(sight)->idle_days))
-FETCH(score_r, is_buyer(sight) &&put_integer(value, scores_of(sight)->r))
-FETCH(score_f, is_buyer(sight) &&put_integer(value, scores_of(sight)->f))
-FETCH(score_m, is_buyer(sight) &&put_integer(value, scores_of(sight)->m))
+FETCH(t_x, is_buyer(sight) && put_number(value, scores_of(sight)->t_x_days))
+FETCH(age, is_buyer(sight) && put_number(value, scores_of(sight)->t_x_days + scores_of(sight)->idle_days))
+FETCH(score_r, is_buyer(sight) && put_integer(value, scores_of(sight)->r))
+FETCH(score_f, is_buyer(sight) && put_integer(value, scores_of(sight)->f))
+FETCH(score_m, is_buyer(sight) && put_integer(value, scores_of(sight)->m))
 FETCH(segment, put_name(sight, value, client->marks.segment))
 FETCH(previous_segment, put_name(sight, value, client->marks.previous))
 FETCH(segment_since, put_time(value, client->marks.taken, client->marks.since_ms))
 FETCH(lifecycle, put_text(value, rfm_text(rfm_lifecycle_name((rfm_lifecycle)client->marks.lifecycle))))
-FETCH(p_alive, is_buyer(sight) &&put_number(value, scores_of(sight)->p_alive))
-FETCH(p_active, is_buyer(sight) &&put_number(value, scores_of(sight)->p_active))
-FETCH(churn_risk, is_buyer(sight) &&put_number(value, rfm_client_risk_at(client, sight->turn->conf, sight->now_ms)))
+FETCH(p_alive, is_buyer(sight) && put_number(value, scores_of(sight)->p_alive))
+FETCH(p_active, is_buyer(sight) && put_number(value, scores_of(sight)->p_active))
+FETCH(churn_risk, is_buyer(sight) && put_number(value, rfm_client_risk_at(client, sight->turn->conf, sight->now_ms)))
 FETCH(activity_ratio,
-      is_buyer(sight) &&put_number(value, rfm_client_ratio_at(client, sight->turn->conf, sight->now_ms)))
+      is_buyer(sight) && put_number(value, rfm_client_ratio_at(client, sight->turn->conf, sight->now_ms)))
 FETCH(expected_orders, put_number(value, rfm_client_expected_orders_at(client, sight->turn->conf, sight->now_ms)))
 FETCH(preferred_channel, put_name(sight, value, rfm_client_preferred_channel(client, sight->turn->names)))
 FETCH(visits, put_integer(value, client->visits))
@@ -128,8 +128,8 @@ static bool expected_next(rfm_sight *sight, rfm_expr_value *value)
     const rfm_client *client = client_of(sight);
     if (!is_buyer(sight) || client->x == 0)
         return false;
-    double gap_ms = rfm_model_gap_days(&sight->turn->conf->model, client->x, (double)client->last_day - client->first_day,
-                                       .5) *
+    double gap_ms = rfm_model_gap_days(&sight->turn->conf->model, client->x,
+                                       (double)client->last_day - client->first_day, .5) *
                     (double)RFM_DAY_MS;
     bool known = gap_ms < (double)(TIME_MAX_MS - client->last_ms);
     return put_time(value, known, known ? client->last_ms + llround(gap_ms) : 0);
@@ -339,12 +339,12 @@ static bool consents(rfm_sight *sight, rfm_expr_value *value)
 
 /* -- the event */
 
-#define OF_EVENT(name, ...)                                                       \
-    static bool name(rfm_sight *sight, rfm_expr_value *value)                     \
-    {                                                                             \
-        const rfm_event *event = sight->cause->event;                             \
-        (void)event;                                                              \
-        return __VA_ARGS__;                                                       \
+#define OF_EVENT(name, ...)                                   \
+    static bool name(rfm_sight *sight, rfm_expr_value *value) \
+    {                                                         \
+        const rfm_event *event = sight->cause->event;         \
+        (void)event;                                          \
+        return __VA_ARGS__;                                   \
     }
 
 OF_EVENT(event_type, put_text(value, rfm_text(rfm_event_type_name((rfm_event_type)(sight->cause->code - 1)))))
@@ -387,11 +387,26 @@ static bool event_granted(rfm_sight *sight, rfm_expr_value *value)
 
 /* -- the table */
 
-#define ALWAYS(path, type, fetch)       {{path, &rfm_expr_##type, false, 0}, fetch, 0}
-#define PERHAPS(path, type, fetch)      {{path, &rfm_expr_##type, true, 0}, fetch, 0}
-#define GROUP(path, type, fetch)        {{path, &type, false, 0}, fetch, 0}
-#define CAUSE(path, type, fetch)        {{path, &rfm_expr_##type, false, ANY_EVENT}, fetch, 0}
-#define PART(number, path, type, fetch, on) {{path, &rfm_expr_##type, true, on}, fetch, number}
+#define ALWAYS(path, type, fetch)                    \
+    {                                                \
+        {path, &rfm_expr_##type, false, 0}, fetch, 0 \
+    }
+#define PERHAPS(path, type, fetch)                  \
+    {                                               \
+        {path, &rfm_expr_##type, true, 0}, fetch, 0 \
+    }
+#define GROUP(path, type, fetch)          \
+    {                                     \
+        {path, &type, false, 0}, fetch, 0 \
+    }
+#define CAUSE(path, type, fetch)                             \
+    {                                                        \
+        {path, &rfm_expr_##type, false, ANY_EVENT}, fetch, 0 \
+    }
+#define PART(number, path, type, fetch, on)               \
+    {                                                     \
+        {path, &rfm_expr_##type, true, on}, fetch, number \
+    }
 
 static const environment_row rows[] = {
     ALWAYS("now", timestamp, now),
@@ -442,8 +457,7 @@ static const environment_row rows[] = {
     PART(1, "event.order_id", string, event_order_id, ON(PURCHASE) | ON(REFUND)),
     PART(2, "event.amount", double, event_amount, ON(PURCHASE) | ON(REFUND) | ON(COST)),
     PART(3, "event.currency", string, event_currency, ON(PURCHASE) | ON(REFUND) | ON(COST)),
-    PART(4, "event.channel", string, event_channel,
-         ON(PURCHASE) | ON(VISIT) | ON(MESSAGE) | ON(CONSENT) | ON(COST)),
+    PART(4, "event.channel", string, event_channel, ON(PURCHASE) | ON(VISIT) | ON(MESSAGE) | ON(CONSENT) | ON(COST)),
     PART(5, "event.coupon", string, event_coupon, ON(PURCHASE)),
     PART(6, "event.cart_id", string, event_cart_id, ON(PURCHASE) | ON(VISIT)),
     PART(7, "event.campaign", string, event_campaign, ON(PURCHASE) | ON(VISIT) | ON(MESSAGE) | ON(COST)),

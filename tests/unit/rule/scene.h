@@ -75,8 +75,7 @@ static inline scene *scene_new(void)
     rfm_arena_init(&s->arena);
     rfm_buffer_init(&s->data, 1 << 20);
     s->rules.named = s->named;
-    s->decisions = (rfm_decisions){
-        .items = s->items, .size = RFM_DECISIONS_MAX, .data = &s->data, .errors = s->errors};
+    s->decisions = (rfm_decisions){.items = s->items, .size = RFM_DECISIONS_MAX, .data = &s->data, .errors = s->errors};
     rfm_client_init(&s->client);
     s->look_ms = INT64_MAX;
     s->review_ms = START_MS - 10 * 365 * DAY + 5 * HOUR;

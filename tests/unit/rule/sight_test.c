@@ -3,10 +3,13 @@
 
 #include <rfm/client/json.h>
 
-static const rfm_trait traits[] = {{"born", RFM_TRAIT_DATE},    {"height", RFM_TRAIT_DOUBLE}, {"kids", RFM_TRAIT_INT},
+static const rfm_trait traits[] = {{"born", RFM_TRAIT_DATE},   {"height", RFM_TRAIT_DOUBLE},  {"kids", RFM_TRAIT_INT},
                                    {"name", RFM_TRAIT_STRING}, {"seen", RFM_TRAIT_TIMESTAMP}, {"vip", RFM_TRAIT_BOOL}};
 
-#define LITERAL(text) {(const uint8_t *)(text), sizeof(text) - 1}
+#define LITERAL(text)                             \
+    {                                             \
+        (const uint8_t *)(text), sizeof(text) - 1 \
+    }
 
 static scene *scene_with_traits(void)
 {
@@ -37,13 +40,12 @@ static void expect_data(scene *s, const char *json)
 
 static void apply_profile(scene *s, int64_t at_ms)
 {
-    static const rfm_trait_value values[] = {
-        {LITERAL("born"), RFM_VALUE_TEXT, LITERAL("1980-02-29"), false},
-        {LITERAL("height"), RFM_VALUE_NUMBER, LITERAL("1.75"), false},
-        {LITERAL("kids"), RFM_VALUE_NUMBER, LITERAL("2"), false},
-        {LITERAL("name"), RFM_VALUE_TEXT, LITERAL("Zo\xc3\xab"), false},
-        {LITERAL("seen"), RFM_VALUE_TEXT, LITERAL("2023-01-02T03:04:05Z"), false},
-        {LITERAL("vip"), RFM_VALUE_BOOL, {0}, true}};
+    static const rfm_trait_value values[] = {{LITERAL("born"), RFM_VALUE_TEXT, LITERAL("1980-02-29"), false},
+                                             {LITERAL("height"), RFM_VALUE_NUMBER, LITERAL("1.75"), false},
+                                             {LITERAL("kids"), RFM_VALUE_NUMBER, LITERAL("2"), false},
+                                             {LITERAL("name"), RFM_VALUE_TEXT, LITERAL("Zo\xc3\xab"), false},
+                                             {LITERAL("seen"), RFM_VALUE_TEXT, LITERAL("2023-01-02T03:04:05Z"), false},
+                                             {LITERAL("vip"), RFM_VALUE_BOOL, {0}, true}};
     rfm_event profile = {.type = RFM_EVENT_PROFILE,
                          .id = rfm_text("t"),
                          .traits = values,
@@ -58,19 +60,32 @@ static void test_fields_are_those_of_the_state(void **state)
     (void)state;
     scene *s = scene_with_traits();
     rfm_rule *rule = scene_on_event(s, "a", RFM_EVENT_POINTS);
-    static const char *const fields[] = {"orders",        "refunds",
-                                         "currency",      "first_purchase",
-                                         "last_purchase", "x",
-                                         "t_x",           "age",
-                                         "lifecycle",     "segment",
-                                         "p_alive",       "p_active",
-                                         "churn_risk",    "activity_ratio",
-                                         "expected_next_purchase", "expected_orders",
-                                         "favourite_category",     "favourite_categories",
-                                         "visits",        "last_visit",
-                                         "messages",      "consent",
-                                         "nps",           "open_complaints",
-                                         "points",        "language"};
+    static const char *const fields[] = {"orders",
+                                         "refunds",
+                                         "currency",
+                                         "first_purchase",
+                                         "last_purchase",
+                                         "x",
+                                         "t_x",
+                                         "age",
+                                         "lifecycle",
+                                         "segment",
+                                         "p_alive",
+                                         "p_active",
+                                         "churn_risk",
+                                         "activity_ratio",
+                                         "expected_next_purchase",
+                                         "expected_orders",
+                                         "favourite_category",
+                                         "favourite_categories",
+                                         "visits",
+                                         "last_visit",
+                                         "messages",
+                                         "consent",
+                                         "nps",
+                                         "open_complaints",
+                                         "points",
+                                         "language"};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         char *text = rfm_arena_take(&s->arena, 64);
         snprintf(text, 64, "client.%s", fields[i]);
@@ -100,9 +115,9 @@ static void test_fields_are_those_of_the_state(void **state)
     assert_int_equal(s->decisions.count, 1);
     rfm_buffer json;
     rfm_buffer_init(&json, 1 << 16);
-    assert_int_equal(rfm_client_json(&json, rfm_text("alice"), &s->client, &s->conf, s->names, &s->edges,
-                                     START_MS + 30 * DAY, NULL),
-                     0);
+    assert_int_equal(
+        rfm_client_json(&json, rfm_text("alice"), &s->client, &s->conf, s->names, &s->edges, START_MS + 30 * DAY, NULL),
+        0);
     rfm_write_u8(&json, 0);
     char data[4096];
     snprintf(data, sizeof data, "%.*s", (int)s->items[0].data.len, (const char *)s->items[0].data.at);
@@ -224,8 +239,8 @@ static void test_segments_by_condition(void **state)
     scene *s = scene_new();
     rfm_rule *enter = scene_add(s, "a"), *leave = scene_add(s, "b");
     enter->on.kind = RFM_CAUSE_ENTER_NAMED, leave->on.kind = RFM_CAUSE_LEAVE_NAMED;
-    enter->on.segment = leave->on.segment =
-        scene_named(s, "fresh", "client.revenue > 100 && now - client.last_purchase < duration(\"10d\")");
+    enter->on.segment = leave->on.segment = scene_named(
+        s, "fresh", "client.revenue > 100 && now - client.last_purchase < duration(\"10d\")");
     scene_bind(s);
     scene_event(s, 0, visit("v"));
     scene_event(s, HOUR, purchase("p1", 20000));
@@ -253,12 +268,9 @@ static void test_segments_by_condition(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fields_are_those_of_the_state),
-        cmocka_unit_test(test_money_traits_and_groups),
-        cmocka_unit_test(test_a_condition_that_fails_is_counted),
-        cmocka_unit_test(test_what_waits_is_asked_again),
-        cmocka_unit_test(test_an_event_that_is_too_large_to_keep),
-        cmocka_unit_test(test_segments_by_condition),
+        cmocka_unit_test(test_fields_are_those_of_the_state),      cmocka_unit_test(test_money_traits_and_groups),
+        cmocka_unit_test(test_a_condition_that_fails_is_counted),  cmocka_unit_test(test_what_waits_is_asked_again),
+        cmocka_unit_test(test_an_event_that_is_too_large_to_keep), cmocka_unit_test(test_segments_by_condition),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

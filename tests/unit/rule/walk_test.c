@@ -369,7 +369,8 @@ static double model_gap_days(const rfm_client *client, const rfm_client_conf *co
 }
 
 /* Named segments that only events move. */
-static const char *const named_conditions[] = {"client.orders >= 3 && client.revenue < 500.0", "client.visits % 3 == 1"};
+static const char *const named_conditions[] = {"client.orders >= 3 && client.revenue < 500.0",
+                                               "client.visits % 3 == 1"};
 
 static bool named_holds(const model *m, uint8_t segment)
 {
