@@ -607,8 +607,7 @@ static void read_part(rfm_reader *reader, const environment_row *row, rfm_expr_v
     }
 }
 
-/* What comes from a store may be of other rules, or of a later version: what cannot be read is absent. */
-static bool find_part(rfm_bytes kept, uint8_t part, rfm_expr_value *value)
+bool rfm__environment_kept(rfm_bytes kept, uint8_t part, rfm_expr_value *value)
 {
     rfm_reader reader = rfm_reader_of(kept);
     while (rfm_reader_left(&reader) > 0) {
@@ -631,6 +630,6 @@ bool rfm__environment_fetch(void *context, size_t field, rfm_expr_value *value)
         return fetch_trait(sight, field - ROW_COUNT, value);
     const environment_row *row = &rows[field];
     if (row->part != 0 && sight->cause->event == NULL)
-        return find_part(sight->cause->kept, row->part, value);
+        return rfm__environment_kept(sight->cause->kept, row->part, value);
     return row->fetch(sight, value);
 }

@@ -32,5 +32,7 @@ bool rfm__sight_keep(rfm_sight *sight, const rfm_rule *rule, uint8_t kept[RFM_KE
 /* environment.c: a field's value; what is kept of an event: a part's number, then its value. */
 bool rfm__environment_fetch(void *context, size_t field, rfm_expr_value *value);
 void rfm__environment_keep(rfm_sight *sight, uint64_t parts, rfm_buffer *kept);
+/* It may be of other rules, or of a later version: what cannot be read is absent. Any bytes are safe. */
+bool rfm__environment_kept(rfm_bytes kept, uint8_t part, rfm_expr_value *value);
 
 #endif
