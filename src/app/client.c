@@ -16,6 +16,7 @@ struct reading {
     rfm_edges edges;
     bool edges_known;
     int64_t as_of_ms;
+    bool as_of_given;
     rfm_buffer json;
     rfm_error error;
     int code;
@@ -52,11 +53,22 @@ static int read_population(struct reading *reading)
     return code;
 }
 
+/* Producers' clocks may be ahead of ours: without --as-of a client's last event is not before its state. */
+static int64_t as_of_for(const struct reading *reading, rfm_bytes packed)
+{
+    static rfm_client client;
+    if (reading->as_of_given || rfm_client_decode(packed, &client) != RFM_OK)
+        return reading->as_of_ms;
+    int64_t last_ms = rfm_client_last_event_ms(&client);
+    return last_ms > reading->as_of_ms ? last_ms : reading->as_of_ms;
+}
+
 static int print_client(struct reading *reading, rfm_bytes id, rfm_bytes packed)
 {
     rfm_buffer_clear(&reading->json);
     int code = rfm_state_json(&reading->json, id, packed, &reading->config->client, reading->names,
-                              reading->edges_known ? &reading->edges : NULL, reading->as_of_ms, &reading->error);
+                              reading->edges_known ? &reading->edges : NULL, as_of_for(reading, packed),
+                              &reading->error);
     if (code != RFM_OK)
         return code;
     rfm_write_u8(&reading->json, '\n');
@@ -123,6 +135,32 @@ static int print_client_by_id(struct reading *reading, const char *id)
     return found ? RFM_OK : rfm_fail(&reading->error, RFM_E_NOT_FOUND, "client '%s' is not known", id);
 }
 
+static int exit_code_of(int code)
+{
+    if (code == RFM_OK)
+        return RFM_EXIT_DONE;
+    return code == RFM_E_NOT_FOUND || code == RFM_E_RANGE ? RFM_EXIT_INPUT : RFM_EXIT_ENVIRONMENT;
+}
+
+static void say_error(struct reading *reading)
+{
+    if (reading->error.message[0])
+        fprintf(stderr, "rfmd client: %s\n", reading->error.message);
+    reading->error = (rfm_error){0};
+}
+
+/* One that is not known does not hold back the others. */
+static int print_clients(struct reading *reading, char **ids, int id_count)
+{
+    int code = RFM_OK;
+    for (int i = 0; i < id_count && exit_code_of(code) != RFM_EXIT_ENVIRONMENT; i++) {
+        int own = print_client_by_id(reading, ids[i]);
+        code = own != RFM_OK ? own : code;
+        say_error(reading);
+    }
+    return code;
+}
+
 static int read_clients(struct reading *reading, bool all, char **ids, int id_count)
 {
     rfm_store_conf conf;
@@ -136,18 +174,9 @@ static int read_clients(struct reading *reading, bool all, char **ids, int id_co
     if (reading->config->client.rfm.r == RFM_AXIS_POPULATION || reading->config->client.rfm.f == RFM_AXIS_POPULATION ||
         reading->config->client.rfm.m == RFM_AXIS_POPULATION)
         code = read_population(reading);
-    if (code == RFM_OK && all)
-        return print_all(reading);
-    for (int i = 0; code == RFM_OK && i < id_count; i++)
-        code = print_client_by_id(reading, ids[i]);
-    return code;
-}
-
-static int exit_code_of(int code)
-{
-    if (code == RFM_OK)
-        return RFM_EXIT_DONE;
-    return code == RFM_E_NOT_FOUND || code == RFM_E_RANGE ? RFM_EXIT_INPUT : RFM_EXIT_ENVIRONMENT;
+    if (code != RFM_OK)
+        return code;
+    return all ? print_all(reading) : print_clients(reading, ids, id_count);
 }
 
 enum { CONFIG, ALL, AS_OF, OPTION_COUNT };
@@ -166,6 +195,7 @@ int rfm_client_command(int argc, char **argv)
     }
     if (!rfm_option_time("client", &options[AS_OF], &reading.as_of_ms))
         return RFM_EXIT_USAGE;
+    reading.as_of_given = options[AS_OF].given;
     rfm_config *config = rfm_command_config("client", &options[CONFIG], &exit_code);
     if (config == NULL)
         return exit_code;
@@ -175,7 +205,7 @@ int rfm_client_command(int argc, char **argv)
     rfm_buffer_init(&reading.json, 1 << 20);
     int code = read_clients(&reading, options[ALL].given, argv + operand_at, argc - operand_at);
     if (code != RFM_OK)
-        fprintf(stderr, "rfmd client: %s\n", reading.error.message);
+        say_error(&reading);
     if (fflush(stdout) != 0)
         code = RFM_E_IO;
     rfm_store_reader_free(reading.reader);

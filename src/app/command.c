@@ -103,7 +103,7 @@ static const rfm_command commands[] = {
      "  --days N          the events are spread over so many days (365)\n"
      "  --output FILE     - is standard output (-)\n"
      "  -c, --config FILE send them to Kafka instead\n"
-     "  --rate N          events a second, to Kafka (1000)\n",
+     "  --rate N          events a second (to Kafka 1000, to a file as fast as it goes)\n",
      rfm_gen_command},
     {"version", "version, build, libraries", "Usage: rfmd version\n", rfm_version_command},
 };

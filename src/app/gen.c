@@ -22,7 +22,7 @@ enum {
 
 struct gen {
     rfm_shop_conf shop_conf;
-    int64_t events_max, rate;
+    int64_t events_max, rate; /* rate 0: as fast as it goes */
     rfm_shop *shop;
     bool progress;
     uint64_t events;
@@ -64,6 +64,22 @@ static bool goes_on(const struct gen *gen)
     return !stopped && (int64_t)gen->events < gen->events_max;
 }
 
+/* How many events are to be out by now. */
+static int64_t due_events(const struct gen *gen)
+{
+    if (gen->rate == 0)
+        return gen->events_max;
+    int64_t passed_ns = rfm_clock_steady_ns() - gen->begun_ns;
+    int64_t due = (int64_t)((double)passed_ns / 1e9 * (double)gen->rate) + 1;
+    return due < gen->events_max ? due : gen->events_max;
+}
+
+static void wait_tick(void)
+{
+    const struct timespec tick = {.tv_nsec = TICK_MS * 1000000};
+    nanosleep(&tick, NULL);
+}
+
 /* -- to a file */
 
 /* Writes all; false: errno tells. A signal does not cut a line. */
@@ -92,10 +108,13 @@ static bool write_events(struct gen *gen, int file)
         rfm_write_u8(&lines, '\n');
         if (++gen->events % PROGRESS_EVENTS == 0)
             show_progress(gen);
-        if (lines.len < WRITE_BYTES)
+        bool ahead = (int64_t)gen->events >= due_events(gen);
+        if (lines.len < WRITE_BYTES && !ahead)
             continue;
         good = write_all(file, lines.at, lines.len);
         rfm_buffer_clear(&lines);
+        while (good && goes_on(gen) && (int64_t)gen->events >= due_events(gen))
+            wait_tick();
     }
     int code = errno;
     good = good && write_all(file, lines.at, lines.len);
@@ -151,14 +170,10 @@ static void find_topics(const rfm_config *config, const char *topics[RFM_EVENT_T
 static int send_events(struct gen *gen, rfm_producer *producer, const char *const topics[RFM_EVENT_TYPE_COUNT],
                        rfm_error *error)
 {
-    const struct timespec tick = {.tv_nsec = TICK_MS * 1000000};
     rfm_shop_event event;
     int code = RFM_OK;
     while (code == RFM_OK && goes_on(gen)) {
-        int64_t passed_ns = rfm_clock_steady_ns() - gen->begun_ns;
-        int64_t due = (int64_t)((double)passed_ns / 1e9 * (double)gen->rate) + 1;
-        if (due > gen->events_max)
-            due = gen->events_max;
+        int64_t due = due_events(gen);
         while (code == RFM_OK && !stopped && (int64_t)gen->events < due) {
             int64_t now_ms = rfm_clock_wall_ms();
             if (!rfm_shop_next(gen->shop, INT64_MAX, now_ms, &event))
@@ -167,7 +182,7 @@ static int send_events(struct gen *gen, rfm_producer *producer, const char *cons
             gen->events++;
         }
         show_progress(gen);
-        nanosleep(&tick, NULL);
+        wait_tick();
     }
     return code;
 }
@@ -212,7 +227,7 @@ static bool read_options(struct gen *gen, rfm_option *options)
 {
     int64_t clients = 10000, seed = 1, now_ms = rfm_clock_wall_ms();
     gen->events_max = 100000;
-    gen->rate = 1000;
+    gen->rate = options[CONFIG].given ? 1000 : 0;
     gen->shop_conf.days = 365;
     gen->shop_conf.start_ms = options[CONFIG].given ? now_ms : FILE_START_MS;
     if (!rfm_option_number("gen", &options[CLIENTS], 1, 100000000, &clients) ||
@@ -239,8 +254,6 @@ static bool check_usage(const rfm_option *options, int argc, char **argv, int op
         wrong = options[OUTPUT].given
                     ? "-c sends to Kafka and --output writes a file: give one of them"
                     : "with -c events are stamped with the time at which they are sent: leave out --start";
-    else if (options[RATE].given && !options[CONFIG].given)
-        wrong = "--rate is for Kafka: give a configuration with -c FILE";
     if (wrong != NULL)
         fprintf(stderr, "rfmd gen: %s\n", wrong);
     else if (operand_at < argc)

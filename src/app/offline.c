@@ -11,8 +11,9 @@ struct rfm_offline {
     rfm_offline_calls calls;
     rfm_worker *worker;
     rfm_view **views;
-    int64_t *wal_end, *input_end; /* by task */
-    rfm_record *records;          /* not fed yet; their bytes lie in the arena */
+    int64_t *wal_end;    /* by task */
+    int64_t events;      /* taken so far: the next one's offset, in whichever task */
+    rfm_record *records; /* not fed yet; their bytes lie in the arena */
     size_t count;
     rfm_arena arena, load_arena;
     int64_t clock_ms, refreshed_ms; /* refreshed: the multiple of rfm.refresh up to which edges are taken */
@@ -128,9 +129,8 @@ int rfm_offline_new(const rfm_config *config, uint32_t partition_count, rfm_form
                              .refreshed_ms = INT64_MIN};
     offline->views = calloc(partition_count, sizeof *offline->views);
     offline->wal_end = calloc(partition_count, sizeof *offline->wal_end);
-    offline->input_end = calloc(partition_count, sizeof *offline->input_end);
     offline->records = calloc(BATCH, sizeof *offline->records);
-    RFM_ASSERT(offline->views && offline->wal_end && offline->input_end && offline->records);
+    RFM_ASSERT(offline->views && offline->wal_end && offline->records);
     rfm_arena_init(&offline->arena);
     rfm_arena_init(&offline->load_arena);
     for (uint32_t i = 0; i < partition_count; i++)
@@ -161,7 +161,6 @@ void rfm_offline_free(rfm_offline *offline)
     rfm_arena_release(&offline->load_arena);
     free(offline->views);
     free(offline->wal_end);
-    free(offline->input_end);
     free(offline->records);
     free(offline);
 }
@@ -237,7 +236,7 @@ int rfm_offline_event(rfm_offline *offline, rfm_bytes client_id, rfm_bytes value
     uint32_t task = client_id.len == 0 ? 0
                                        : rfm_partition_of(RFM_PARTITIONER_MURMUR2, client_id, offline->partition_count);
     offline->records[offline->count++] = (rfm_record){.task = task,
-                                                      .offset = offline->input_end[task]++,
+                                                      .offset = offline->events++,
                                                       .append_ms = clock_ms,
                                                       .key = client_id.len ? rfm_arena_copy(&offline->arena, client_id)
                                                                            : RFM_BYTES_NONE,

@@ -18,7 +18,8 @@ int rfm_offline_new(const rfm_config *config, uint32_t partition_count, rfm_form
                     const rfm_offline_calls *calls, rfm_offline **offline, rfm_error *error);
 void rfm_offline_free(rfm_offline *offline);
 /* Takes one event, whose clock (append_ms) must not be lower than any before it; the client's partition is found by its id, an
- * event that cannot be read goes to task 0. The bytes last for the call. RFM_E_REFUSED: the worker has halted (message). */
+ * event that cannot be read goes to task 0; its offset is its number, from 0, among all of them. The bytes last for the
+ * call. RFM_E_REFUSED: the worker has halted (message). */
 int rfm_offline_event(rfm_offline *offline, rfm_bytes client_id, rfm_bytes value, int64_t clock_ms, rfm_error *error);
 /* Everything up to this moment happens: records so far, then timers; the population is summed at multiples of rfm.refresh. */
 int rfm_offline_until(rfm_offline *offline, int64_t clock_ms, rfm_error *error);

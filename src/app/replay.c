@@ -103,7 +103,8 @@ static void write_sized_json(rfm_buffer *json, rfm_bytes text)
         rfm_write_json_string(json, text);
 }
 
-/* {"key": ..., "value": ..., "headers": {...}}; bytes that are not UTF-8 become U+FFFD. */
+/* {"key": ..., "value": ..., "headers": {...}}; bytes that are not UTF-8 become U+FFFD. The partition is 0 and the offset the
+ * number of the event, since results do not depend on --partitions. */
 static rfm_bytes dead_letter_json(struct replay *replay, const rfm_message *message)
 {
     rfm_buffer json;
@@ -119,7 +120,7 @@ static rfm_bytes dead_letter_json(struct replay *replay, const rfm_message *mess
             rfm_write_u8(&json, ',');
         rfm_write_json_string(&json, name);
         rfm_write_u8(&json, ':');
-        write_sized_json(&json, value);
+        write_sized_json(&json, rfm_bytes_is(name, "rfmd.partition") ? rfm_text("0") : value);
     }
     rfm_write_text(&json, "}}");
     rfm_bytes copy = rfm_arena_copy(&replay->arena, rfm_buffer_view(&json));

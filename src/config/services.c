@@ -218,6 +218,43 @@ static const char *take_userinfo(rfm__loader *loader, const char *url)
     return shown;
 }
 
+static bool is_number(const char *text, size_t len, unsigned long min, unsigned long max)
+{
+    unsigned long number = 0;
+    if (len == 0 || len > 5)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+        number = number * 10 + (unsigned long)(text[i] - '0');
+    }
+    return number >= min && number <= max;
+}
+
+/* host, host:port, [v6] or [v6]:port */
+static bool is_host(const char *text, size_t len)
+{
+    const char *end = text + len, *close = len > 0 && *text == '[' ? memchr(text, ']', len) : NULL;
+    const char *colon = memchr(close ? close : text, ':', (size_t)(end - (close ? close : text)));
+    if ((len > 0 && *text == '[' && !close) || (close && close + 1 != end && close + 1 != colon))
+        return false;
+    return len > 0 && colon != text && (!colon || is_number(colon + 1, (size_t)(end - colon) - 1, 1, 65535));
+}
+
+/* Whether hosts and database of a URL of TCP (what follows the scheme and the user) can be meant so. */
+static bool names_hosts(const char *rest, bool has_service)
+{
+    const char *end = rest + strcspn(rest, "/?#"), *tail = end;
+    for (const char *host = rest, *comma = rest; comma; host = comma + 1) {
+        comma = memchr(host, ',', (size_t)(end - host));
+        if (!is_host(host, (size_t)((comma ? comma : end) - host)))
+            return false;
+    }
+    if (has_service && *tail == '/')
+        tail += 1 + strcspn(tail + 1, "/?#");
+    return !*tail || (*tail == '/' && (!tail[1] || is_number(tail + 1, strlen(tail + 1), 0, 65535)));
+}
+
 /* In what follows redis+sentinel://. */
 static bool names_master(const char *rest)
 {
@@ -245,7 +282,10 @@ static void read_redis_url(rfm__loader *loader, const rfm__key *key, const rfm_y
                         "redis+sentinel://host:26379,host:26379/mymaster");
             return;
         }
-        *(const char **)at = i == UNIX ? rfm__keep(loader, text, strlen(text)) : take_userinfo(loader, text);
+        const char *url = i == UNIX ? rfm__keep(loader, text, strlen(text)) : take_userinfo(loader, text);
+        if (i != UNIX && !names_hosts(url + len, strstr(schemes[i], "sentinel") != NULL))
+            break;
+        *(const char **)at = url;
         return;
     }
     rfm__report(loader, node,

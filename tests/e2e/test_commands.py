@@ -1,6 +1,7 @@
 """The commands that need no service: version, help, check, replay, gen; and client beside a live one."""
 import json
 import re
+import time
 
 import pytest
 import yaml
@@ -257,10 +258,14 @@ def test_until_includes_its_instant(config, tmp_path):
 
 
 def test_partitions_change_nothing(config, tmp_path):
-    file = written(tmp_path / "e.ndjson", STORY)
+    lost = [{"type": "refund", "id": f"{client}-{number}", "client_id": client, "time": time_text(T0), "order_id": f"o{number}"}
+            for number in range(18) for client in ("x", "y", "z")]
+    bad = [{**purchase(client, 99, 0), "amount": "-1"} for client in ("a", "b", "c", "x", "y")]
+    file = written(tmp_path / "e.ndjson", [*bad, *lost, *bad, *STORY])
     one, many = (replay(config(), [file], tmp_path, None, "--partitions", n) for n in (1, 16))
-    for name in one:
-        assert sorted(one[name]) == sorted(many[name])
+    assert one == many and len(one["dead-letters"]) == 16 and len(one["triggers"]) > 0
+    places = [json.loads(letter)["headers"] for letter in one["dead-letters"]]
+    assert [int(place["rfmd.offset"]) for place in places[:5]] == list(range(5))
 
 
 def test_replay_twice_is_byte_for_byte(config, tmp_path):
@@ -367,7 +372,22 @@ def test_client(cluster):
     assert early.returncode == 1 and early.stderr
     unknown = run_command("client", "-c", path, "nobody")
     assert unknown.returncode == 1 and "nobody" in text(unknown.stderr)
+    both = run_command("client", "-c", path, "nobody", "a")
+    assert both.returncode == 1 and "nobody" in text(both.stderr) and b'"a"' in both.stdout
     assert run_command("client", "-c", path, "a", "--as-of", "soon").returncode in (1, 2)
     live.redis.kill()
     away = run_command("client", "-c", path, "a", timeout_s=60)
     assert away.returncode == 3 and away.stderr
+
+
+def test_client_whose_clock_is_ahead(cluster):
+    live = cluster().start()
+    ahead_ms = int(time.time() * 1000) // 1000 * 1000 + 300_000
+    with_clock = {"type": "visit", "id": "v", "client_id": "a", "time": ahead_ms}
+    writer = live.writer()
+    writer.send(live.inputs[0], "a", with_clock)
+    writer.flush()
+    live.settle()
+    done = run_command("client", "-c", live.config_path, "--all")
+    assert done.returncode == 0 and json.loads(done.stdout)["as_of"] == time_text(ahead_ms), text(done.stderr)
+    assert run_command("client", "-c", live.config_path, "a", "--as-of", time_text(ahead_ms - 1000)).returncode == 1

@@ -70,13 +70,22 @@ def test_buyers_differ_and_lapse():
 
 def test_wrong_usage(tmp_path):
     config = write_config(tmp_path / "rfmd.yaml", base_config(tmp_path))
-    for wrong in (["--clients", 0], ["--events", "x"], ["--days", -1], ["--start", "soon"], ["--rate", 5], ["more"],
+    for wrong in (["--clients", 0], ["--events", "x"], ["--days", -1], ["--start", "soon"], ["--rate", 0], ["more"],
                   ["-c", config, "--output", "x"], ["-c", config, "--start", "2020-01-01T00:00:00Z"], ["--nonsense"]):
         done = run_command("gen", *wrong)
         assert done.returncode == 2 and done.stderr and not done.stdout, wrong
     done = run_command("gen", "--output", tmp_path / "no" / "such" / "file")
     assert done.returncode == 3 and b"No such file" in done.stderr
     assert run_command("gen", "-c", tmp_path / "none.yaml").returncode == 1
+
+
+def test_to_a_file_at_a_rate(tmp_path):
+    paths = [tmp_path / "fast.ndjson", tmp_path / "slow.ndjson"]
+    assert run_command("gen", "--events", 600, "--output", paths[0]).returncode == 0
+    began = time.time()
+    assert run_command("gen", "--events", 600, "--rate", 400, "--output", paths[1]).returncode == 0
+    assert 1.2 < time.time() - began < 10
+    assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
 def test_a_reader_that_has_had_enough():

@@ -119,6 +119,8 @@ void sim_store_roll_back(sim_world *sim, bool one_task, bool breaks)
     size_t kept = store->snapshots < SIM_SNAPSHOTS ? store->snapshots : SIM_SNAPSHOTS;
     const sim_snapshot *snapshot = &store->snapshot[(store->snapshots - 1 - sim_below(sim, kept)) % SIM_SNAPSHOTS];
     size_t only = sim_below(sim, SIM_TASKS);
+    if (sim->doom.expected)
+        return; /* a newer snapshot could mend what nothing is to mend */
     for (uint32_t task = 0; task < SIM_TASKS; task++) {
         if (one_task && task != only)
             continue;
