@@ -43,6 +43,8 @@ static void watch(rfm_binding *binding, const rfm_rule *rule, size_t i)
         break;
     case RFM_CAUSE_LATE: list_add(&binding->lates, i); break;
     case RFM_CAUSE_ANNIVERSARY: list_add(&binding->anniversaries, i); break;
+    case RFM_CAUSE_ENTER_NAMED:
+    case RFM_CAUSE_LEAVE_NAMED: list_add(&binding->named, i); break;
     }
 }
 
