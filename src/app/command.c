@@ -32,7 +32,8 @@ static const rfm_command commands[] = {
      rfm_demo_command},
     {"replay", "the same engine over files, with virtual time",
      "Usage: rfmd replay -c FILE --events FILE... [--until TIME] [--partitions N]\n"
-     "                   [--triggers FILE] [--audit FILE] [--dead-letters FILE] [--clients FILE] [--report FILE]\n\n"
+     "                   [--triggers FILE] [--audit FILE] [--dead-letters FILE] [--clients FILE] [--report FILE]\n"
+     "                   [--experiments FILE]\n\n"
      "Needs no Kafka and no Redis. Events (NDJSON) are taken in file order, several files merged by time; the clock is the\n"
      "largest time so far. Outputs are NDJSON, - is standard output.\n\n"
      "  -c, --config FILE     the configuration\n"
@@ -45,6 +46,7 @@ static const rfm_command commands[] = {
      "  --dead-letters FILE   what could not be taken, and why\n"
      "  --clients FILE        every client's state at the end\n"
      "  --report FILE         figures for the business at the end: CSV if it ends in .csv, JSON if in .json, else text\n"
+     "  --experiments FILE    what experiments have shown at the end, in the same formats\n"
      "  --report-by, --report-from, --report-to, --report-source, --report-format   as those of rfmd report\n",
      rfm_replay_command},
     {"test", "scenarios of rules: which events bring which triggers",
@@ -81,13 +83,15 @@ static const rfm_command commands[] = {
      rfm_client_command},
     {"report", "figures for the business",
      "Usage: rfmd report -c FILE [--by month|day] [--from PERIOD] [--to PERIOD] [--source NAME]\n"
-     "                   [--format text|csv|json]\n\n"
+     "                   [--format text|csv|json]\n"
+     "       rfmd report -c FILE --experiments [--format text|csv|json]\n\n"
      "Reads Redis, and stops nothing: KPI by period with their change, clients by lifecycle and segment, funnel, cohorts,\n"
      "lifetime value, sources. rfmd replay --report writes the same for files.\n\n"
      "  -c, --config FILE   the configuration\n"
      "  --by month|day      periods (month)\n"
      "  --from, --to PERIOD 2026-01 or 2026-01-31, both included (the 12 months, or 30 days, until now)\n"
      "  --source NAME       only clients who came by this campaign\n"
+     "  --experiments       instead: experiments' arms compared, and revenue attributed to rules\n"
      "  --format FORMAT     text, csv or json (text)\n",
      rfm_report_command},
     {"gen", "traffic of a made-up shop",

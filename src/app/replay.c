@@ -1,7 +1,7 @@
 #include "command.h"
 #include "event_files.h"
+#include "experiments.h"
 #include "offline.h"
-#include "report.h"
 #include "state_json.h"
 
 #include <errno.h>
@@ -27,7 +27,7 @@ struct output {
 struct replay {
     rfm_config *config;
     rfm_offline *offline;
-    struct output triggers, audit, dead_letters, clients, report;
+    struct output triggers, audit, dead_letters, clients, report, experiments;
     const rfm_option *report_options;
     rfm_arena arena; /* of the lines that are gathered */
     rfm_arena early; /* unreadable lines before the first event */
@@ -298,15 +298,20 @@ static bool asked_well(const struct replay *replay, int64_t as_of_ms, rfm_kpi_qu
            rfm_report_format_of("replay", &replay->report_options[RFM_REPORT_FORMAT], format);
 }
 
+static rfm_report_format format_of(const struct output *output)
+{
+    if (output->name != NULL && ends_in(output->name, ".csv"))
+        return RFM_REPORT_CSV;
+    return output->name != NULL && ends_in(output->name, ".json") ? RFM_REPORT_JSON : RFM_REPORT_TEXT;
+}
+
 static int write_report(struct replay *replay, uint32_t partitions, rfm_error *error)
 {
     rfm_kpi_sums sums;
     rfm_kpi_query query;
-    rfm_report_format format = RFM_REPORT_TEXT;
-    if (replay->report.file == NULL)
+    rfm_report_format format = format_of(&replay->report);
+    if (replay->report.file == NULL && replay->experiments.file == NULL)
         return RFM_OK;
-    format = ends_in(replay->report.name, ".csv") ? RFM_REPORT_CSV : format;
-    format = ends_in(replay->report.name, ".json") ? RFM_REPORT_JSON : format;
     if (!asked_well(replay, replay->clock_ms, &query, &format))
         return RFM_E_USAGE;
     rfm_kpi_sums_init(&sums);
@@ -315,8 +320,11 @@ static int write_report(struct replay *replay, uint32_t partitions, rfm_error *e
         code = rfm_report_add_view(&sums, rfm_offline_view(replay->offline, i), replay->config, replay->clock_ms);
     if (code != RFM_OK)
         rfm_fail(error, code, "partition's sums: %s", rfm_error_text(code));
-    else
+    if (code == RFM_OK && replay->report.file != NULL)
         code = rfm_report_write(replay->report.file, &sums, &query, replay->config, format, error);
+    if (code == RFM_OK && replay->experiments.file != NULL)
+        code = rfm_experiments_write(replay->experiments.file, &sums, replay->clock_ms, replay->config,
+                                     format_of(&replay->experiments), error);
     rfm_kpi_sums_release(&sums);
     return code;
 }
@@ -404,6 +412,7 @@ enum {
     CLIENTS,
     PARTITIONS,
     FORMAT,
+    EXPERIMENTS,
     REPORT,
     REPORT_QUERY,
     OPTION_COUNT = REPORT_QUERY + RFM_REPORT_OPTIONS
@@ -420,6 +429,7 @@ int rfm_replay_command(int argc, char **argv)
                                         {.name = "clients"},
                                         {.name = "partitions"},
                                         {.name = "format"},
+                                        {.name = "experiments"},
                                         {.name = "report"},
                                         {.name = "report-by"},
                                         {.name = "report-from"},
@@ -460,12 +470,14 @@ int rfm_replay_command(int argc, char **argv)
     rfm_arena_init(&replay.early);
     bool opened = open_output(&replay.triggers, &options[TRIGGERS]) && open_output(&replay.audit, &options[AUDIT]) &&
                   open_output(&replay.dead_letters, &options[DEAD_LETTERS]) &&
-                  open_output(&replay.clients, &options[CLIENTS]) && open_output(&replay.report, &options[REPORT]);
+                  open_output(&replay.clients, &options[CLIENTS]) && open_output(&replay.report, &options[REPORT]) &&
+                  open_output(&replay.experiments, &options[EXPERIMENTS]);
     rfm_error error = {0};
     int code = opened ? run_files(&replay, names, count, (uint32_t)partitions, &error) : RFM_E_IO;
     if (opened && code != RFM_OK)
         fprintf(stderr, "rfmd replay: %s\n", error.message);
-    struct output *outputs[] = {&replay.triggers, &replay.audit, &replay.dead_letters, &replay.clients, &replay.report};
+    struct output *outputs[] = {&replay.triggers, &replay.audit,  &replay.dead_letters,
+                                &replay.clients,  &replay.report, &replay.experiments};
     bool closed = true;
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++)
         closed = close_output(outputs[i]) && closed;

@@ -1,5 +1,6 @@
 #include "report.h"
 
+#include "experiments.h"
 #include "host.h"
 #include "kafka/topics.h"
 #include "population.h"
@@ -151,6 +152,7 @@ struct reading {
     rfm_kpi_sums sums;
     rfm_names *names; /* of the task at hand */
     int64_t as_of_ms;
+    bool experiments; /* instead of the business: they need no clients */
     rfm_error error;
     int code;
 };
@@ -211,7 +213,7 @@ static int read_all(struct reading *reading)
     for (uint32_t task = 0; code == RFM_OK && task < partitions; task++) {
         show_progress(task, partitions);
         code = read_sums(reading, task);
-        if (code == RFM_OK)
+        if (code == RFM_OK && !reading->experiments)
             code = rfm_store_reader_scan(reading->reader, task, rfm_text("c:"), on_client, reading, &reading->error);
         if (code == RFM_OK)
             code = reading->code;
@@ -233,7 +235,10 @@ static int report(struct reading *reading, const rfm_kpi_query *query, rfm_repor
     RFM_ASSERT(reading->names != NULL);
     rfm_kpi_sums_init(&reading->sums);
     int code = read_all(reading);
-    if (code == RFM_OK)
+    if (code == RFM_OK && reading->experiments)
+        code = rfm_experiments_write(stdout, &reading->sums, reading->as_of_ms, reading->config, format,
+                                     &reading->error);
+    else if (code == RFM_OK)
         code = rfm_report_write(stdout, &reading->sums, query, reading->config, format, &reading->error);
     if (code != RFM_OK)
         fprintf(stderr, "rfmd report: %s\n", reading->error.message);
@@ -247,8 +252,9 @@ static int report(struct reading *reading, const rfm_kpi_query *query, rfm_repor
 
 int rfm_report_command(int argc, char **argv)
 {
-    enum { CONFIG, QUERY, OPTION_COUNT = QUERY + RFM_REPORT_OPTIONS };
+    enum { CONFIG, EXPERIMENTS, QUERY, OPTION_COUNT = QUERY + RFM_REPORT_OPTIONS };
     rfm_option options[OPTION_COUNT] = {{.name = "config", .letter = 'c'},
+                                        {.name = "experiments", .flag = true},
                                         {.name = "by"},
                                         {.name = "from"},
                                         {.name = "to"},
@@ -268,6 +274,7 @@ int rfm_report_command(int argc, char **argv)
     if (config == NULL)
         return exit_code;
     reading.config = config;
+    reading.experiments = options[EXPERIMENTS].given;
     exit_code = RFM_EXIT_USAGE;
     if (rfm_report_query("report", &options[QUERY], config, reading.as_of_ms, &query) &&
         rfm_report_format_of("report", &options[QUERY + RFM_REPORT_FORMAT], &format))

@@ -546,7 +546,7 @@ static size_t find_sources(struct making *making, struct counted *sources)
     int64_t value;
     size_t found = 0;
     for (size_t cursor = 0; rfm_tally_next(making->sums->tally, &cursor, &cell, &value);) {
-        named[cell.source] = true;
+        named[cell.source] = named[cell.source] || !rfm_kpi_is_of_rule(cell.metric);
     }
     for (size_t i = 1; i <= RFM_NAMES_MAX; i++) {
         if (named[i]) {

@@ -169,6 +169,7 @@ static void print_topic(rfm_buffer *yaml, const rfm__key *key, const rfm_config 
 static const rfm__kind topic_name = {"name", true, false, read_topic, print_topic};
 
 #define TEN_YEARS_S (3650. * 86400)
+#define YEAR_S      (365. * 86400)
 static const char *const classes[] = {"marketing", "transactional", NULL};
 
 static const rfm__key rule_keys[] = {
@@ -212,7 +213,10 @@ static const rfm__key rule_keys[] = {
      .text = "Share of the clients who get nothing; none if not given"},
     {"experiment.variants", &rfm__variants, AT(experiment.variant), .flags = RFM__REQUIRED_WITHIN,
      .text = "`[{name: a, share: 45%}, {name: b, share: 45%}]`; with `control` 100% together"},
-    {"attribution", &rfm__unsupported, .text = ""},
+    {"attribution", &rfm__duration, AT(attribution_ms), .low = 1, .high = YEAR_S,
+     .text =
+         "A purchase so long after a send, or after what control did not get, counts for it; `14d` for an experiment "
+         "that does not say"},
     {"topic", &topic_name, AT(topic), "triggers", .text = "Kafka topic of the trigger"},
     {"template", &template_text, AT(template_), .text = "For the receiver: which message this is; null if not given"},
     {"data", &rfm__data, AT(data), .text = "The trigger's `data`: names and expressions, 32 at most"},

@@ -77,6 +77,7 @@ static void decide(at_work *work, const rfm_moment *moment)
     rfm_worker *worker = work->worker;
     rfm_decisions *decisions = &worker->decisions;
     decisions->count = 0;
+    decisions->tally = work->task->counters.tally;
     rfm_decide(worker->conf.rules, work->task->binding, worker->conf.client, work->task->names, &worker->client, moment,
                decisions);
     for (size_t i = 0; i < decisions->count; i++)

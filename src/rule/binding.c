@@ -1,5 +1,7 @@
 #include "binding.h"
 
+#include "experiment.h"
+
 #include <math.h>
 #include <rfm/base/hash.h>
 #include <stdlib.h>
@@ -102,6 +104,20 @@ static void bind_cap(rfm_binding *binding, const rfm_cap *cap, size_t i, rfm_nam
                                         rfm_names_number(names, rfm_text(cap->rule))};
 }
 
+static uint16_t arm_number(const char *arm, rfm_names *names)
+{
+    uint16_t number = rfm_names_number(names, rfm_text(arm));
+    return rfm_bytes_is(rfm_names_text(names, number), arm) ? number : RFM_NUMBER_NONE;
+}
+
+static void bind_experiment(rfm_binding *binding, const rfm_experiment *experiment, size_t i, rfm_names *names)
+{
+    binding->salt[i] = rfm__experiment_salt(experiment);
+    binding->arm[i][0] = arm_number("control", names);
+    for (size_t v = 0; v < experiment->variant_count; v++)
+        binding->arm[i][1 + v] = arm_number(experiment->variant[v].name, names);
+}
+
 static void bind_rule(rfm_binding *binding, const rfm_rule *rule, size_t i, rfm_names *names)
 {
     uint16_t number = own_number(binding, rule, names);
@@ -114,6 +130,8 @@ static void bind_rule(rfm_binding *binding, const rfm_rule *rule, size_t i, rfm_
     }
     if (rule->on.kind == RFM_CAUSE_ANNIVERSARY)
         binding->trait[i] = rfm_names_number(names, rfm_text(rule->on.trait));
+    if (rule->experiment.given)
+        bind_experiment(binding, &rule->experiment, i, names);
     if (number != RFM_NUMBER_NONE || !watches_time(rule))
         watch(binding, rule, i);
 }

@@ -53,7 +53,9 @@ struct rfm_binding {
     uint16_t number[RFM_RULES_MAX]; /* RFM_NUMBER_NONE: no room for the name */
     uint16_t channel[RFM_RULES_MAX][RFM_RULE_CHANNELS_MAX];
     uint16_t segment[RFM_SEGMENTS_MAX];
-    uint16_t trait[RFM_RULES_MAX]; /* of an anniversary */
+    uint16_t trait[RFM_RULES_MAX];                     /* of an anniversary */
+    uint32_t salt[RFM_RULES_MAX];                      /* of an experiment, hashed */
+    uint16_t arm[RFM_RULES_MAX][1 + RFM_VARIANTS_MAX]; /* control first; RFM_NUMBER_NONE: no room for the name */
     rfm_cap_numbers cap[RFM_CAPS_MAX];
     size_t best_count; /* the channels that rules name, each once: what `best` chooses from first */
     uint16_t best_number[RFM_BEST_CHANNELS_MAX];

@@ -1,5 +1,6 @@
 #include "cause.h"
 
+#include "exposure.h"
 #include "sight.h"
 #include "wall.h"
 
@@ -560,6 +561,7 @@ void rfm__causes_of_instant(rfm_turn *turn, int64_t at_ms, int64_t now_ms, int64
 int64_t rfm__next_moment(const rfm_turn *turn, int64_t until_ms)
 {
     int64_t next_ms = earlier(earlier(pending_moment(turn), idles_moment(turn)), anniversaries_moment(turn));
+    next_ms = earlier(next_ms, rfm__exposures_moment(turn));
     if (turn->client->marks.taken && is_buyer(turn->client)) {
         next_ms = earlier(next_ms, ratio_moment(turn, until_ms));
         next_ms = earlier(next_ms, risk_moment(turn, until_ms));

@@ -20,6 +20,7 @@ typedef struct rfm_turn {
     const rfm_edges *edges;
     rfm_client *client;
     rfm_sight *sight; /* what its expressions see */
+    rfm_tally *tally; /* NULL: nothing is added up */
     rfm_slots slots;
     rfm_rule_set holding; /* slots.holding by index of rules */
     bool changed;         /* slots or holding: to be packed again */

@@ -3,6 +3,7 @@
 #include "cap.h"
 #include "channel.h"
 #include "experiment.h"
+#include "exposure.h"
 #include "sight.h"
 #include "trigger.h"
 #include "wall.h"
@@ -75,6 +76,7 @@ static void open_turn(rfm_turn *turn, const rfm_rules *rules, const rfm_binding 
 {
     turn->rules = rules, turn->binding = binding, turn->conf = conf, turn->names = names;
     turn->client = client, turn->edges = edges, turn->sight = sight;
+    turn->tally = NULL;
     turn->changed = turn->ratio_known = false;
     memset(&turn->holding, 0, sizeof turn->holding);
     int code = rfm__slots_decode(rfm_bytes_of(client->slots, client->slots_len), &turn->slots);
@@ -303,6 +305,8 @@ static void send_offer(rfm_hearing *hearing, const rfm_offer *offer, rfm_suppres
         rfm__caps_note(turn, &send, now_ms);
     rfm_decision *decision = add_offered(hearing, offer, kind);
     decision->variant = variant;
+    if (rule->experiment.given && kind != RFM_SUPPRESSED_HOLDOUT)
+        rfm__expose(turn, offer->rule, variant == UINT8_MAX ? RFM_ARM_CONTROL : variant, now_ms);
     if (sent == NULL)
         return;
     sent->time_ms = now_ms;
@@ -514,6 +518,7 @@ static void decide_event(rfm_hearing *hearing)
     const rfm_moment *moment = hearing->moment;
     rfm_taken taken[RFM_PENDING_MAX];
     rfm_rule_set causes;
+    rfm__exposures_of_event(&hearing->turn, moment->event, moment->bought);
     size_t count = take_cancelled(&hearing->turn, moment->event, taken);
     rfm__causes_of_event(&hearing->turn, moment->event, moment->bought, moment->now_ms, &causes);
     for (size_t i = 0; i < count; i++)
@@ -533,6 +538,7 @@ static void decide_instant(rfm_hearing *hearing, int64_t at_ms, int64_t until_ms
     rfm_rule_set causes;
     rfm_cause cause = {.code = RFM_CAUSE_TIMER, .time_ms = at_ms};
     rfm__sight_turn_to(turn->sight, NULL);
+    rfm__exposures_end(turn, at_ms);
     rfm__causes_of_instant(turn, at_ms, now_ms, until_ms, review, &causes);
     if (now_ms < turn->rules->silent_until_ms)
         memset(&causes, 0, sizeof causes);
@@ -565,6 +571,8 @@ static void decide_look(rfm_hearing *hearing)
         rfm__marks_renew(turn, moment->moment_ms - RFM_SECOND_MS, moment->now_ms);
     if (moment->is_review && turn->slots.recent_count > 0)
         rfm__caps_prune(turn, moment->now_ms);
+    if (moment->is_review)
+        rfm__exposures_prune(turn, moment->now_ms);
     int64_t last_ms = INT64_MIN, next_ms;
     while ((next_ms = rfm__next_moment(turn, until_ms)) <= moment->moment_ms && next_ms > last_ms) {
         if (hearing->decisions->size - hearing->decisions->count < ROOM_PER_INSTANT)
@@ -594,6 +602,7 @@ void rfm_decide(const rfm_rules *rules, const rfm_binding *binding, const rfm_cl
         rfm_buffer_clear(decisions->data);
     open_turn(&hearing.turn, rules, binding, conf, names, client, moment->edges, &hearing.sight);
     rfm__sight_open(&hearing.sight, &hearing.turn, moment->client_id, moment->now_ms);
+    hearing.turn.tally = decisions->tally;
     if (moment->event != NULL)
         decide_event(&hearing);
     else

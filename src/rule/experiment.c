@@ -18,6 +18,11 @@ bool rfm__is_held_out(const rfm_holdout *holdout, rfm_bytes client_id)
     return holdout->buckets > 0 && rfm__bucket_of(holdout->salt, client_id) < holdout->buckets;
 }
 
+uint32_t rfm__experiment_salt(const rfm_experiment *experiment)
+{
+    return (uint32_t)(rfm_hash64(rfm_text(experiment->salt)) & ((1 << RFM_SALT_BITS) - 1));
+}
+
 int rfm__arm_of(const rfm_experiment *experiment, rfm_bytes client_id)
 {
     uint32_t bucket = rfm__bucket_of(experiment->salt, client_id), end = experiment->control_buckets;

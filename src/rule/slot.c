@@ -2,9 +2,20 @@
 
 #include <rfm/rule/decide.h>
 
-enum { SLOTS_VERSION = 2 };
-enum { KIND_HOLDING = 1, KIND_SINCE, KIND_SENT, KIND_PENDING, KIND_VIRTUAL, KIND_RECENT, KIND_MET };
-static const uint8_t last_kind[SLOTS_VERSION + 1] = {0, KIND_PENDING, KIND_MET};
+enum { SLOTS_VERSION = 3, KIND_BITS = 4 };
+enum {
+    KIND_HOLDING = 1,
+    KIND_SINCE,
+    KIND_SENT,
+    KIND_PENDING,
+    KIND_VIRTUAL,
+    KIND_RECENT,
+    KIND_MET,
+    KIND_EXPOSED,
+    KIND_BOUGHT
+};
+static const uint8_t last_kind[SLOTS_VERSION + 1] = {0, KIND_PENDING, KIND_MET, KIND_BOUGHT};
+static const uint8_t kind_bits[SLOTS_VERSION + 1] = {0, 3, 3, KIND_BITS};
 
 /* The head of a cause: whether there is a cart, the code, then what version 2 has added. */
 enum { HEAD_CART = 1, HEAD_CODE = 0x3e, HEAD_DEFERRED = 0x40, HEAD_KEPT = 0x80 };
@@ -17,20 +28,23 @@ _Static_assert(RFM_EVENT_PURCHASE == 0 && RFM_EVENT_REFUND == 1 && RFM_EVENT_VIS
                "new event types go to the end of the table");
 
 #define SENT_TIME_MAX_MS (INT64_C(1) << 48) /* beyond the year 9999 */
+#define WINDOW_MAX_MS    (INT64_C(1) << 36) /* two years */
 
 /* The worst case of each section, every id of a send given up: entries' fields and their varints at full width. */
 enum {
     RULE_BYTES = 3, /* a varint of 17 bits */
     HOLDING_BYTES = 2 + RFM_RULES_MAX + RFM_NAMES_MAX / 128,
-    SINCE_BYTES = 1 + RFM_EVENT_TYPE_COUNT * 11,
+    SINCE_BYTES = 2 + RFM_EVENT_TYPE_COUNT * 11,
     SENT_BYTES = 2 + RFM_REMEMBERED_MAX * (RULE_BYTES + 7),
-    PENDING_BYTES = 1 + RFM_PENDING_BYTES_MAX,
+    PENDING_BYTES = 2 + RFM_PENDING_BYTES_MAX,
     VIRTUAL_BYTES = 2 + RFM_REMEMBERED_MAX * RULE_BYTES,
     RECENT_BYTES = 2 + RFM_RECENT_MAX * (7 + RULE_BYTES + RULE_BYTES),
-    MET_BYTES = 2 + RFM_ANNIVERSARIES_MAX * (RULE_BYTES + RULE_BYTES)
+    MET_BYTES = 2 + RFM_ANNIVERSARIES_MAX * (RULE_BYTES + RULE_BYTES),
+    EXPOSED_BYTES = 2 + RFM_EXPOSURES_MAX * (RULE_BYTES + 4 + RULE_BYTES + 7 + 6 + 5 + 9),
+    BOUGHT_BYTES = 2 + RFM_BOUGHT_MAX * (6 + 8 + 9 + RULE_BYTES)
 };
-_Static_assert(1 + HOLDING_BYTES + SINCE_BYTES + SENT_BYTES + PENDING_BYTES + VIRTUAL_BYTES + RECENT_BYTES +
-                       MET_BYTES <=
+_Static_assert(1 + HOLDING_BYTES + SINCE_BYTES + SENT_BYTES + PENDING_BYTES + VIRTUAL_BYTES + RECENT_BYTES + MET_BYTES +
+                       EXPOSED_BYTES + BOUGHT_BYTES <=
                    RFM_SLOTS_BYTES_MAX,
                "all slots fit");
 
@@ -233,14 +247,78 @@ static void read_met(rfm_reader *reader, uint64_t count, rfm_slots *slots)
     slots->met_count = (uint16_t)count;
 }
 
-static void read_section(rfm_reader *reader, uint64_t header, uint8_t version, rfm_slots *slots)
+static void read_counts(rfm_reader *reader, rfm_exposure *exposure)
 {
-    uint64_t count = header >> 3;
-    if ((header & 7) > last_kind[version]) {
+    uint64_t arm = rfm_read_varint(reader), time_ms = rfm_read_varint(reader), window_ms = rfm_read_varint(reader);
+    uint64_t orders = rfm_read_varint(reader), revenue_minor = rfm_read_varint(reader);
+    if (arm == 0 || arm > UINT16_MAX || time_ms > SENT_TIME_MAX_MS || window_ms == 0 || window_ms > WINDOW_MAX_MS ||
+        orders > UINT32_MAX || revenue_minor > INT64_MAX) {
         reader->bad = true;
         return;
     }
-    switch (header & 7) {
+    exposure->arm = (uint16_t)arm;
+    exposure->time_ms = (int64_t)time_ms, exposure->window_ms = (int64_t)window_ms;
+    exposure->orders = (uint32_t)orders, exposure->revenue_minor = (int64_t)revenue_minor;
+}
+
+static bool exposed_before(const rfm_exposure *exposure, uint64_t rule, uint64_t salt)
+{
+    return exposure->rule != rule ? exposure->rule < rule : exposure->salt < salt;
+}
+
+static void read_exposed(rfm_reader *reader, uint64_t count, rfm_slots *slots)
+{
+    uint64_t rule = 0;
+    if (count > RFM_EXPOSURES_MAX) {
+        reader->bad = true;
+        return;
+    }
+    for (uint64_t i = 0; i < count && !reader->bad; i++) {
+        rfm_exposure *exposure = &slots->exposure[i];
+        uint64_t step = rfm_read_varint(reader), salt = rfm_read_varint(reader), state = step & 3;
+        if (step >> 2 > UINT16_MAX || (rule += step >> 2) > UINT16_MAX || rule == 0 || salt >> RFM_SALT_BITS != 0 ||
+            state > RFM_EXPOSURE_SETTLED || (i > 0 && !exposed_before(exposure - 1, rule, salt))) {
+            reader->bad = true;
+            return;
+        }
+        *exposure = (rfm_exposure){.rule = (uint16_t)rule, .state = (rfm_exposure_state)state, .salt = (uint32_t)salt};
+        if (state != RFM_EXPOSURE_SETTLED)
+            read_counts(reader, exposure);
+    }
+    slots->exposure_count = (uint16_t)count;
+}
+
+static void read_bought(rfm_reader *reader, uint64_t count, rfm_slots *slots)
+{
+    int64_t time_ms = 0;
+    if (count > RFM_BOUGHT_MAX) {
+        reader->bad = true;
+        return;
+    }
+    for (uint64_t i = 0; i < count && !reader->bad; i++) {
+        rfm_bought *bought = &slots->bought[i];
+        bought->id48 = rfm_read_u48(reader);
+        int64_t step_ms = rfm_read_zigzag(reader);
+        uint64_t left_minor = rfm_read_varint(reader), rule = rfm_read_varint(reader);
+        if (__builtin_add_overflow(time_ms, step_ms, &time_ms) || time_ms < 0 || time_ms > SENT_TIME_MAX_MS ||
+            left_minor > INT64_MAX || rule > UINT16_MAX) {
+            reader->bad = true;
+            return;
+        }
+        bought->time_ms = time_ms;
+        bought->left_minor = (int64_t)left_minor;
+        bought->rule = (uint16_t)rule;
+    }
+    slots->bought_count = (uint16_t)count;
+}
+
+static void read_section(rfm_reader *reader, uint64_t kind, uint64_t count, uint8_t version, rfm_slots *slots)
+{
+    if (kind > last_kind[version]) {
+        reader->bad = true;
+        return;
+    }
+    switch (kind) {
     case KIND_HOLDING: read_holding(reader, count, slots); break;
     case KIND_SINCE: read_since(reader, count, slots); break;
     case KIND_SENT: read_sent(reader, count, slots); break;
@@ -248,6 +326,8 @@ static void read_section(rfm_reader *reader, uint64_t header, uint8_t version, r
     case KIND_VIRTUAL: read_virtual(reader, count, slots); break;
     case KIND_RECENT: read_recent(reader, count, slots); break;
     case KIND_MET: read_met(reader, count, slots); break;
+    case KIND_EXPOSED: read_exposed(reader, count, slots); break;
+    case KIND_BOUGHT: read_bought(reader, count, slots); break;
     default: reader->bad = true;
     }
 }
@@ -255,6 +335,7 @@ static void read_section(rfm_reader *reader, uint64_t header, uint8_t version, r
 static void clear(rfm_slots *slots)
 {
     slots->holding_count = slots->sent_count = slots->pending_count = slots->recent_count = slots->met_count = 0;
+    slots->exposure_count = slots->bought_count = 0;
     for (size_t i = 0; i < RFM_EVENT_TYPE_COUNT; i++)
         slots->since_ms[i] = RFM_SINCE_NONE;
 }
@@ -273,11 +354,12 @@ int rfm__slots_decode(rfm_bytes packed, rfm_slots *slots)
     uint64_t last = 0;
     do {
         uint64_t header = rfm_read_varint(&reader);
-        if ((header & 7) <= last || header >> 3 == 0)
+        uint64_t count = header >> kind_bits[version], kind = header - (count << kind_bits[version]);
+        if (kind <= last || count == 0)
             reader.bad = true;
-        last = header & 7;
+        last = kind;
         if (!reader.bad)
-            read_section(&reader, header, version, slots);
+            read_section(&reader, kind, count, version, slots);
     } while (!reader.bad && rfm_reader_left(&reader) > 0);
     if (!reader.bad)
         return 0;
@@ -287,7 +369,7 @@ int rfm__slots_decode(rfm_bytes packed, rfm_slots *slots)
 
 static void write_header(rfm_buffer *buffer, size_t count, int kind)
 {
-    rfm_write_varint(buffer, (uint64_t)count << 3 | (uint64_t)kind);
+    rfm_write_varint(buffer, (uint64_t)count << KIND_BITS | (uint64_t)kind);
 }
 
 static void write_holding(rfm_buffer *buffer, const rfm_slots *slots)
@@ -417,6 +499,43 @@ static void write_met(rfm_buffer *buffer, const rfm_slots *slots)
     }
 }
 
+static void write_exposed(rfm_buffer *buffer, const rfm_slots *slots)
+{
+    uint16_t before = 0;
+    if (slots->exposure_count == 0)
+        return;
+    write_header(buffer, slots->exposure_count, KIND_EXPOSED);
+    for (size_t i = 0; i < slots->exposure_count; i++) {
+        const rfm_exposure *exposure = &slots->exposure[i];
+        rfm_write_varint(buffer, (uint64_t)(exposure->rule - before) << 2 | (uint64_t)exposure->state);
+        rfm_write_varint(buffer, exposure->salt);
+        before = exposure->rule;
+        if (exposure->state == RFM_EXPOSURE_SETTLED)
+            continue;
+        rfm_write_varint(buffer, exposure->arm);
+        rfm_write_varint(buffer, (uint64_t)exposure->time_ms);
+        rfm_write_varint(buffer, (uint64_t)exposure->window_ms);
+        rfm_write_varint(buffer, exposure->orders);
+        rfm_write_varint(buffer, (uint64_t)exposure->revenue_minor);
+    }
+}
+
+static void write_bought(rfm_buffer *buffer, const rfm_slots *slots)
+{
+    int64_t before_ms = 0;
+    if (slots->bought_count == 0)
+        return;
+    write_header(buffer, slots->bought_count, KIND_BOUGHT);
+    for (size_t i = 0; i < slots->bought_count; i++) {
+        const rfm_bought *bought = &slots->bought[i];
+        rfm_write_u48(buffer, bought->id48);
+        rfm_write_zigzag(buffer, bought->time_ms - before_ms);
+        rfm_write_varint(buffer, (uint64_t)bought->left_minor);
+        rfm_write_varint(buffer, bought->rule);
+        before_ms = bought->time_ms;
+    }
+}
+
 static bool give_up_oldest_id(rfm_slots *slots)
 {
     rfm_remembered *oldest = NULL;
@@ -444,6 +563,8 @@ size_t rfm__slots_encode(rfm_slots *slots, uint8_t packed[RFM_SLOTS_BYTES_MAX])
         write_virtual(&buffer, slots);
         write_recent(&buffer, slots);
         write_met(&buffer, slots);
+        write_exposed(&buffer, slots);
+        write_bought(&buffer, slots);
         if (!buffer.bad)
             return buffer.len == 1 ? 0 : buffer.len;
         bool gave_up = give_up_oldest_id(slots);
@@ -568,6 +689,36 @@ void rfm__slots_forget_met(rfm_slots *slots, uint16_t rule)
     size_t i = find_met(slots, rule);
     if (i < slots->met_count)
         memmove(&slots->met[i], &slots->met[i + 1], (--slots->met_count - i) * sizeof *slots->met);
+}
+
+rfm_exposure *rfm__slots_exposure(rfm_slots *slots, uint16_t rule, uint32_t salt)
+{
+    for (size_t i = 0; i < slots->exposure_count; i++) {
+        if (slots->exposure[i].rule == rule && slots->exposure[i].salt == salt)
+            return &slots->exposure[i];
+    }
+    return NULL;
+}
+
+rfm_exposure *rfm__slots_expose(rfm_slots *slots, uint16_t rule, uint32_t salt)
+{
+    if (slots->exposure_count == RFM_EXPOSURES_MAX)
+        return NULL;
+    size_t i = slots->exposure_count++;
+    for (; i > 0 && !exposed_before(&slots->exposure[i - 1], rule, salt); i--)
+        slots->exposure[i] = slots->exposure[i - 1];
+    slots->exposure[i] = (rfm_exposure){.rule = rule, .salt = salt};
+    return &slots->exposure[i];
+}
+
+void rfm__slots_forget_exposure(rfm_slots *slots, size_t i)
+{
+    memmove(&slots->exposure[i], &slots->exposure[i + 1], (--slots->exposure_count - i) * sizeof *slots->exposure);
+}
+
+void rfm__slots_forget_bought(rfm_slots *slots, size_t i)
+{
+    memmove(&slots->bought[i], &slots->bought[i + 1], (--slots->bought_count - i) * sizeof *slots->bought);
 }
 
 int rfm_slots_check(rfm_bytes packed)

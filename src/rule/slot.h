@@ -1,7 +1,7 @@
 /* Slots: what the rule layer remembers of one client, decoded. Packed they are opaque bytes in rfm_client:
  *
- *     nothing remembered: no bytes; else: version 2, then sections of ascending kind, each once and not empty:
- *     header: varint(count << 3 | kind), then `count` entries in ascending order of their key
+ *     nothing remembered: no bytes; else: version 3, then sections of ascending kind, each once and not empty:
+ *     header: varint(count << 4 | kind), then `count` entries in ascending order of their key
  *       HOLDING  rule: of a crossing or an idle rule whose condition holds now. A known side that does not hold needs no
  *                entry: every such rule of a client is known once its value is (marks.version covers changes of the rules)
  *       SINCE    event type, time: the last event of a type whose time is no fact
@@ -11,12 +11,18 @@
  *       VIRTUAL  rule: its SENT is a virtual send. Version 2
  *       RECENT   time, rule, channel << 1 | transactional: what caps may ask for; by time. Version 2
  *       MET      rule, year: the last anniversary that is done with. Version 2
+ *       EXPOSED  rule << 2 | state, salt; unless settled: arm, time, window, orders, revenue: what the client is for an
+ *                experiment; key (rule, salt). Version 3
+ *       BOUGHT   order id, time, what is left of it, rule: a purchase that experiments or attribution count, as long as it
+ *                can change; by arrival. Version 3
  *
- * Rules and channels are the numbers of their names in the task's table, rules each as the difference to the one before, but
- * in RECENT, where times are. Whatever version 1 could say is said the same way by version 2. A new kind of entry is a new
- * version; old ones are read forever. Bounds make every combination fit into RFM_SLOTS_BYTES_MAX. */
+ * Rules, channels and arms are the numbers of their names in the task's table, rules each as the difference to the one before,
+ * but in RECENT and BOUGHT, where times are. Versions 1 and 2 have headers of varint(count << 3 | kind); what they could say
+ * is said the same way by version 3 but for these. A new kind of entry is a new version; old ones are read forever. Bounds make every combination fit into RFM_SLOTS_BYTES_MAX. */
 #ifndef RFM_RULE_SLOT_H
 #define RFM_RULE_SLOT_H
+
+#include "experiment.h"
 
 #include <rfm/client/client.h>
 #include <rfm/rule/rules.h>
@@ -27,6 +33,8 @@ enum {
     RFM_KEPT_BYTES_MAX = 64,
     RFM_REMEMBERED_MAX = 64,
     RFM_RECENT_MAX = 128,
+    RFM_EXPOSURES_MAX = 16,
+    RFM_BOUGHT_MAX = RFM_ORDERS_MAX,
     RFM_CAUSE_TIMER = 0
 };
 #define RFM_SINCE_NONE   INT64_MIN
@@ -67,14 +75,33 @@ typedef struct rfm_met {
     uint16_t rule, year;
 } rfm_met;
 
+/* A client in an experiment: exposure.h. Of a settled one only the key is known. */
+typedef enum rfm_exposure_state { RFM_EXPOSURE_OPEN, RFM_EXPOSURE_ENDED, RFM_EXPOSURE_SETTLED } rfm_exposure_state;
+typedef struct rfm_exposure {
+    uint16_t rule, arm;
+    rfm_exposure_state state;
+    uint32_t salt;              /* RFM_SALT_BITS of its hash */
+    int64_t time_ms, window_ms; /* purchases in (time, time + window] count */
+    uint32_t orders;            /* those that BOUGHT no longer holds, and their revenue */
+    int64_t revenue_minor;
+} rfm_exposure;
+
+typedef struct rfm_bought {
+    uint64_t id48;
+    int64_t time_ms, left_minor;
+    uint16_t rule; /* whose send it is attributed to; 0: none */
+} rfm_bought;
+
 typedef struct rfm_slots {
-    uint16_t holding_count, sent_count, pending_count, recent_count, met_count;
+    uint16_t holding_count, sent_count, pending_count, recent_count, met_count, exposure_count, bought_count;
     uint16_t holding[RFM_RULES_MAX];
     int64_t since_ms[RFM_EVENT_TYPE_COUNT]; /* RFM_SINCE_NONE: not known */
     rfm_remembered sent[RFM_REMEMBERED_MAX];
     rfm_pending pending[RFM_PENDING_MAX]; /* causes' ids are views into the packed bytes or an event */
     rfm_recent recent[RFM_RECENT_MAX];    /* the oldest first */
     rfm_met met[RFM_ANNIVERSARIES_MAX];
+    rfm_exposure exposure[RFM_EXPOSURES_MAX];
+    rfm_bought bought[RFM_BOUGHT_MAX];
 } rfm_slots;
 
 /* RFM_E_CORRUPT, RFM_E_VERSION. Any bytes are safe. */
@@ -102,5 +129,11 @@ int rfm__slots_met_year(const rfm_slots *slots, uint16_t rule);
 /* Sets it; without effect where RFM_ANNIVERSARIES_MAX rules have theirs. */
 void rfm__slots_meet(rfm_slots *slots, uint16_t rule, uint16_t year);
 void rfm__slots_forget_met(rfm_slots *slots, uint16_t rule);
+
+rfm_exposure *rfm__slots_exposure(rfm_slots *slots, uint16_t rule, uint32_t salt); /* NULL: none */
+/* A new one, to be filled; NULL: no room. There may be none of this key. */
+rfm_exposure *rfm__slots_expose(rfm_slots *slots, uint16_t rule, uint32_t salt);
+void rfm__slots_forget_exposure(rfm_slots *slots, size_t i);
+void rfm__slots_forget_bought(rfm_slots *slots, size_t i);
 
 #endif

@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-enum { RFM_POOL_BLOCK_MAX = 15360, RFM_POOL_CLASS_BYTES = 32 };
+enum { RFM_POOL_BLOCK_MAX = 15872, RFM_POOL_CLASS_BYTES = 32 };
 typedef struct rfm_pool rfm_pool;
 
 rfm_pool *rfm_pool_new(size_t bytes_max); /* NULL: no memory */

@@ -45,7 +45,24 @@ typedef enum rfm_kpi_metric {
     RFM_KPI_CSAT = 'a',      /* clients with an answer */
     RFM_KPI_CSAT_SUM = 'm',  /* hundredths */
     RFM_KPI_COMPLAINTS = 'x',
+    /* by experiment: source: the rule's name; period: RFM_SALT_BITS of the salt's hash; part: the arm's name */
+    RFM_KPI_EXPOSED = 'i',   /* clients */
+    RFM_KPI_ENDED = 'e',     /* those whose window is over, of whom the rest is */
+    RFM_KPI_CONVERTED = 'y', /* clients who bought within it */
+    RFM_KPI_ARM_ORDERS = 'k',
+    RFM_KPI_ARM_REVENUE = 'u',
+    RFM_KPI_SQUARES_LOW = 'q', /* of clients' revenues, each up to RFM_KPI_SQUARED_MAX: its low 32 bits */
+    RFM_KPI_SQUARES_HIGH = 'Q',
+    /* by rule, as source */
+    RFM_KPI_ATTRIBUTED = 'A', /* revenue */
+    RFM_KPI_ATTRIBUTED_ORDERS = 'J',
 } rfm_kpi_metric;
+#define RFM_KPI_SQUARED_MAX (INT64_C(1) << 40)
+/* Its source is a rule and no campaign, its part a name. */
+static inline bool rfm_kpi_is_of_rule(char metric)
+{
+    return metric != 0 && strchr("ieykuqQAJ", metric) != NULL;
+}
 
 /* What a client counts as. */
 typedef struct rfm_kpi_standing {

@@ -5,6 +5,7 @@
 #define RFM_RULE_DECIDE_H
 
 #include <rfm/client/client.h>
+#include <rfm/client/tally.h>
 #include <rfm/rule/rules.h>
 
 /* A rule set joined to one task's names: the number of each rule, channel and segment in that task's table. */
@@ -64,6 +65,7 @@ typedef struct rfm_decisions {
     uint64_t too_old; /* causes dropped for max_trigger_age */
     rfm_buffer *data; /* the caller's, for what `data` comes to; NULL: it is not wanted */
     uint64_t *errors; /* the caller's, a count for each rule: conditions that failed; NULL: not wanted */
+    rfm_tally *tally; /* the caller's: what experiments and attribution come to is added; NULL: it is not */
 } rfm_decisions;
 
 /* Moves marks and slots; fills decisions (count is reset). An event moves what it can have changed, which is not what time

@@ -106,12 +106,21 @@ typedef struct rfm_rule {
         int64_t valid_ms;
     } promo;
     rfm_experiment experiment;
+    int64_t attribution_ms;            /* as written; 0: not. See rfm_rule_attribution_ms */
     char template_[RFM_RULE_TEXT_MAX]; /* "": null */
     uint8_t topic;                     /* index into rfm_rules.topic */
     rfm_datum *data;                   /* NULL: null */
     size_t data_count;
     uint64_t event_parts; /* what its expressions read of the event (rfm_environment_event_parts) */
 } rfm_rule;
+
+#define RFM_ATTRIBUTION_DEFAULT_MS (INT64_C(14) * 86400000)
+/* How long a purchase counts for a send; 0: none does. An experiment has no effect to show without, so it has a default. */
+static inline int64_t rfm_rule_attribution_ms(const rfm_rule *rule)
+{
+    bool by_default = rule->experiment.given && rule->attribution_ms == 0;
+    return by_default ? RFM_ATTRIBUTION_DEFAULT_MS : rule->attribution_ms;
+}
 
 /* At most `max` sends within `per_ms` of those that match all that is given. */
 typedef struct rfm_cap {

@@ -149,7 +149,8 @@ static void test_bad_rules(void **state)
         {"name: a, on: {event: visit}, schedule: {from: 2026-02-29}", "56: schedule.from: a date after 1970-01-01"},
         {"name: a, on: {event: visit}, schedule: {from: 2026-02-02, to: 2026-02-01}", "39: it ends before it begins"},
         {"name: a, on: {event: visit}, expires: 0s", "48: expires: must be from 1s to 3650d"},
-        {"name: a, on: {event: visit}, attribution: soon", "39: attribution: not supported in this version"},
+        {"name: a, on: {event: visit}, attribution: soon", "52: attribution: a duration is needed here"},
+        {"name: a, on: {event: visit}, attribution: 366d", "52: attribution: must be from 1s to 365d"},
         {"name: a, on: {anniversary: birth_date, at: \"09:00\"}",
          "37: on: no trait \"birth_date\" of type date is declared"},
         {"name: a, on: {late: 1}", "30: on: a number between 0 and 1 is needed here"},
@@ -253,6 +254,31 @@ static void test_timing_and_experiment_of_a_rule(void **state)
     assert_string_equal(rule->experiment.variant[1].name, "b");
     assert_int_equal(rule->experiment.variant[1].buckets, 4500);
     rfm_config_free(config);
+}
+
+/* An experiment that does not say how long has 14 days, which is no key that was given. */
+static void test_attribution(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *keys;
+        int64_t days;
+    } rows[] = {{"", 0},
+                {", attribution: 3d", 3},
+                {", experiment: {salt: s, variants: [{name: x, share: 1}]}", 14},
+                {", attribution: 7d, experiment: {salt: s, variants: [{name: x, share: 1}]}", 7}};
+    char version[2][33] = {"", ""};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char rules[256];
+        snprintf(rules, sizeof rules, "rules: [{name: a, on: {event: visit}%s}]\n", rows[i].keys);
+        files all = with_rules(rules);
+        rfm_config *config = files_good(&all);
+        assert_int_equal(rfm_rule_attribution_ms(&config->rules.rule[0]), rows[i].days * RFM_DAY_MS);
+        if (i < 2)
+            memcpy(version[i], config->rules.version, sizeof version[i]);
+        rfm_config_free(config);
+    }
+    assert_string_not_equal(version[0], version[1]);
 }
 
 static void test_anniversary(void **state)
@@ -513,6 +539,7 @@ int main(void)
         cmocka_unit_test(test_promo_must_be_whole),
         cmocka_unit_test(test_files_of_rules),
         cmocka_unit_test(test_timing_and_experiment_of_a_rule),
+        cmocka_unit_test(test_attribution),
         cmocka_unit_test(test_anniversary),
         cmocka_unit_test(test_policies),
         cmocka_unit_test(test_expressions),

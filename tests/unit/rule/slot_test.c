@@ -53,6 +53,25 @@ static void assert_slots_equal(const rfm_slots *a, const rfm_slots *b)
         assert_int_equal(a->met[i].rule, b->met[i].rule);
         assert_int_equal(a->met[i].year, b->met[i].year);
     }
+    assert_int_equal(a->exposure_count, b->exposure_count);
+    for (size_t i = 0; i < a->exposure_count; i++) {
+        const rfm_exposure *left = &a->exposure[i], *right = &b->exposure[i];
+        assert_int_equal(left->rule, right->rule);
+        assert_int_equal(left->salt, right->salt);
+        assert_int_equal(left->state, right->state);
+        assert_int_equal(left->arm, right->arm);
+        assert_int_equal(left->time_ms, right->time_ms);
+        assert_int_equal(left->window_ms, right->window_ms);
+        assert_int_equal(left->orders, right->orders);
+        assert_int_equal(left->revenue_minor, right->revenue_minor);
+    }
+    assert_int_equal(a->bought_count, b->bought_count);
+    for (size_t i = 0; i < a->bought_count; i++) {
+        assert_int_equal(a->bought[i].id48, b->bought[i].id48);
+        assert_int_equal(a->bought[i].time_ms, b->bought[i].time_ms);
+        assert_int_equal(a->bought[i].left_minor, b->bought[i].left_minor);
+        assert_int_equal(a->bought[i].rule, b->bought[i].rule);
+    }
     assert_int_equal(a->recent_count, b->recent_count);
     for (size_t i = 0; i < a->recent_count; i++) {
         assert_int_equal(a->recent[i].time_ms, b->recent[i].time_ms);
@@ -131,6 +150,31 @@ static void fill(rfm_slots *slots, uint8_t ids[RFM_PENDING_MAX][64])
     }
 }
 
+static void fill_counts(rfm_slots *slots)
+{
+    for (uint32_t i = draw(3) ? 0 : draw(RFM_EXPOSURES_MAX + 4); i > 0; i--) {
+        uint16_t rule = (uint16_t)(1 + draw(12));
+        uint32_t salt = draw(1 << RFM_SALT_BITS) * draw(2);
+        bool room = slots->exposure_count < RFM_EXPOSURES_MAX;
+        if (rfm__slots_exposure(slots, rule, salt) != NULL)
+            continue;
+        rfm_exposure *exposure = rfm__slots_expose(slots, rule, salt);
+        assert_true(room == (exposure != NULL));
+        if (!room)
+            continue;
+        exposure->state = (rfm_exposure_state)draw(3);
+        if (exposure->state == RFM_EXPOSURE_SETTLED)
+            continue;
+        exposure->arm = (uint16_t)(1 + draw(RFM_NAMES_MAX));
+        exposure->time_ms = (int64_t)draw(UINT32_MAX) * 900, exposure->window_ms = 1 + (int64_t)draw(UINT32_MAX);
+        exposure->orders = draw(5), exposure->revenue_minor = (int64_t)draw(UINT32_MAX) << draw(31);
+    }
+    for (slots->bought_count = 0; slots->bought_count < RFM_BOUGHT_MAX && draw(4) != 0;)
+        slots->bought[slots->bought_count++] = (rfm_bought){(uint64_t)draw(UINT32_MAX) << 16 | draw(UINT16_MAX),
+                                                            (int64_t)draw(UINT32_MAX) * 900,
+                                                            (int64_t)draw(UINT32_MAX) << draw(31), (uint16_t)draw(9)};
+}
+
 static void test_decodes_what_it_encodes(void **state)
 {
     (void)state;
@@ -138,6 +182,7 @@ static void test_decodes_what_it_encodes(void **state)
         uint8_t ids[RFM_PENDING_MAX][64], packed[RFM_SLOTS_BYTES_MAX], again[RFM_SLOTS_BYTES_MAX];
         rfm_slots slots, decoded;
         fill(&slots, ids);
+        fill_counts(&slots);
         size_t len = rfm__slots_encode(&slots, packed);
         assert_int_equal(rfm__slots_decode(rfm_bytes_of(packed, len), &decoded), 0);
         assert_slots_equal(&slots, &decoded);
@@ -145,7 +190,7 @@ static void test_decodes_what_it_encodes(void **state)
         assert_memory_equal(packed, again, len);
         if (len > 0) {
             assert_int_equal(rfm_slots_check(rfm_bytes_of(packed, len - 1)), RFM_E_CORRUPT);
-            packed[0] = 3;
+            packed[0] = 4;
             assert_int_equal(rfm_slots_check(rfm_bytes_of(packed, len)), RFM_E_VERSION);
         }
     }
@@ -160,9 +205,10 @@ static void test_any_bytes_are_safe(void **state)
         size_t len = 1 + draw(sizeof bytes);
         for (size_t k = 0; k < len; k++)
             bytes[k] = (uint8_t)draw(draw(3) ? 40 : 256);
-        bytes[0] = (uint8_t)(1 + draw(2));
+        bytes[0] = (uint8_t)(1 + draw(3));
+        size_t wider = bytes[0] < 3 ? 7 : 0; /* headers */
         if (rfm__slots_decode(rfm_bytes_of(bytes, len), &slots) == 0)
-            assert_true(rfm__slots_encode(&slots, again) <= len);
+            assert_true(rfm__slots_encode(&slots, again) <= len + wider);
     }
 }
 
@@ -186,8 +232,49 @@ static void test_reads_version_1(void **state)
     assert_int_equal(slots.pending[0].cause.kept.len, 0);
     assert_int_equal(slots.recent_count, 0);
     assert_int_equal(rfm__slots_encode(&slots, packed), sizeof old);
-    assert_int_equal(packed[0], 2);
-    assert_memory_equal(packed + 1, old + 1, sizeof old - 1);
+    /* Version 3 has wider headers, and nothing else is other. */
+    old[0] = 3, old[1] = 0x11, old[3] = 0x13, old[22] = 0x14;
+    assert_memory_equal(packed, old, sizeof old);
+}
+
+/* What version 2 wrote: eight rules that hold, whose header takes a byte more in version 3; VIRTUAL of rule 18; MET of rule 2. */
+static void test_reads_version_2(void **state)
+{
+    (void)state;
+    uint8_t old[] = {2, 0x41, 1, 1, 1, 1, 1, 1, 1, 1, 0x0b, 18 << 1, 0x64, 0x0d, 18, 0x0f, 2, 0xe8, 0x0f};
+    uint8_t now[] = {3, 0x81, 0x01, 1, 1, 1, 1, 1, 1, 1, 1, 0x13, 18 << 1, 0x64, 0x15, 18, 0x17, 2, 0xe8, 0x0f};
+    uint8_t packed[RFM_SLOTS_BYTES_MAX];
+    rfm_slots slots;
+    assert_int_equal(rfm__slots_decode(rfm_bytes_of(old, sizeof old), &slots), 0);
+    assert_int_equal(slots.holding_count, 8);
+    assert_int_equal(slots.holding[7], 8);
+    assert_true(slots.sent[0].is_virtual);
+    assert_int_equal(rfm__slots_met_year(&slots, 2), 2024);
+    assert_int_equal(slots.exposure_count + slots.bought_count, 0);
+    assert_int_equal(rfm__slots_encode(&slots, packed), sizeof now);
+    assert_memory_equal(packed, now, sizeof now);
+    /* A kind that it did not have. */
+    uint8_t later[] = {2, 0x08, 1};
+    assert_int_equal(rfm_slots_check(rfm_bytes_of(later, sizeof later)), RFM_E_CORRUPT);
+}
+
+/* Two experiments of one rule, the second settled, and a purchase, byte by byte. */
+static void test_exposures_as_bytes(void **state)
+{
+    (void)state;
+    const uint8_t expected[] = {3,    0x28, 5 << 2 | 1, 7, 9, 100, 50, 2,    0xac, 0x02, 2, 8,
+                                0x19, 1,    2,          3, 4, 5,   6,  0xf0, 0x01, 99,   5};
+    uint8_t packed[RFM_SLOTS_BYTES_MAX];
+    rfm_slots slots;
+    no_slots(&slots);
+    rfm__slots_expose(&slots, 5, 8)->state = RFM_EXPOSURE_SETTLED;
+    *rfm__slots_expose(&slots, 5, 7) = (rfm_exposure){5, 9, RFM_EXPOSURE_ENDED, 7, 100, 50, 2, 300};
+    slots.bought[slots.bought_count++] = (rfm_bought){UINT64_C(0x060504030201), 120, 99, 5};
+    assert_int_equal(rfm__slots_encode(&slots, packed), sizeof expected);
+    assert_memory_equal(packed, expected, sizeof expected);
+    rfm__slots_forget_exposure(&slots, 0);
+    assert_null(rfm__slots_exposure(&slots, 5, 7));
+    assert_int_equal(rfm__slots_exposure(&slots, 5, 8)->state, RFM_EXPOSURE_SETTLED);
 }
 
 static void fill_to_the_brim(rfm_slots *slots)
@@ -209,6 +296,15 @@ static void fill_to_the_brim(rfm_slots *slots)
     for (uint16_t i = 0; i <= RFM_ANNIVERSARIES_MAX; i++)
         rfm__slots_meet(slots, (uint16_t)(UINT16_MAX - i), UINT16_MAX);
     assert_int_equal(slots->met_count, RFM_ANNIVERSARIES_MAX);
+    for (uint16_t i = 0; i < RFM_EXPOSURES_MAX; i++) {
+        rfm_exposure *exposure = rfm__slots_expose(slots, (uint16_t)(UINT16_MAX - i), (1 << RFM_SALT_BITS) - 1);
+        exposure->arm = UINT16_MAX;
+        exposure->time_ms = INT64_C(1) << 48, exposure->window_ms = INT64_C(1) << 36;
+        exposure->orders = UINT32_MAX, exposure->revenue_minor = INT64_MAX;
+        slots->bought[slots->bought_count++] = (rfm_bought){(UINT64_C(1) << 48) - 1, i % 2 ? INT64_C(1) << 48 : 0,
+                                                            INT64_MAX, UINT16_MAX};
+    }
+    assert_null(rfm__slots_expose(slots, 1, 1));
 }
 
 static void test_the_fullest_slots_fit(void **state)
@@ -359,6 +455,8 @@ int main(void)
         cmocka_unit_test(test_one_pending_for_rule_and_cart),
         cmocka_unit_test(test_refuses_what_it_would_not_write),
         cmocka_unit_test(test_reads_version_1),
+        cmocka_unit_test(test_reads_version_2),
+        cmocka_unit_test(test_exposures_as_bytes),
         cmocka_unit_test(test_one_year_for_a_rule),
         cmocka_unit_test(test_what_is_delayed_can_be_deferred),
         cmocka_unit_test(test_recent_ones_are_in_order),
