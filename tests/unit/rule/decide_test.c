@@ -788,7 +788,7 @@ static void test_names_that_have_no_room(void **state)
     (void)state;
     scene *s = scene_new();
     for (int i = 0; i < RFM_NAMES_MAX; i++)
-        (void)rfm_names_number(s->names, rfm_text(line("channel %d", i)));
+        (void)rfm_names_own(s->names, rfm_text(line("channel %d", i)));
     scene_on_event(s, "thank_you", RFM_EVENT_PURCHASE);
     on_score(s, "win_back", RFM_CAUSE_FALL_RATIO, 0.3);
     scene_bind(s);
