@@ -35,7 +35,7 @@ typedef struct rfm_study {
         char why[256]; /* else: why there is none */
     } inner;
     rfm_cap_trial trial[RFM_TRIALS_MAX]; /* BG/NBD: the plain one alone */
-    size_t trial_count, chosen;        /* chosen: the trial of the model's cap */
+    size_t trial_count, chosen;          /* chosen: the trial of the model's cap */
     rfm_quality recency;
     bool has_recency; /* false: only its AUC is known */
 } rfm_study;

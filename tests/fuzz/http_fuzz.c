@@ -41,7 +41,7 @@ static size_t ask(uint16_t port, const uint8_t *data, size_t size, char *answer)
 {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     const struct timeval patience = {.tv_usec = 20000}; /* what is cut off is waited for, and not for long by us */
-    const struct linger at_once = {.l_onoff = 1}; /* thousands of connections a second: none may linger */
+    const struct linger at_once = {.l_onoff = 1};       /* thousands of connections a second: none may linger */
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     RFM_ASSERT(fd >= 0 && connect(fd, (const struct sockaddr *)&to, sizeof to) == 0);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);

@@ -298,7 +298,8 @@ int main(int argc, char **argv)
     }
     if (bounds.tasks < 1 || bounds.tasks > TASKS_MAX || bounds.parts < 1 || bounds.parts > 2 || bounds.inputs > 4 ||
         bounds.records * bounds.parts > LOG_MAX || bounds.records < bounds.inputs) {
-        fprintf(stderr, "protocol: 1 or %d tasks, 1 or 2 parts, at most 4 inputs, records for them and %d parts at most\n",
+        fprintf(stderr,
+                "protocol: 1 or %d tasks, 1 or 2 parts, at most 4 inputs, records for them and %d parts at most\n",
                 TASKS_MAX, LOG_MAX);
         return 2;
     }

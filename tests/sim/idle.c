@@ -3,7 +3,6 @@
 #include <rfm/base/hash.h>
 #include <rfm/event/headers.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The shop's rule `quiet`: IDLE_MS without a visit, and by the wall clock, where there is no second run to compare with.
@@ -34,6 +33,15 @@ static void check_visit(sim_world *sim, const sim_node *node, size_t visit, int6
                  found ? ", which was there when the task was taken over" : "");
 }
 
+/* The digits at `at`; the value goes on behind them. */
+static int64_t number_at(const char *at)
+{
+    int64_t number = 0;
+    for (; *at >= '0' && *at <= '9'; at++)
+        number = number * 10 + (*at - '0');
+    return number;
+}
+
 void sim_check_published(sim_world *sim, const sim_node *node, const rfm_message *message)
 {
     static const char due[] = "\"cause\":{\"type\":\"due\",\"id\":\"", quiet[] = "\"rule\":\"quiet\"";
@@ -42,7 +50,7 @@ void sim_check_published(sim_world *sim, const sim_node *node, const rfm_message
     const char *at = memmem(message->value.at, message->value.len, due, sizeof due - 1);
     if (!at || !memmem(message->value.at, message->value.len, quiet, sizeof quiet - 1))
         return;
-    int64_t moment_ms = strtoll(at + sizeof due - 1, NULL, 10);
+    int64_t moment_ms = number_at(at + sizeof due - 1);
     size_t client = client_of(sim, message->key);
     for (size_t i = 0; i < sim->shop.visits; i++)
         if (sim->shop.visit[i].client == client)

@@ -145,12 +145,9 @@ static void secrets_in_urls_are_refused_and_not_repeated(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(remote_urls),
-        cmocka_unit_test(local_urls),
-        cmocka_unit_test(wrong_urls),
-        cmocka_unit_test(several_hosts),
-        cmocka_unit_test(as_servers_name_them),
-        cmocka_unit_test(secrets_in_urls_are_refused_and_not_repeated),
+        cmocka_unit_test(remote_urls),          cmocka_unit_test(local_urls),
+        cmocka_unit_test(wrong_urls),           cmocka_unit_test(several_hosts),
+        cmocka_unit_test(as_servers_name_them), cmocka_unit_test(secrets_in_urls_are_refused_and_not_repeated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
