@@ -230,7 +230,7 @@ static void produce(floor_ *bench, rd_kafka_topic_t *topic, int32_t to, rfm_byte
                     rd_kafka_headers_t *headers, partition *of)
 {
     rd_kafka_resp_err_t code = rd_kafka_producev(bench->producer, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(to),
-                                                 RD_KAFKA_V_MSGFLAGS(0), RD_KAFKA_V_KEY(key.at, key.len),
+                                                 RD_KAFKA_V_MSGFLAGS(0), RD_KAFKA_V_KEY(unconst(key.at), key.len),
                                                  RD_KAFKA_V_VALUE(unconst(value.at), value.len), RD_KAFKA_V_OPAQUE(of),
                                                  RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
     if (code)

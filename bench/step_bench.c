@@ -4,6 +4,7 @@
 #include <rfm/base/time.h>
 #include <rfm/engine/redo.h>
 #include <rfm/engine/worker.h>
+#include <rfm/rule/environment.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,8 @@ typedef enum rule_set {
     NO_RULES,
     FOLLOW_UPS, /* looks and pendings at each purchase, but nothing sent */
     SHIPPED,    /* and thank_you: a trigger at each purchase */
+    ONE_WHEN,   /* follow-ups, the first with a condition that holds */
+    FIFTY_WHENS /* follow-ups, and fifty rules whose conditions do not hold */
 } rule_set;
 
 typedef struct step_bench {
@@ -31,7 +34,8 @@ typedef struct step_bench {
     bool prefetch;
     rfm_client_conf client;
     rfm_rules rules;
-    rfm_rule rule[4];
+    rfm_rule rule[64];
+    rfm_arena arena; /* of conditions */
     rfm_worker *worker;
     rfm_record records[STEP_EVENTS];
     char keys[STEP_EVENTS][ID_BYTES], (*values)[VALUE_BYTES];
@@ -71,6 +75,34 @@ static rfm_rule *add_rule(rfm_rules *rules, const char *name, rfm_cause_kind kin
     return rule;
 }
 
+static void add_when(step_bench *bench, rfm_rule *rule, const char *text)
+{
+    rfm_expr_env env = {.scope = rfm_environment_scope(rule)};
+    rfm_expr_error error;
+    env.fields = rfm_environment_fields(NULL, 0, &bench->arena, &env.field_count);
+    rule->when.text = text;
+    int code = rfm_expr_compile(&env, rfm_text(text), &rfm_expr_bool, &bench->arena, &rule->when.expr, &error);
+    RFM_ASSERT(code == RFM_OK);
+    rule->event_parts = rfm_environment_event_parts(rule->when.expr);
+}
+
+/* Of five kinds, each about other fields. */
+static void add_fifty(step_bench *bench)
+{
+    static const char *const texts[] = {"client.orders > 1000000 && client.revenue > 100",
+                                        "event.amount < 0 || client.visits > 3",
+                                        "client.churn_risk > 0.5 && client.lifecycle == \"lapsed\"",
+                                        "event.channel == \"shop\" && now - client.last_purchase < duration(\"1d\")",
+                                        "has(client.nps) && client.nps <= 6"};
+    for (size_t i = 0; i < 50; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "rule_%zu", i);
+        rfm_rule *rule = add_rule(&bench->rules, name, RFM_CAUSE_EVENT);
+        rule->on.event = RFM_EVENT_PURCHASE;
+        add_when(bench, rule, texts[i % 5]);
+    }
+}
+
 static void make_rules(step_bench *bench, rule_set set)
 {
     rfm_rules *rules = &bench->rules;
@@ -91,6 +123,10 @@ static void make_rules(step_bench *bench, rule_set set)
     rule->cancel_on = 1u << RFM_EVENT_REFUND;
     rule->class_ = RFM_CLASS_MARKETING;
     rule->cooldown_ms = 30 * RFM_DAY_MS;
+    if (set == ONE_WHEN)
+        add_when(bench, rule, "client.orders >= 1 && client.revenue > 0");
+    if (set == FIFTY_WHENS)
+        add_fifty(bench);
     if (set == SHIPPED)
         add_rule(rules, "thank_you", RFM_CAUSE_EVENT)->on.event = RFM_EVENT_PURCHASE;
     rule = add_rule(rules, "welcome", RFM_CAUSE_ENTER_LIFECYCLE);
@@ -320,6 +356,8 @@ static const bench_row rows[] = {
     {"follow-ups, nothing sent", FOLLOW_UPS, true},
     {"follow-ups, nothing fetched ahead", FOLLOW_UPS, false},
     {"shipped rules, each event sends", SHIPPED, true},
+    {"follow-ups, one with a condition", ONE_WHEN, true},
+    {"follow-ups, 50 conditions in vain", FIFTY_WHENS, true},
 };
 
 static void run_row(const bench_row *row, size_t clients, size_t events)
@@ -334,6 +372,7 @@ static void run_row(const bench_row *row, size_t clients, size_t events)
     bench->random = 88172645463325252;
     bench->now_ms = INT64_C(1767225630000); /* 2026-01-01T00:00:30Z */
     rfm_client_conf_defaults(&bench->client);
+    rfm_arena_init(&bench->arena);
     make_rules(bench, row->rules);
     start_worker(bench);
     make_clients(bench);
@@ -345,6 +384,7 @@ static void run_row(const bench_row *row, size_t clients, size_t events)
     run_steps(bench);
     print_row(bench, row->name, bench->events, bench->events < 20 * STEP_EVENTS ? bench->events : 20 * STEP_EVENTS);
     rfm_worker_free(bench->worker);
+    rfm_arena_release(&bench->arena);
     free(bench->values);
     free(bench);
 }

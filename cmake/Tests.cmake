@@ -111,6 +111,10 @@ if(RFM_TESTS)
 
     rfm_add_test(layering "${PROJECT_SOURCE_DIR}/tests/layering.sh" "${CMAKE_C_COMPILER}" "${RFM_LAYER_FLAGS}")
 
+    # tests/plays/*.yaml: scenarios of the shipped rules.
+    file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/plays/*.yaml")
+    rfm_add_test(plays rfmd test ${sources})
+
     # The pages of docs/: those that tables make are current, examples work and say what the program says.
     find_program(RFM_PYTHON NAMES python3)
     rfm_add_test(docs_current "${PROJECT_SOURCE_DIR}/docs/generate.sh" --check $<TARGET_FILE:rfmd>)

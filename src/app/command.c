@@ -49,6 +49,11 @@ static const rfm_command commands[] = {
      "  --experiments FILE    what experiments have shown at the end, in the same formats\n"
      "  --report-by, --report-from, --report-to, --report-source, --report-format   as those of rfmd report\n",
      rfm_replay_command},
+    {"test", "scenarios of rules: which events bring which triggers",
+     "Usage: rfmd test FILE.yaml...\n\n"
+     "Runs the scenarios of each file with virtual time, without Kafka and Redis: given events and a clock, exactly the\n"
+     "expected triggers must come. Tells every difference; exit 0 or 1. docs/rules-testing.md has the format.\n",
+     rfm_test_command},
     {"fit", "the model's parameters from your purchases",
      "Usage: rfmd fit --purchases FILE [-o FILE] [--until DATE] [--holdout DAYS] [--plot FILE] [--cap N]\n"
      "                [--model mbg_nbd|bg_nbd] [--unit week|day] [--bad-rows N] [-c FILE]\n"

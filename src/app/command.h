@@ -15,6 +15,7 @@ int rfm_run_command(int argc, char **argv);
 int rfm_check_command(int argc, char **argv);
 int rfm_demo_command(int argc, char **argv);
 int rfm_replay_command(int argc, char **argv);
+int rfm_test_command(int argc, char **argv);
 int rfm_fit_command(int argc, char **argv);
 int rfm_client_command(int argc, char **argv);
 int rfm_report_command(int argc, char **argv);

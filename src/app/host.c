@@ -351,8 +351,11 @@ static void add_counters(rfm_host *host, const rfm_worker_stats *stats)
         if (stats->dead_by_reason[i] > 0)
             rfm_snapshot_add(to, RFM_METRIC_DEAD_LETTERS, rfm_reason_name((rfm_reason)i), NULL,
                              (double)stats->dead_by_reason[i]);
-    for (size_t i = 0; rules != NULL && i < rules->count; i++)
+    for (size_t i = 0; rules != NULL && i < rules->count; i++) {
         add_decisions(to, rules->rule[i].name, stats->decided_by_rule[i]);
+        if (rules->rule[i].when.expr != NULL)
+            rfm_snapshot_add(to, RFM_METRIC_RULE_ERRORS, rules->rule[i].name, NULL, (double)stats->errors_by_rule[i]);
+    }
     rfm_snapshot_add(to, RFM_METRIC_TRAITS_DROPPED, "undeclared", NULL, (double)stats->traits_undeclared);
     rfm_snapshot_add(to, RFM_METRIC_TRAITS_DROPPED, "refused", NULL, (double)stats->traits_refused);
     rfm_snapshot_add(to, RFM_METRIC_TRAITS_DROPPED, "unknown_zone", NULL, (double)stats->zones_unknown);

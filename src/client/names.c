@@ -85,18 +85,18 @@ uint16_t rfm_names_find(const rfm_names *names, rfm_bytes text)
     return text.len > 0 ? find(names, text) : 0;
 }
 
-/* The last number is kept for "other" unless it has one already. */
-uint16_t rfm_names_number(rfm_names *names, rfm_bytes text)
+/* The last number below `max` is kept for "other" unless it has one already. */
+static uint16_t number_within(rfm_names *names, rfm_bytes text, size_t max)
 {
     text = cut(text);
     uint16_t number = text.len > 0 ? find(names, text) : 0;
     if (number > 0 || text.len == 0) {
         return number;
     }
-    if (names->count >= RFM_NAMES_MAX - 1) {
+    if (names->count >= max - 1) {
         rfm_bytes other = rfm_text("other");
         number = find(names, other);
-        if (number > 0 && names->count == RFM_NAMES_MAX) {
+        if (number > 0 && names->count >= max) {
             return number;
         }
         text = number > 0 ? text : other;
@@ -107,6 +107,16 @@ uint16_t rfm_names_number(rfm_names *names, rfm_bytes text)
     number = (uint16_t)(names->count + 1);
     give(names, number, text);
     return number;
+}
+
+uint16_t rfm_names_number(rfm_names *names, rfm_bytes text)
+{
+    return number_within(names, text, RFM_NAMES_OF_EVENTS_MAX);
+}
+
+uint16_t rfm_names_own(rfm_names *names, rfm_bytes text)
+{
+    return number_within(names, text, RFM_NAMES_MAX);
 }
 
 rfm_bytes rfm_names_text(const rfm_names *names, uint16_t number)

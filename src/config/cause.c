@@ -36,23 +36,37 @@ static bool event_of(rfm__loader *loader, const rfm_yaml *node, rfm_event_type *
     return found >= 0 && !erases;
 }
 
-static bool segment_of(rfm__loader *loader, const rfm_yaml *node, uint8_t *segment)
+static void report_segment(rfm__loader *loader, const rfm_yaml *node, const char *text)
 {
     const rfm_segments *segments = &loader->config->client.segments;
-    const char *text, *names[RFM_SEGMENTS_MAX + 1];
+    const rfm_rules *rules = &loader->config->rules;
+    const char *names[RFM_SEGMENTS_MAX + RFM_NAMED_MAX + 1];
+    size_t count = 0;
+    for (size_t i = 0; i < segments->count; i++)
+        names[count++] = segments->name[i];
+    for (size_t i = 0; i < rules->named_count; i++)
+        names[count++] = rules->named[i].name;
+    names[count] = NULL;
+    rfm__report(loader, node, "no such segment %s; the nearest is %s", rfm__show_node(node).text,
+                rfm_nearest(names, text));
+}
+
+/* One of the table, or one by condition. */
+static void segment_of(rfm__loader *loader, const rfm_yaml *node, bool enter, rfm_rule *rule)
+{
+    const char *text;
+    rule->on.kind = enter ? RFM_CAUSE_ENTER_SEGMENT : RFM_CAUSE_LEAVE_SEGMENT;
     if (!rfm__text_of(loader, node, &text))
-        return false;
-    int found = rfm_segments_find(segments, rfm_text(text));
+        return;
+    int found = rfm_segments_find(&loader->config->client.segments, rfm_text(text));
     if (found < 0) {
-        for (size_t i = 0; i < segments->count; i++)
-            names[i] = segments->name[i];
-        names[segments->count] = NULL;
-        rfm__report(loader, node, "no such segment %s; the nearest is %s", rfm__show_node(node).text,
-                    rfm_nearest(names, text));
-        return false;
+        found = rfm__named_find(&loader->config->rules, text);
+        rule->on.kind = enter ? RFM_CAUSE_ENTER_NAMED : RFM_CAUSE_LEAVE_NAMED;
     }
-    *segment = (uint8_t)found;
-    return true;
+    if (found < 0)
+        report_segment(loader, node, text);
+    else
+        rule->on.segment = (uint8_t)found;
 }
 
 static bool lifecycle_of(rfm__loader *loader, const rfm_yaml *node, rfm_lifecycle *lifecycle)
@@ -101,8 +115,7 @@ static void read_change(rfm__loader *loader, const rfm_yaml *node, rfm_rule *rul
     if (!child)
         return;
     if (strcmp(child->key, "segment") == 0) {
-        rule->on.kind = enter ? RFM_CAUSE_ENTER_SEGMENT : RFM_CAUSE_LEAVE_SEGMENT;
-        (void)segment_of(loader, child, &rule->on.segment);
+        segment_of(loader, child, enter, rule);
     } else if (strcmp(child->key, "lifecycle") == 0) {
         rule->on.kind = enter ? RFM_CAUSE_ENTER_LIFECYCLE : RFM_CAUSE_LEAVE_LIFECYCLE;
         (void)lifecycle_of(loader, child, &rule->on.lifecycle);
@@ -234,12 +247,16 @@ static void print_crossing(rfm_buffer *yaml, const char *way, const char *score,
 static void print_cause(rfm_buffer *yaml, const rfm__key *key, const rfm_config *config, const void *at)
 {
     const rfm_rule *rule = (const rfm_rule *)((const char *)at - offsetof(rfm_rule, on));
-    const char *segment = config->client.segments.name[rule->on.segment];
+    bool named = rule->on.kind == RFM_CAUSE_ENTER_NAMED || rule->on.kind == RFM_CAUSE_LEAVE_NAMED;
+    const char *segment = named ? config->rules.named[rule->on.segment].name
+                                : config->client.segments.name[rule->on.segment];
     const char *lifecycle = rfm_lifecycle_name(rule->on.lifecycle);
     (void)key;
     switch (rule->on.kind) {
     case RFM_CAUSE_EVENT: rfm_write_format(yaml, "{event: %s}", event_names[rule->on.event]); break;
+    case RFM_CAUSE_ENTER_NAMED:
     case RFM_CAUSE_ENTER_SEGMENT: rfm_write_format(yaml, "{enter: {segment: %s}}", segment); break;
+    case RFM_CAUSE_LEAVE_NAMED:
     case RFM_CAUSE_LEAVE_SEGMENT: rfm_write_format(yaml, "{leave: {segment: %s}}", segment); break;
     case RFM_CAUSE_ENTER_LIFECYCLE: rfm_write_format(yaml, "{enter: {lifecycle: %s}}", lifecycle); break;
     case RFM_CAUSE_LEAVE_LIFECYCLE: rfm_write_format(yaml, "{leave: {lifecycle: %s}}", lifecycle); break;

@@ -306,14 +306,8 @@ static void keep_files(rfm__loader *loader)
     loader->config->files = (rfm_texts){files, loader->file_count};
 }
 
-static void load_root(rfm__loader *loader, const char *path, char *const *environment)
+static void load_root(rfm__loader *loader, const rfm_yaml *loaded, char *const *environment)
 {
-    rfm_yaml_source *command = rfm_arena_take(&loader->scratch, sizeof *command);
-    *command = (rfm_yaml_source){.name = path, .directory = ""};
-    const rfm_yaml *node = rfm_yaml_scalar(&loader->scratch, command, path);
-    const rfm_yaml *loaded = rfm__load_named(loader, node, rfm__keep(loader, path, strlen(path)));
-    if (!loaded)
-        return;
     rfm_yaml root = *loaded;
     if (root.kind == RFM_YAML_MAP)
         rfm__environment_apply(loader, &root, environment);
@@ -324,15 +318,29 @@ static void load_root(rfm__loader *loader, const char *path, char *const *enviro
     keep_files(loader);
 }
 
-int rfm__config_load(rfm__read read, void *read_context, const char *path, char *const *environment,
-                     rfm_config **config, rfm_config_errors *errors)
+static void load_path(rfm__loader *loader, const char *path, char *const *environment)
+{
+    rfm_yaml_source *command = rfm_arena_take(&loader->scratch, sizeof *command);
+    *command = (rfm_yaml_source){.name = path, .directory = ""};
+    const rfm_yaml *node = rfm_yaml_scalar(&loader->scratch, command, path);
+    const rfm_yaml *loaded = rfm__load_named(loader, node, rfm__keep(loader, path, strlen(path)));
+    if (loaded)
+        load_root(loader, loaded, environment);
+}
+
+/* From a file, or from a tree if `path` is NULL. */
+static int load(rfm__read read, void *read_context, const char *path, const rfm_yaml *map, char *const *environment,
+                rfm_config **config, rfm_config_errors *errors)
 {
     const rfm_yaml *rule_node[RFM_RULES_MAX];
     rfm__loader loader = {
         .config = config_new(), .errors = errors, .read = read, .read_context = read_context, .rule_node = rule_node};
     rfm_config_errors_release(errors);
     rfm_arena_init(&loader.scratch);
-    load_root(&loader, path, environment);
+    if (path)
+        load_path(&loader, path, environment);
+    else
+        load_root(&loader, map, environment);
     rfm_arena_release(&loader.scratch);
     sort_errors(errors);
     if (errors->count) {
@@ -343,14 +351,32 @@ int rfm__config_load(rfm__read read, void *read_context, const char *path, char 
     return RFM_OK;
 }
 
+int rfm__config_load(rfm__read read, void *read_context, const char *path, char *const *environment,
+                     rfm_config **config, rfm_config_errors *errors)
+{
+    return load(read, read_context, path, NULL, environment, config, errors);
+}
+
+static void take_zones(rfm_config *config)
+{
+    config->zones = rfm_zones_load();
+    RFM_ASSERT(config->zones);
+    config->client.zones = config->zones;
+}
+
 int rfm_config_load(const char *path, char *const *environment, rfm_config **config, rfm_config_errors *errors)
 {
     int code = rfm__config_load(rfm__read_file, NULL, path, environment, config, errors);
-    if (code == RFM_OK) {
-        (*config)->zones = rfm_zones_load();
-        RFM_ASSERT((*config)->zones);
-        (*config)->client.zones = (*config)->zones;
-    }
+    if (code == RFM_OK)
+        take_zones(*config);
+    return code;
+}
+
+int rfm_config_load_map(const rfm_yaml *map, char *const *environment, rfm_config **config, rfm_config_errors *errors)
+{
+    int code = load(rfm__read_file, NULL, NULL, map, environment, config, errors);
+    if (code == RFM_OK)
+        take_zones(*config);
     return code;
 }
 

@@ -5,6 +5,8 @@
 #ifndef RFM_CONFIG_CONFIG_H
 #define RFM_CONFIG_CONFIG_H
 
+#include "yaml.h"
+
 #include <rfm/base/arena.h>
 #include <rfm/engine/worker.h>
 
@@ -110,6 +112,8 @@ void rfm_config_errors_write(const rfm_config_errors *errors, rfm_buffer *text);
  * RFMD_ variables go over the file's keys. 0 and *config, or RFM_E_MALFORMED with everything that is wrong in `errors`,
  * also a file that cannot be read; `errors` is cleared first. */
 int rfm_config_load(const char *path, char *const *environment, rfm_config **config, rfm_config_errors *errors);
+/* The same of keys that stand within another file: a map of its tree (yaml.h), without overrides; `environment` is for secrets. */
+int rfm_config_load_map(const rfm_yaml *map, char *const *environment, rfm_config **config, rfm_config_errors *errors);
 void rfm_config_free(rfm_config *config);
 
 /* The effective configuration as YAML, secrets redacted; without secrets it loads again and gives the same. */

@@ -95,7 +95,7 @@ static void apply_variable(rfm__loader *loader, rfm_yaml *root, const char *vari
     }
     bool list = key->kind == &rfm__brokers && *value == '[';
     if (*value && (!key->kind->scalar || list))
-        node = rfm__parse(loader, source, rfm_text(value));
+        node = rfm__parse_text(loader, source, rfm_text(value));
     if (node)
         put_path(loader, root, source, path, node);
 }

@@ -137,7 +137,7 @@ static void read_absent(rfm__loader *loader, const rfm__key *key, const rfm_yaml
     }
     static const rfm_yaml_source defaults = {.name = "(default)", .directory = ""};
     rfm_yaml *node = key->kind->scalar ? rfm_yaml_scalar(&loader->scratch, &defaults, key->fallback)
-                                       : rfm__parse(loader, &defaults, rfm_text(key->fallback));
+                                       : rfm__parse_text(loader, &defaults, rfm_text(key->fallback));
     RFM_ASSERT(node);
     key->kind->read(loader, key, node, at);
 }
@@ -210,8 +210,8 @@ void rfm__table_canonical(const rfm__table *table, const rfm_config *config, con
                           rfm_buffer *text)
 {
     rfm_buffer value, fallback;
-    rfm_buffer_init(&value, 1 << 16);
-    rfm_buffer_init(&fallback, 1 << 16);
+    rfm_buffer_init(&value, 1 << 20);
+    rfm_buffer_init(&fallback, 1 << 20);
     for (size_t i = 0; i < table->count; i++) {
         const rfm__key *key = &table->keys[i];
         if (!key->kind->print || key->flags & RFM__SECRET)

@@ -100,6 +100,15 @@ extern const rfm__kind rfm__rule_files, rfm__type_prefix;
 void rfm__rules_finish(rfm__loader *loader);
 /* False, reported: the policy stands in another file already, where one of the two would silently win. */
 bool rfm__policy_taken(rfm__loader *loader, const rfm_yaml *node, const rfm_yaml **taken);
+/* expressions.c */
+extern const rfm__kind rfm__condition; /* rfm_written */
+extern const rfm__kind rfm__data;      /* rfm_rule.data */
+extern const rfm__kind rfm__named;     /* rfm_rules.named */
+/* The segments by condition of a file of rules, which are to be known before its rules are read. */
+void rfm__named_read(rfm__loader *loader, const rfm_yaml *map);
+int rfm__named_find(const rfm_rules *rules, const char *name); /* -1: none */
+/* All expressions, once all rules are read. */
+void rfm__expressions_compile(rfm__loader *loader);
 /* policies.c */
 extern const rfm__kind rfm__weekdays;     /* uint8_t, bit 0: Monday */
 extern const rfm__kind rfm__date;         /* int32_t day */

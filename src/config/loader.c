@@ -110,7 +110,7 @@ static void complain(void *context, const rfm_yaml_source *source, const rfm_yam
     add_error(context, source, copy.line, copy.column, copy.message);
 }
 
-rfm_yaml *rfm__parse(rfm__loader *loader, const rfm_yaml_source *source, rfm_bytes text)
+rfm_yaml *rfm__parse_text(rfm__loader *loader, const rfm_yaml_source *source, rfm_bytes text)
 {
     return rfm_yaml_parse(&loader->scratch, source, text, complain, loader);
 }
@@ -143,7 +143,7 @@ const rfm_yaml *rfm__load_named(rfm__loader *loader, const rfm_yaml *node, const
         return NULL;
     const char *slash = strrchr(path, '/');
     const char *directory = slash ? rfm__keep(loader, path, (size_t)(slash - path) + 1) : "";
-    return rfm__parse(loader, rfm__source_new(loader, path, directory), content);
+    return rfm__parse_text(loader, rfm__source_new(loader, path, directory), content);
 }
 
 static int read_all(int fd, rfm_buffer *buffer)

@@ -26,6 +26,8 @@ typedef struct rfm__loader {
     const rfm_yaml *max_trigger_age, *silent_until, *frequency_caps, *quiet_hours, *holdout;
     const rfm_yaml *consent[RFM_CLASS_COUNT];
     const rfm_yaml *cap_node[RFM_CAPS_MAX];
+    rfm_named *named; /* config->rules.named, RFM_NAMED_MAX of them; NULL: none yet */
+    const rfm_yaml *named_node[RFM_NAMED_MAX];
     const rfm_yaml **rule_node; /* where each rule stands, as in config->rules.rule */
 } rfm__loader;
 
@@ -53,7 +55,7 @@ const char *rfm__path_of(rfm__loader *loader, const rfm_yaml *node);
 bool rfm__read_named(rfm__loader *loader, const rfm_yaml *node, const char *path, rfm_bytes *content);
 /* The same, parsed. NULL: reported. */
 const rfm_yaml *rfm__load_named(rfm__loader *loader, const rfm_yaml *node, const char *path);
-rfm_yaml *rfm__parse(rfm__loader *loader, const rfm_yaml_source *source, rfm_bytes text);
+rfm_yaml *rfm__parse_text(rfm__loader *loader, const rfm_yaml_source *source, rfm_bytes text);
 
 /* The environment's RFMD_ variables over the main file's tree. */
 void rfm__environment_apply(rfm__loader *loader, rfm_yaml *root, char *const *environment);

@@ -179,7 +179,8 @@ static const rfm__key rule_keys[] = {
              "NAME}}`, `leave` alike; `{rise: {churn_risk: 0.7}}`, `{fall: {activity_ratio: 0.3}}`; "
              "`{idle: {since: TYPE, for: 60d}}`; `{late: 0.9}`; `{anniversary: "
              "TRAIT, at: \"09:00\"}`"},
-    {"when", &rfm__unsupported, .text = "Condition"},
+    {"when", &rfm__condition, AT(when),
+     .text = "Condition, over `client`, `event` (on an event) and `now`; see [expressions.md](expressions.md)"},
     {"delay", &rfm__duration, AT(delay_ms), "0s", .low = 0, .high = TEN_YEARS_S,
      .text = "From the cause to the decision"},
     {"restart", &rfm__boolean, AT(restart), "false",
@@ -218,7 +219,7 @@ static const rfm__key rule_keys[] = {
          "that does not say"},
     {"topic", &topic_name, AT(topic), "triggers", .text = "Kafka topic of the trigger"},
     {"template", &template_text, AT(template_), .text = "For the receiver: which message this is; null if not given"},
-    {"data", &rfm__unsupported, .text = ""},
+    {"data", &rfm__data, AT(data), .text = "The trigger's `data`: names and expressions, 32 at most"},
 };
 const rfm__table rfm__rule_table = {rule_keys, sizeof rule_keys / sizeof *rule_keys};
 
@@ -334,7 +335,9 @@ static const char *const consent_policies[] = {"opt_in", "opt_out", NULL};
 
 static const rfm__key file_keys[] = {
     {"rules", &rule_list, .text = "See below"},
-    {"segments", &rfm__unsupported, .text = "Segments by condition"},
+    {"segments", &rfm__named, CONFIG_AT(rules.named),
+     .text =
+         "Segments by condition, 64 at most: `{vip_at_risk: \"client.revenue > 1000 && client.churn_risk > 0.5\"}`"},
     {"policies.max_trigger_age", &trigger_age, CONFIG_AT(rules.max_trigger_age_ms),
      .text = "An event older than this when it is read causes nothing; its state counts"},
     {"policies.silent_until", &timestamp, CONFIG_AT(rules.silent_until_ms),
@@ -363,18 +366,23 @@ static const rfm__key file_keys[] = {
 };
 const rfm__table rfm__rules_file_table = {file_keys, sizeof file_keys / sizeof *file_keys};
 
-static const char *read_rule_file(rfm__loader *loader, const rfm_yaml *node)
+struct rule_file {
+    const char *path;
+    const rfm_yaml *map;
+};
+
+/* Loads a file and its segments by condition, which rules of every file may name. */
+static struct rule_file load_rule_file(rfm__loader *loader, const rfm_yaml *node)
 {
     const char *text;
+    struct rule_file file = {0};
     if (!rfm__text_of(loader, node, &text))
-        return NULL;
-    const char *path = rfm__path_of(loader, node);
-    const rfm_yaml *map = rfm__load_named(loader, node, path);
-    if (map)
-        rfm__table_read(loader, &rfm__rules_file_table, map, loader->config);
-    if (map)
-        rfm__policies_check(loader, map);
-    return path;
+        return file;
+    file.path = rfm__path_of(loader, node);
+    file.map = rfm__load_named(loader, node, file.path);
+    if (file.map)
+        rfm__named_read(loader, file.map);
+    return file;
 }
 
 static void read_rule_files(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
@@ -386,12 +394,20 @@ static void read_rule_files(rfm__loader *loader, const rfm__key *key, const rfm_
         return;
     }
     const char **files = rfm__keep_room(loader, (node->count + 1) * sizeof *files);
+    struct rule_file file[RFM_RULE_FILES_MAX];
     size_t count = 0;
     for (; item; item = item == node ? NULL : item->next) {
-        const char *path = read_rule_file(loader, item);
+        file[count] = load_rule_file(loader, item);
         loader->key = "rules";
-        if (path)
-            files[count++] = path;
+        if (file[count].path)
+            files[count] = file[count].path, count++;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!file[i].map)
+            continue;
+        rfm__table_read(loader, &rfm__rules_file_table, file[i].map, loader->config);
+        rfm__policies_check(loader, file[i].map);
+        loader->key = "rules";
     }
     *(rfm_texts *)at = (rfm_texts){files, count};
 }
@@ -440,7 +456,7 @@ static void set_version(rfm_config *config)
     static const rfm_config no_policies[1];
     rfm_rules *rules = &config->rules;
     rfm_buffer text;
-    rfm_buffer_init(&text, 16 << 20);
+    rfm_buffer_init(&text, 128 << 20);
     rfm_write_format(&text, "max_trigger_age=%lld\nsilent_until=%lld\n", (long long)rules->max_trigger_age_ms,
                      (long long)rules->silent_until_ms);
     if (rules->consent[RFM_CLASS_MARKETING] == RFM_OPT_OUT)
@@ -467,6 +483,8 @@ void rfm__rules_finish(rfm__loader *loader)
     snprintf(config->rules.source, sizeof config->rules.source, "rfmd/%s", config->kafka.group);
     config->rules.structured = config->output == RFM_OUTPUT_STRUCTURED;
     rfm__caps_check(loader);
+    rfm__expressions_compile(loader);
     qsort(config->rules.rule, config->rules.count, sizeof *config->rules.rule, compare_rules);
-    set_version(config);
+    if (loader->errors->count == 0) /* else nothing asks for it */
+        set_version(config);
 }

@@ -174,6 +174,7 @@ static rfm_yaml *build_scalar(struct builder *builder, const yaml_event_t *event
     rfm_yaml *node = new_node(builder->arena, builder->source, RFM_YAML_SCALAR, event->start_mark);
     node->text = copy_text(builder->arena, value, len);
     node->plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+    node->folded = event->start_mark.line != event->end_mark.line;
     return node;
 }
 

@@ -21,6 +21,7 @@ typedef struct rfm_yaml rfm_yaml;
 struct rfm_yaml {
     rfm_yaml_kind kind;
     bool plain;       /* a scalar without quotes */
+    bool folded;      /* a scalar that does not stand in one line, or not from its place on */
     const char *text; /* scalar: UTF-8, no NUL inside */
     const char *key;  /* within a map */
     const rfm_yaml_source *source;

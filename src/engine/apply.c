@@ -310,9 +310,9 @@ void rfm__apply_record(rfm_worker *worker, rfm__task *task, const rfm_record *re
     }
     const rfm_edges *edges = worker->edges_known ? &worker->edges : NULL;
     if (!work.is_new)
-        rfm_decide_renew(worker->conf.rules, task->binding, worker->conf.client, task->names, &worker->client, edges,
-                         clock_ms);
-    rfm_applied applied;
+        rfm_decide_renew(worker->conf.rules, task->binding, worker->conf.client, task->names, &worker->client, work.id,
+                         edges, clock_ms);
+    rfm_applied applied = {0};
     uint64_t source = (uint64_t)record->input << 56 | (uint64_t)record->offset;
     switch (rfm_client_apply(&worker->client, event, source, worker->conf.client, task->names, &applied)) {
     case RFM_APPLIED: accepted(&work, event, &applied, clock_ms); break;

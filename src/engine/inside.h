@@ -203,7 +203,7 @@ struct rfm_worker {
     int64_t now_ms;
     char reason[512];
     uint8_t packed[RFM_CLIENT_PACKED_MAX];
-    rfm_buffer value, headers;
+    rfm_buffer value, headers, data;
 };
 
 static inline rfm__task *rfm__task_at(const rfm_worker *worker, uint32_t number)

@@ -202,12 +202,17 @@ static bool is_stale(const rfm_worker *worker, const rfm__task *task)
 /* What was decided is counted by a rule's place: after a change, by its name's new place. */
 static void move_decided(rfm_worker_stats *stats, const rfm_rules *old, const rfm_rules *rules)
 {
-    uint64_t moved[RFM_RULES_MAX][RFM_SUPPRESSION_COUNT] = {{0}};
-    for (size_t i = 0; i < rules->count; i++)
-        for (size_t k = 0; k < old->count; k++)
-            if (strcmp(rules->rule[i].name, old->rule[k].name) == 0)
-                memcpy(moved[i], stats->decided_by_rule[k], sizeof moved[i]);
+    uint64_t moved[RFM_RULES_MAX][RFM_SUPPRESSION_COUNT] = {{0}}, errors[RFM_RULES_MAX] = {0};
+    for (size_t i = 0; i < rules->count; i++) {
+        for (size_t k = 0; k < old->count; k++) {
+            if (strcmp(rules->rule[i].name, old->rule[k].name) != 0)
+                continue;
+            memcpy(moved[i], stats->decided_by_rule[k], sizeof moved[i]);
+            errors[i] = stats->errors_by_rule[k];
+        }
+    }
     memcpy(stats->decided_by_rule, moved, sizeof moved);
+    memcpy(stats->errors_by_rule, errors, sizeof errors);
 }
 
 /* Rules change only between two steps. */

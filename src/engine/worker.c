@@ -194,6 +194,9 @@ int rfm_worker_new(const rfm_worker_conf *conf, rfm_worker **out, rfm_error *err
     worker->decisions.items = calloc(RFM_DECISIONS_MAX, sizeof *worker->decisions.items);
     rfm_buffer_init(&worker->value, 1 << 20);
     rfm_buffer_init(&worker->headers, 2 << 20);
+    rfm_buffer_init(&worker->data, 4 << 20);
+    worker->decisions.data = &worker->data;
+    worker->decisions.errors = worker->stats.errors_by_rule;
     code = rfm__cache_init(&worker->cache, conf->cache_bytes_max, worker->owners);
     if (code != RFM_OK || !worker->owners || !worker->tasks || !worker->decoder || !worker->decisions.items) {
         rfm_worker_free(worker);
@@ -224,6 +227,7 @@ void rfm_worker_free(rfm_worker *worker)
     rfm_decoder_free(worker->decoder);
     rfm_buffer_release(&worker->value);
     rfm_buffer_release(&worker->headers);
+    rfm_buffer_release(&worker->data);
     free(worker->owned.items);
     free(worker->storing.items);
     free(worker->spare.items);

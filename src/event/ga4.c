@@ -49,7 +49,7 @@ enum { MP_name, MP_params, MP_timestamp_micros, MP_COUNT };
 enum { ECOMMERCE_transaction_id, ECOMMERCE_purchase_revenue, ECOMMERCE_refund_value, ECOMMERCE_COUNT };
 enum { ENTRY_key, ENTRY_value, ENTRY_COUNT };
 enum { ITEM_id, ITEM_category, ITEM_price, ITEM_quantity, ITEM_COUNT };
-enum { TYPED_COUNT = 4 };
+enum { TYPED_string_value, TYPED_int_value, TYPED_float_value, TYPED_double_value, TYPED_COUNT };
 
 static const rfm_bytes root_names[] = {ROOT(RFM__NAME)};
 static const rfm_bytes param_names[] = {PARAMS(RFM__NAME)};
@@ -133,6 +133,13 @@ static void take_object(struct hit *hit, yyjson_val *object, const char *const *
         take_param(hit, i, values[i], names[i]);
 }
 
+/* Shops that number their orders have the number where Google Analytics has guessed a type. */
+static void take_digits_as_text(yyjson_val *value)
+{
+    if (unsafe_yyjson_is_raw(value))
+        yyjson_set_strn(value, unsafe_yyjson_get_raw(value), unsafe_yyjson_get_len(value));
+}
+
 /* {key, value: {string_value, int_value, ...}}, one of which is there. */
 static void take_entry(struct hit *hit, yyjson_val *entry)
 {
@@ -147,6 +154,8 @@ static void take_entry(struct hit *hit, yyjson_val *entry)
     rfm_bytes key = rfm__string(parts[ENTRY_key]);
     while (i < PARAM_COUNT && !rfm_bytes_equal(key, param_names[i]))
         i++;
+    if (kind == TYPED_int_value && i == PARAM_transaction_id)
+        take_digits_as_text(typed[kind]);
     if (kind < TYPED_COUNT && i < PARAM_COUNT)
         take_param(hit, i, typed[kind], names_in_event_params[i]);
 }

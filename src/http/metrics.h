@@ -20,6 +20,8 @@
     X(DEAD_LETTERS, "dead_letters_total", COUNTER, "reason", "Records sent to the dead letters.")                     \
     X(TRIGGERS, "triggers_total", COUNTER, "rule", "Triggers sent.")                                                  \
     X(SUPPRESSIONS, "suppressions_total", COUNTER, "rule,reason", "Triggers held back, as the audit topic has them.") \
+    X(RULE_ERRORS, "rule_errors_total", COUNTER, "rule",                                                              \
+      "Conditions that failed while they ran: the rule did not fire.")                                                \
     X(CAUSES_TOO_OLD, "causes_too_old_total", COUNTER, "", "Events too old to cause anything (max_trigger_age).")     \
     X(LAG, "lag_records", GAUGE, "topic,partition", "Records of an input partition that have not been read.")         \
     X(LATENCY, "latency_seconds", HISTOGRAM, "", "From an event's append on the broker to its commit.")               \

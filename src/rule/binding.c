@@ -45,6 +45,8 @@ static void watch(rfm_binding *binding, const rfm_rule *rule, size_t i)
         break;
     case RFM_CAUSE_LATE: list_add(&binding->lates, i); break;
     case RFM_CAUSE_ANNIVERSARY: list_add(&binding->anniversaries, i); break;
+    case RFM_CAUSE_ENTER_NAMED:
+    case RFM_CAUSE_LEAVE_NAMED: list_add(&binding->named, i); break;
     }
 }
 
@@ -73,7 +75,7 @@ static uint32_t version_of(const rfm_rules *rules, const rfm_client_conf *conf)
 /* A full table answers with the name "other", which is none of ours. */
 static uint16_t own_number(const rfm_binding *binding, const rfm_rule *rule, rfm_names *names)
 {
-    uint16_t number = rfm_names_number(names, rfm_text(rule->name));
+    uint16_t number = rfm_names_own(names, rfm_text(rule->name));
     bool own = rfm_bytes_is(rfm_names_text(names, number), rule->name) && binding->rule_of[number] == RFM_RULE_NONE;
     return own ? number : RFM_NUMBER_NONE;
 }
@@ -98,13 +100,13 @@ static void add_best(rfm_binding *binding, uint16_t number, const char *text)
 /* A channel that has no number of its own shares "other"; one that has none at all is every channel: a cap must not be missed. */
 static void bind_cap(rfm_binding *binding, const rfm_cap *cap, size_t i, rfm_names *names)
 {
-    binding->cap[i] = (rfm_cap_numbers){rfm_names_number(names, rfm_text(cap->channel)),
-                                        rfm_names_number(names, rfm_text(cap->rule))};
+    binding->cap[i] = (rfm_cap_numbers){rfm_names_own(names, rfm_text(cap->channel)),
+                                        rfm_names_own(names, rfm_text(cap->rule))};
 }
 
 static uint16_t arm_number(const char *arm, rfm_names *names)
 {
-    uint16_t number = rfm_names_number(names, rfm_text(arm));
+    uint16_t number = rfm_names_own(names, rfm_text(arm));
     return rfm_bytes_is(rfm_names_text(names, number), arm) ? number : RFM_NUMBER_NONE;
 }
 
@@ -123,11 +125,11 @@ static void bind_rule(rfm_binding *binding, const rfm_rule *rule, size_t i, rfm_
     if (number != RFM_NUMBER_NONE)
         binding->rule_of[number] = (int16_t)i;
     for (size_t c = 0; c < rule->channel_count; c++) {
-        binding->channel[i][c] = rfm_names_number(names, rfm_text(rule->channel[c]));
+        binding->channel[i][c] = rfm_names_own(names, rfm_text(rule->channel[c]));
         add_best(binding, binding->channel[i][c], rule->channel[c]);
     }
     if (rule->on.kind == RFM_CAUSE_ANNIVERSARY)
-        binding->trait[i] = rfm_names_number(names, rfm_text(rule->on.trait));
+        binding->trait[i] = rfm_names_own(names, rfm_text(rule->on.trait));
     if (rule->experiment.given)
         bind_experiment(binding, &rule->experiment, i, names);
     if (number != RFM_NUMBER_NONE || !watches_time(rule))
@@ -147,7 +149,7 @@ rfm_binding *rfm_binding_new(const rfm_rules *rules, const rfm_client_conf *conf
                           conf->rfm.m == RFM_AXIS_POPULATION;
     binding->ratio_max = fmax(conf->lifecycle.at_risk, conf->lifecycle.lapsed);
     for (size_t i = 0; i < conf->segments.count; i++)
-        binding->segment[i] = rfm_names_number(names, rfm_text(conf->segments.name[i]));
+        binding->segment[i] = rfm_names_own(names, rfm_text(conf->segments.name[i]));
     for (size_t i = 0; i < rules->count; i++)
         bind_rule(binding, &rules->rule[i], i, names);
     for (size_t i = 0; i < rules->cap_count; i++)

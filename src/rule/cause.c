@@ -1,6 +1,7 @@
 #include "cause.h"
 
 #include "exposure.h"
+#include "sight.h"
 #include "wall.h"
 
 #include <math.h>
@@ -297,6 +298,26 @@ static void move_segment(rfm_turn *turn, uint8_t segment, int64_t now_ms, rfm_ru
     }
 }
 
+/* Segments by condition: what an expression sees has no moments that could be told ahead, so they move when the client is
+ * decided on. An error is not inside. A rule holds while its client is inside; `causes` NULL: only noted. */
+static void move_named(rfm_turn *turn, rfm_rule_set *causes)
+{
+    const rfm_rule_list *list = &turn->binding->named;
+    uint64_t known = 0, inside = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        const rfm_rule *rule = &turn->rules->rule[list->rule[i]];
+        uint64_t bit = UINT64_C(1) << rule->on.segment;
+        const rfm_expr *condition = turn->rules->named[rule->on.segment].condition.expr;
+        if (!(known & bit) && rfm__sight_holds(turn->sight, condition) == RFM_TRUE)
+            inside |= bit;
+        known |= bit;
+        bool was = rfm__rule_set_has(&turn->holding, list->rule[i]), is = (inside & bit) != 0;
+        if (causes != NULL && was != is && is == (rule->on.kind == RFM_CAUSE_ENTER_NAMED))
+            rfm__rule_set_add(causes, list->rule[i]);
+        set_holding(turn, list->rule[i], is);
+    }
+}
+
 static uint8_t segment_at(const rfm_turn *turn, int64_t at_ms)
 {
     return rfm_client_segment_at(turn->client, turn->conf, turn->edges, at_ms);
@@ -349,6 +370,7 @@ void rfm__marks_renew(rfm_turn *turn, int64_t at_ms, int64_t now_ms)
     if (turn->client->marks.segment != turn->binding->segment[segment_at(turn, now_ms)])
         move_segment(turn, segment_at(turn, at_ms), now_ms, NULL);
     renew_sides(turn, at_ms, now_ms);
+    move_named(turn, NULL);
     sign_marks(turn);
 }
 
@@ -373,6 +395,7 @@ static void first_causes(rfm_turn *turn, int64_t now_ms, rfm_rule_set *causes)
     move_lifecycle(turn, lifecycle_at(turn, now_ms), silent ? NULL : causes);
     move_segment(turn, segment_at(turn, now_ms), now_ms, silent ? NULL : causes);
     renew_sides(turn, now_ms, now_ms);
+    move_named(turn, silent ? NULL : causes);
     sign_marks(turn);
 }
 
@@ -398,6 +421,7 @@ void rfm__causes_of_event(rfm_turn *turn, const rfm_event *event, bool bought, i
         first = client->visits == 1;
     if (bought || event->type != RFM_EVENT_PURCHASE)
         end_idles(turn, event->type, first, now_ms);
+    move_named(turn, causes);
 }
 
 static int64_t earlier(int64_t a_ms, int64_t b_ms)
@@ -524,13 +548,14 @@ void rfm__causes_of_instant(rfm_turn *turn, int64_t at_ms, int64_t now_ms, int64
     rfm_lifecycle lifecycle = lifecycle_at(turn, at_ms);
     if (declines(turn, lifecycle))
         move_lifecycle(turn, lifecycle, causes);
-    if (review)
+    if (review && turn->binding->population)
         move_segment(turn, segment_at(turn, now_ms), now_ms, causes);
     else if (segment_moment(turn, until_ms) <= at_ms)
         move_segment(turn, segment_at(turn, at_ms), now_ms, causes);
     cross_scores(turn, at_ms, SIDES_BY_TIME, causes);
     cross_idles(turn, at_ms, SIDES_BY_TIME, causes);
     cross_anniversaries(turn, at_ms, causes);
+    move_named(turn, causes);
 }
 
 int64_t rfm__next_moment(const rfm_turn *turn, int64_t until_ms)

@@ -11,6 +11,7 @@
 #include "slot.h"
 
 /* One client while it is decided on. */
+typedef struct rfm_sight rfm_sight;
 typedef struct rfm_turn {
     const rfm_rules *rules;
     const rfm_binding *binding;
@@ -18,6 +19,7 @@ typedef struct rfm_turn {
     const rfm_names *names;
     const rfm_edges *edges;
     rfm_client *client;
+    rfm_sight *sight; /* what its expressions see */
     rfm_tally *tally; /* NULL: nothing is added up */
     rfm_slots slots;
     rfm_rule_set holding; /* slots.holding by index of rules */

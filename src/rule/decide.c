@@ -4,6 +4,7 @@
 #include "channel.h"
 #include "experiment.h"
 #include "exposure.h"
+#include "sight.h"
 #include "trigger.h"
 #include "wall.h"
 
@@ -19,6 +20,9 @@ typedef struct rfm_hearing {
     rfm_turn turn;
     const rfm_moment *moment;
     rfm_decisions *decisions;
+    size_t kept_count; /* as many of the event's causes have been put off */
+    uint8_t kept[RFM_PENDING_MAX][RFM_KEPT_BYTES_MAX];
+    rfm_sight sight;
 } rfm_hearing;
 
 /* A cause on its way to be sent. */
@@ -68,10 +72,10 @@ static void drop_unknown_rules(rfm_turn *turn)
 }
 
 static void open_turn(rfm_turn *turn, const rfm_rules *rules, const rfm_binding *binding, const rfm_client_conf *conf,
-                      const rfm_names *names, rfm_client *client, const rfm_edges *edges)
+                      const rfm_names *names, rfm_client *client, const rfm_edges *edges, rfm_sight *sight)
 {
     turn->rules = rules, turn->binding = binding, turn->conf = conf, turn->names = names;
-    turn->client = client, turn->edges = edges;
+    turn->client = client, turn->edges = edges, turn->sight = sight;
     turn->tally = NULL;
     turn->changed = turn->ratio_known = false;
     memset(&turn->holding, 0, sizeof turn->holding);
@@ -117,12 +121,43 @@ static size_t cause_text(const rfm_cause *cause, char text[RFM_CAUSE_BYTES_MAX])
     return buffer.len;
 }
 
+/* Expressions are about this cause from now on. */
+static void see(rfm_hearing *hearing, const rfm_cause *cause)
+{
+    if (hearing->sight.cause != cause)
+        rfm__sight_turn_to(&hearing->sight, cause);
+}
+
 static void make_id(rfm_decision *decision, rfm_bytes client_id)
 {
     uint8_t text[RFM_IDENTITY_BYTES_MAX];
     rfm_buffer identity = rfm_buffer_over(text, sizeof text);
     rfm__decision_identity(&identity, decision, client_id);
     rfm_hash128(rfm_buffer_view(&identity), decision->id);
+}
+
+/* `data` is as the client is at the decision. */
+static void add_data(rfm_hearing *hearing, rfm_decision *decision, const rfm_cause *cause)
+{
+    rfm_buffer *data = hearing->decisions->data;
+    decision->data = RFM_BYTES_NONE;
+    decision->data_at = data != NULL ? (uint32_t)data->len : 0;
+    if (data == NULL || decision->rule->data == NULL || data->bad)
+        return;
+    see(hearing, cause);
+    rfm__sight_write_data(&hearing->sight, decision->rule, data);
+    if (data->bad)
+        data->len = decision->data_at, data->bad = false;
+    decision->data.len = data->len - decision->data_at;
+}
+
+/* The buffer moves while it grows. */
+static void place_data(rfm_decisions *decisions)
+{
+    for (size_t i = 0; i < decisions->count; i++) {
+        if (decisions->items[i].data.len > 0)
+            decisions->items[i].data.at = decisions->data->at + decisions->items[i].data_at;
+    }
 }
 
 static rfm_decision *add_decision(rfm_hearing *hearing, size_t rule, const rfm_cause *cause,
@@ -141,6 +176,7 @@ static rfm_decision *add_decision(rfm_hearing *hearing, size_t rule, const rfm_c
     decision->segment = rfm__binding_segment(turn->binding, turn->conf, turn->client->marks.segment);
     decision->lifecycle = turn->client->marks.lifecycle;
     decision->time_ms = hearing->moment->now_ms;
+    add_data(hearing, decision, cause);
     return decision;
 }
 
@@ -181,11 +217,31 @@ static rfm_decision *add_offered(rfm_hearing *hearing, const rfm_offer *offer, r
     return decision;
 }
 
-static bool put_off(rfm_turn *turn, size_t index, const rfm_cause *cause, int64_t due_ms, int64_t deferred_ms)
+/* Of an event at hand what the rule will read of it; where there is no room for that, none for it. */
+static bool keep_event(rfm_hearing *hearing, size_t index, rfm_cause *cause)
 {
+    const rfm_rule *rule = &hearing->turn.rules->rule[index];
+    size_t len = 0;
+    if (cause->event == NULL || rule->event_parts == 0)
+        return true;
+    if (hearing->kept_count == RFM_PENDING_MAX ||
+        !rfm__sight_keep(&hearing->sight, rule, hearing->kept[hearing->kept_count], &len))
+        return false;
+    cause->kept = rfm_bytes_of(hearing->kept[hearing->kept_count], len);
+    return true;
+}
+
+static bool put_off(rfm_hearing *hearing, size_t index, const rfm_cause *cause, int64_t due_ms, int64_t deferred_ms)
+{
+    rfm_turn *turn = &hearing->turn;
     rfm_pending pending = {
         .rule = turn->binding->number[index], .due_ms = due_ms, .deferred_ms = deferred_ms, .cause = *cause};
+    see(hearing, cause);
+    if (!keep_event(hearing, index, &pending.cause))
+        return false;
+    pending.cause.event = NULL;
     bool good = rfm__slots_defer(&turn->slots, &pending);
+    hearing->kept_count += good && cause->event != NULL;
     turn->changed = turn->changed || good;
     return good;
 }
@@ -207,7 +263,7 @@ static bool pass_quiet_hours(rfm_hearing *hearing, const rfm_offer *offer)
                                               now_ms);
     if (release_ms == now_ms)
         return true;
-    if (!put_off(turn, offer->rule, offer->cause, release_ms, since_ms))
+    if (!put_off(hearing, offer->rule, offer->cause, release_ms, since_ms))
         add_offered(hearing, offer, RFM_SUPPRESSED_SLOTS_FULL);
     return false;
 }
@@ -284,13 +340,26 @@ static void decide_offer(rfm_hearing *hearing, size_t index, const rfm_cause *ca
         add_offered(hearing, &offer, kind);
 }
 
+static bool when_holds(rfm_hearing *hearing, size_t index, const rfm_cause *cause)
+{
+    const rfm_expr *when = hearing->turn.rules->rule[index].when.expr;
+    if (when == NULL)
+        return true;
+    see(hearing, cause);
+    rfm_truth truth = rfm__sight_holds(&hearing->sight, when);
+    if (truth == RFM_FAILED && hearing->decisions->errors != NULL)
+        hearing->decisions->errors[index]++;
+    return truth == RFM_TRUE;
+}
+
 /* What the rule itself asks for at this moment. */
-static bool condition_holds(const rfm_hearing *hearing, size_t index)
+static bool condition_holds(rfm_hearing *hearing, size_t index, const rfm_cause *cause)
 {
     const rfm_turn *turn = &hearing->turn;
     const rfm_schedule *schedule = &turn->rules->rule[index].schedule;
-    return rfm__schedule_is_empty(schedule) ||
-           rfm__wall_scheduled(schedule, rfm__zone_of(turn), hearing->moment->now_ms);
+    bool scheduled = rfm__schedule_is_empty(schedule) ||
+                     rfm__wall_scheduled(schedule, rfm__zone_of(turn), hearing->moment->now_ms);
+    return scheduled && when_holds(hearing, index, cause);
 }
 
 static void delay_cause(rfm_hearing *hearing, size_t index, const rfm_cause *cause, int64_t moment_ms)
@@ -298,7 +367,7 @@ static void delay_cause(rfm_hearing *hearing, size_t index, const rfm_cause *cau
     int64_t due_ms;
     if (__builtin_add_overflow(moment_ms, hearing->turn.rules->rule[index].delay_ms, &due_ms))
         due_ms = INT64_MAX;
-    if (!put_off(&hearing->turn, index, cause, due_ms, RFM_NOT_DEFERRED))
+    if (!put_off(hearing, index, cause, due_ms, RFM_NOT_DEFERRED))
         add_decision(hearing, index, cause, RFM_SUPPRESSED_SLOTS_FULL);
 }
 
@@ -306,7 +375,8 @@ static void delay_cause(rfm_hearing *hearing, size_t index, const rfm_cause *cau
 static void decide_due(rfm_hearing *hearing, const rfm_taken *taken)
 {
     const rfm_pending *pending = &taken->pending;
-    if (condition_holds(hearing, taken->rule))
+    rfm__sight_turn_to(&hearing->sight, &pending->cause); /* another was at the same place */
+    if (condition_holds(hearing, taken->rule, &pending->cause))
         decide_offer(hearing, taken->rule, &pending->cause, pending->deferred_ms);
     else
         add_decision(hearing, taken->rule, &pending->cause, RFM_SUPPRESSED_CONDITION);
@@ -343,7 +413,7 @@ static rfm_suppression too_soon(rfm_hearing *hearing, size_t index, uint32_t car
 static void decide_cause(rfm_hearing *hearing, size_t index, const rfm_cause *cause, int64_t moment_ms)
 {
     rfm_turn *turn = &hearing->turn;
-    if (!condition_holds(hearing, index))
+    if (!condition_holds(hearing, index, cause))
         return;
     rfm_suppression why_not = too_soon(hearing, index, cause->cart);
     if (why_not != RFM_SENT) {
@@ -430,7 +500,11 @@ static void decide_causes(rfm_hearing *hearing, const rfm_rule_set *causes)
     if (rfm__rule_set_empty(causes) || moment->now_ms < hearing->turn.rules->silent_until_ms)
         return;
     bool drop = too_old(hearing->turn.rules, moment);
-    rfm_cause cause = {(uint8_t)(event->type + 1), cart_of(event), event->time_ms, event->id, RFM_BYTES_NONE};
+    rfm_cause cause = {.code = (uint8_t)(event->type + 1),
+                       .cart = cart_of(event),
+                       .time_ms = event->time_ms,
+                       .id = event->id,
+                       .event = event};
     for (int i = rfm__rule_set_next(causes, 0); i != RFM_RULE_NONE; i = rfm__rule_set_next(causes, (size_t)i + 1)) {
         if (drop)
             hearing->decisions->too_old++;
@@ -449,6 +523,7 @@ static void decide_event(rfm_hearing *hearing)
     rfm__causes_of_event(&hearing->turn, moment->event, moment->bought, moment->now_ms, &causes);
     for (size_t i = 0; i < count; i++)
         add_decision(hearing, taken[i].rule, &taken[i].pending.cause, RFM_SUPPRESSED_CANCELLED);
+    rfm__sight_turn_to(&hearing->sight, NULL);
     decide_causes(hearing, &causes);
     hearing->decisions->look_ms = rfm__next_moment(&hearing->turn, moment->review_ms);
 }
@@ -462,10 +537,12 @@ static void decide_instant(rfm_hearing *hearing, int64_t at_ms, int64_t until_ms
     rfm_taken due;
     rfm_rule_set causes;
     rfm_cause cause = {.code = RFM_CAUSE_TIMER, .time_ms = at_ms};
+    rfm__sight_turn_to(turn->sight, NULL);
     rfm__exposures_end(turn, at_ms);
     rfm__causes_of_instant(turn, at_ms, now_ms, until_ms, review, &causes);
     if (now_ms < turn->rules->silent_until_ms)
         memset(&causes, 0, sizeof causes);
+    rfm__sight_turn_to(turn->sight, NULL); /* marks have moved */
     int rule = rfm__rule_set_next(&causes, 0);
     for (;;) {
         rfm_pending *pending = find_due(turn, at_ms, &due);
@@ -488,7 +565,7 @@ static void decide_look(rfm_hearing *hearing)
     const rfm_moment *moment = hearing->moment;
     rfm_turn *turn = &hearing->turn;
     int64_t until_ms = moment->review_ms > moment->moment_ms ? moment->review_ms : moment->moment_ms + 1;
-    bool review = moment->is_review && turn->binding->population;
+    bool review = moment->is_review && (turn->binding->population || turn->binding->named.count > 0);
     if (rfm__marks_stale(
             turn)) /* as a second before: what comes about at this very moment is not the new version's doing */
         rfm__marks_renew(turn, moment->moment_ms - RFM_SECOND_MS, moment->now_ms);
@@ -520,22 +597,30 @@ void rfm_decide(const rfm_rules *rules, const rfm_binding *binding, const rfm_cl
     decisions->too_old = 0;
     hearing.moment = moment;
     hearing.decisions = decisions;
-    open_turn(&hearing.turn, rules, binding, conf, names, client, moment->edges);
+    hearing.kept_count = 0;
+    if (decisions->data != NULL)
+        rfm_buffer_clear(decisions->data);
+    open_turn(&hearing.turn, rules, binding, conf, names, client, moment->edges, &hearing.sight);
+    rfm__sight_open(&hearing.sight, &hearing.turn, moment->client_id, moment->now_ms);
     hearing.turn.tally = decisions->tally;
     if (moment->event != NULL)
         decide_event(&hearing);
     else
         decide_look(&hearing);
+    place_data(decisions);
     close_turn(&hearing.turn);
 }
 
 void rfm_decide_renew(const rfm_rules *rules, const rfm_binding *binding, const rfm_client_conf *conf,
-                      const rfm_names *names, rfm_client *client, const rfm_edges *edges, int64_t now_ms)
+                      const rfm_names *names, rfm_client *client, rfm_bytes client_id, const rfm_edges *edges,
+                      int64_t now_ms)
 {
     rfm_turn turn;
+    rfm_sight sight;
     if (!client->marks.taken || client->marks.version == binding->version)
         return;
-    open_turn(&turn, rules, binding, conf, names, client, edges);
+    open_turn(&turn, rules, binding, conf, names, client, edges, &sight);
+    rfm__sight_open(&sight, &turn, client_id, now_ms);
     rfm__marks_renew(&turn, now_ms, now_ms);
     close_turn(&turn);
 }

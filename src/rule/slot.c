@@ -145,6 +145,7 @@ static void read_cause(rfm_reader *reader, uint8_t version, rfm_pending *pending
     rfm_cause *cause = &pending->cause;
     uint8_t head = rfm_read_u8(reader);
     cause->code = (head & HEAD_CODE) >> 1;
+    cause->event = NULL;
     cause->time_ms = read_before(reader, pending->due_ms);
     cause->cart = head & HEAD_CART ? rfm_read_u32(reader) : 0;
     cause->id = cause->code == RFM_CAUSE_TIMER ? RFM_BYTES_NONE : rfm_read_sized(reader);

@@ -43,10 +43,11 @@ enum {
 /* Why a rule fires: an event (code: its type + 1) or a timer. */
 typedef struct rfm_cause {
     uint8_t code;
-    uint32_t cart;   /* of the event's cart_id; 0: none */
-    int64_t time_ms; /* the event's time; the timer's moment */
-    rfm_bytes id;    /* the event's; a view */
-    rfm_bytes kept;  /* what the rule's expressions will read of the event, RFM_KEPT_BYTES_MAX at most; a view */
+    uint32_t cart;          /* of the event's cart_id; 0: none */
+    int64_t time_ms;        /* the event's time; the timer's moment */
+    rfm_bytes id;           /* the event's; a view */
+    rfm_bytes kept;         /* what the rule's expressions will read of the event, RFM_KEPT_BYTES_MAX at most; a view */
+    const rfm_event *event; /* while it is at hand; NULL: a timer, or an event of which there is what was kept */
 } rfm_cause;
 
 typedef struct rfm_pending {

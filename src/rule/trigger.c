@@ -119,7 +119,11 @@ static void write_value(rfm_buffer *json, const rfm_rules *rules, const rfm_clie
     write_text_field(json, "variant",
                      has_variant ? rfm_text(rule->experiment.variant[decision->variant].name) : RFM_BYTES_NONE);
     write_promo(json, rules, decision, moment->client_id);
-    rfm_write_text(json, ",\"data\":null");
+    rfm_write_text(json, ",\"data\":");
+    if (decision->data.len > 0)
+        rfm_write_bytes(json, decision->data);
+    else
+        rfm_write_text(json, "null");
     write_client(json, conf, names, decision, client, moment);
     write_text_field(json, "rules_version", rfm_text(rules->version));
     if (decision->suppression != RFM_SENT)

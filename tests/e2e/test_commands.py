@@ -13,7 +13,7 @@ from reference.rules import ClientRules, trigger_id
 from reference.scores import DAY_MS, Model, Settings
 
 pytestmark = pytest.mark.rfmd
-COMMANDS = ("run", "check", "demo", "replay", "fit", "client", "report", "gen", "version")
+COMMANDS = ("run", "check", "demo", "replay", "test", "fit", "client", "report", "gen", "version")
 T0 = parse_time_ms("2025-03-01T12:00:00Z")
 RULES = [
     {"name": "thank_you", "on": {"event": "purchase"}, "class": "transactional", "channels": ["email"], "topic": "triggers"},

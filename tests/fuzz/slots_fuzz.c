@@ -1,7 +1,20 @@
 /* Slots: what can be read is written again in one way only, and says the same. */
-#include "rule/slot.h"
+#include "rule/sight.h"
 
 #include <rfm/base/error.h>
+
+/* What is kept of an event is read whatever it is; a text lies within it. */
+static void read_kept(rfm_bytes kept)
+{
+    for (uint8_t part = 0; part < 64; part++) {
+        rfm_expr_value value = {.text = RFM_BYTES_NONE};
+        if (!rfm__environment_kept(kept, part, &value) || (part != 1 && part != 4))
+            continue; /* 1 and 4 are texts: order_id, channel */
+        RFM_ASSERT(value.text.len <= kept.len);
+        RFM_ASSERT(value.text.len == 0 ||
+                   (value.text.at > kept.at && value.text.at + value.text.len <= kept.at + kept.len));
+    }
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -20,6 +33,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                    other.exposure[i].revenue_minor == slots.exposure[i].revenue_minor);
     for (size_t i = 0; i < slots.bought_count; i++)
         RFM_ASSERT(other.bought[i].left_minor == slots.bought[i].left_minor);
+    for (size_t i = 0; i < slots.pending_count; i++)
+        read_kept(slots.pending[i].cause.kept);
     for (size_t i = 0; i < slots.pending_count; i++)
         RFM_ASSERT(other.pending[i].deferred_ms == slots.pending[i].deferred_ms &&
                    rfm_bytes_equal(other.pending[i].cause.kept, slots.pending[i].cause.kept));

@@ -54,6 +54,7 @@ typedef struct rfm_worker_stats {
 #undef X
     uint64_t events_by_type[RFM_INPUTS_MAX][RFM_EVENT_TYPE_COUNT], dead_by_reason[RFM_REASON_COUNT];
     uint64_t decided_by_rule[RFM_RULES_MAX][RFM_SUPPRESSION_COUNT]; /* [RFM_SENT]: sent */
+    uint64_t errors_by_rule[RFM_RULES_MAX];                         /* conditions that failed */
     uint64_t cache_bytes, dirty_bytes;
     uint64_t steps_stored,
         step_ms[RFM_STEP_TIMES];         /* from closed to stored, the last so many: step n at n % RFM_STEP_TIMES */

@@ -54,6 +54,8 @@ typedef struct rfm_decision {
     uint8_t variant;                 /* index into rule->experiment.variant; UINT8_MAX: null */
     uint8_t segment, lifecycle;      /* the marks at this decision; segment: index into conf->segments */
     int64_t time_ms;
+    rfm_bytes data;   /* JSON, a view into decisions->data until that is written again; empty: null */
+    uint32_t data_at; /* where it lies there */
 } rfm_decision;
 typedef struct rfm_decisions {
     rfm_decision *items; /* the caller's, room for `size` */
@@ -61,6 +63,8 @@ typedef struct rfm_decisions {
     int64_t
         look_ms; /* the next look wanted before review_ms, or INT64_MAX; after an event perhaps not later than now */
     uint64_t too_old; /* causes dropped for max_trigger_age */
+    rfm_buffer *data; /* the caller's, for what `data` comes to; NULL: it is not wanted */
+    uint64_t *errors; /* the caller's, a count for each rule: conditions that failed; NULL: not wanted */
     rfm_tally *tally; /* the caller's: what experiments and attribution come to is added; NULL: it is not */
 } rfm_decisions;
 
@@ -72,7 +76,8 @@ void rfm_decide(const rfm_rules *rules, const rfm_binding *binding, const rfm_cl
 /* A client whose marks were taken under another version takes the new values here without transitions. To be called before
  * an event is applied, so that the event's own transitions are seen; rfm_decide does it too, but knows only the facts after. */
 void rfm_decide_renew(const rfm_rules *rules, const rfm_binding *binding, const rfm_client_conf *conf,
-                      const rfm_names *names, rfm_client *client, const rfm_edges *edges, int64_t now_ms);
+                      const rfm_names *names, rfm_client *client, rfm_bytes client_id, const rfm_edges *edges,
+                      int64_t now_ms);
 
 /* Slots as they come from a store: RFM_E_CORRUPT, RFM_E_VERSION. rfm_decide takes readable slots for granted. */
 int rfm_slots_check(rfm_bytes packed);

@@ -3,6 +3,7 @@
 #define RFM_RULE_RULES_H
 
 #include <rfm/client/scores.h>
+#include <rfm/expr/expr.h>
 
 enum {
     RFM_RULES_MAX = 256,
@@ -16,7 +17,10 @@ enum {
     RFM_CAPS_MAX = 64,
     RFM_ANNIVERSARIES_MAX = 16, /* rules */
     RFM_CAP_SENDS_MAX = 64,     /* the `max` of a cap */
-    RFM_BUCKETS_OF_CLIENTS = 10000
+    RFM_BUCKETS_OF_CLIENTS = 10000,
+    RFM_NAMED_MAX = 64,
+    RFM_NAMED_BYTES_MAX = 48,
+    RFM_DATA_MAX = 32
 };
 
 typedef enum rfm_cause_kind {
@@ -32,6 +36,8 @@ typedef enum rfm_cause_kind {
     RFM_CAUSE_IDLE,        /* no `event` for `idle_ms` since the last one */
     RFM_CAUSE_LATE,        /* no purchase within the `threshold` quantile of the client's own gap */
     RFM_CAUSE_ANNIVERSARY, /* of the date in `trait`, each year at `at_ms` of the client's day */
+    RFM_CAUSE_ENTER_NAMED,
+    RFM_CAUSE_LEAVE_NAMED, /* segment: index into rfm_rules.named */
 } rfm_cause_kind;
 
 /* When a rule is in force, by the client's calendar; all zero: always. */
@@ -53,6 +59,22 @@ typedef struct rfm_experiment {
     rfm_variant variant[RFM_VARIANTS_MAX];
 } rfm_experiment;
 
+/* An expression as it was written; `expr` NULL: none. */
+typedef struct rfm_written {
+    const char *text;
+    const rfm_expr *expr;
+} rfm_written;
+/* A segment by condition: a client of whom it holds is in it. */
+typedef struct rfm_named {
+    char name[RFM_NAMED_BYTES_MAX];
+    rfm_written condition;
+} rfm_named;
+/* A member of a trigger's `data`. */
+typedef struct rfm_datum {
+    const char *name;
+    rfm_written value;
+} rfm_datum;
+
 typedef struct rfm_rule {
     char name[RFM_RULE_NAME_MAX]; /* [a-z][a-z0-9_]* */
     struct {
@@ -65,6 +87,7 @@ typedef struct rfm_rule {
         char trait[RFM_NAME_BYTES_MAX + 1];
         int32_t at_ms;
     } on;
+    rfm_written when;
     int64_t delay_ms;
     uint32_t cancel_on; /* bit per rfm_event_type */
     bool once, restart;
@@ -86,6 +109,9 @@ typedef struct rfm_rule {
     int64_t attribution_ms;            /* as written; 0: not. See rfm_rule_attribution_ms */
     char template_[RFM_RULE_TEXT_MAX]; /* "": null */
     uint8_t topic;                     /* index into rfm_rules.topic */
+    rfm_datum *data;                   /* NULL: null */
+    size_t data_count;
+    uint64_t event_parts; /* what its expressions read of the event (rfm_environment_event_parts) */
 } rfm_rule;
 
 #define RFM_ATTRIBUTION_DEFAULT_MS (INT64_C(14) * 86400000)
@@ -141,6 +167,8 @@ typedef struct rfm_rules {
     rfm_quiet_hours quiet_hours;
     const rfm_zone *default_zone; /* of a client whose zone is not known; NULL: UTC */
     rfm_holdout holdout;
+    const rfm_named *named; /* in the order of names */
+    size_t named_count;
 } rfm_rules;
 
 #endif

@@ -71,9 +71,9 @@ static void what_comes_beyond_shares_other(void **state)
 {
     (void)state;
     give_many(RFM_NAMES_MAX + 10);
-    assert_int_equal(rfm_names_count(names), RFM_NAMES_MAX);
+    assert_int_equal(rfm_names_count(names), RFM_NAMES_OF_EVENTS_MAX);
     uint16_t other = rfm_names_find(names, rfm_text("other"));
-    assert_int_equal(other, RFM_NAMES_MAX);
+    assert_int_equal(other, RFM_NAMES_OF_EVENTS_MAX);
     assert_int_equal(rfm_names_number(names, rfm_text("one more")), other);
     assert_int_equal(rfm_names_number(names, rfm_text("n7")), 8);
 }
@@ -83,9 +83,26 @@ static void other_keeps_a_number_it_had(void **state)
     (void)state;
     assert_int_equal(rfm_names_number(names, rfm_text("other")), 1);
     give_many(RFM_NAMES_MAX + 10);
-    assert_int_equal(rfm_names_count(names), RFM_NAMES_MAX);
+    assert_int_equal(rfm_names_count(names), RFM_NAMES_OF_EVENTS_MAX);
     assert_int_equal(rfm_names_number(names, rfm_text("one more")), 1);
-    assert_true(rfm_bytes_is(rfm_names_text(names, RFM_NAMES_MAX), "n4094"));
+    assert_true(rfm_bytes_is(rfm_names_text(names, RFM_NAMES_OF_EVENTS_MAX), "n3070"));
+}
+
+/* Events with ever new campaigns must not keep a new rule from being known. */
+static void the_configuration_s_names_find_room_when_events_have_none(void **state)
+{
+    (void)state;
+    give_many(RFM_NAMES_MAX + 10);
+    uint16_t rule = rfm_names_own(names, rfm_text("win_back"));
+    assert_int_equal(rule, RFM_NAMES_OF_EVENTS_MAX + 1);
+    assert_true(rfm_bytes_is(rfm_names_text(names, rule), "win_back"));
+    assert_int_equal(rfm_names_number(names, rfm_text("one more")), RFM_NAMES_OF_EVENTS_MAX);
+    for (int i = 0; i < RFM_NAMES_MAX; i++) {
+        char text[16];
+        (void)rfm_names_own(names, rfm_bytes_of(text, (size_t)snprintf(text, sizeof text, "own%d", i)));
+    }
+    assert_int_equal(rfm_names_count(names), RFM_NAMES_MAX);
+    assert_int_equal(rfm_names_own(names, rfm_text("beyond")), RFM_NAMES_OF_EVENTS_MAX); /* other */
 }
 
 static void restoring_gives_the_same_table(void **state)
@@ -123,6 +140,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(long_texts_are_cut_between_characters, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_comes_beyond_shares_other, set_up, tear_down),
         cmocka_unit_test_setup_teardown(other_keeps_a_number_it_had, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_configuration_s_names_find_room_when_events_have_none, set_up, tear_down),
         cmocka_unit_test_setup_teardown(restoring_gives_the_same_table, set_up, tear_down),
         cmocka_unit_test_setup_teardown(clearing_forgets_all, set_up, tear_down),
     };

@@ -112,7 +112,20 @@ static void test_bad_rules(void **state)
         {"on: {event: visit}", "9: name is missing"},
         {"name: Bad Name, on: {event: visit}", "16: name: a name has a-z, 0-9 and _"},
         {"name: a, on: {event: visit}, colour: red", "39: unknown key \"colour\"; the nearest known one is \"class\""},
-        {"name: a, on: {event: visit}, when: x", "39: when: not supported in this version"},
+        {"name: a, on: {event: visit}, when: client.ordrs > 1", "52: when: client has no ordrs; the nearest is orders"},
+        {"name: a, on: {event: visit}, when: 'client.ordrs > 1'",
+         "53: when: client has no ordrs; the nearest is orders"},
+        {"name: a, on: {event: visit}, when: event.amount > 1", "51: when: event.amount is not there in this place"},
+        {"name: a, on: {enter: {lifecycle: new}}, when: has(event.channel)",
+         "60: when: event is not there in this place"},
+        {"name: a, on: {event: visit}, when: client.orders", "45: when: the whole must be bool, this is int"},
+        {"name: a, on: {event: visit}, when: client.traits.tier == 'gold'",
+         "52: when: client has no traits; the nearest is visits"},
+        {"name: a, on: {event: visit}, when: [x]", "45: when: a text is needed here, not a list"},
+        {"name: a, on: {event: visit}, data: {x: client.orders * 1.5}",
+         "63: data.x: * does not go with int and double"},
+        {"name: a, on: {event: visit}, data: {2x: now}", "46: data: a name has letters, digits and '_', unlike"},
+        {"name: a, on: {event: visit}, data: [now]", "45: data: a map of names to expressions is needed here"},
         {"name: a, on: {event: visit}, experiment: {}", "51: experiment.salt is missing"},
         {"name: a, on: {event: visit}, experiment: {}", "51: experiment.variants is missing"},
         {"name: a, on: {event: visit}, experiment: {salt: s, variants: [{name: x, share: 99.99%}]}",
@@ -135,7 +148,6 @@ static void test_bad_rules(void **state)
         {"name: a, on: {event: visit}, schedule: {days: []}", "56: schedule.days: a list of days is needed here"},
         {"name: a, on: {event: visit}, schedule: {from: 2026-02-29}", "56: schedule.from: a date after 1970-01-01"},
         {"name: a, on: {event: visit}, schedule: {from: 2026-02-02, to: 2026-02-01}", "39: it ends before it begins"},
-        {"name: a, on: {event: visit}, data: {}", "39: data: not supported in this version"},
         {"name: a, on: {event: visit}, expires: 0s", "48: expires: must be from 1s to 3650d"},
         {"name: a, on: {event: visit}, attribution: soon", "52: attribution: a duration is needed here"},
         {"name: a, on: {event: visit}, attribution: 366d", "52: attribution: must be from 1s to 365d"},
@@ -328,18 +340,66 @@ static void test_policies(void **state)
     rfm_config_free(config);
 }
 
+/* Rules may name segments by condition of any file, before or after; where they stand goes into the version. */
+static void test_expressions(void **state)
+{
+    (void)state;
+    files all = with_rules("rules:\n"
+                           "  - name: a\n"
+                           "    on: {event: purchase}\n"
+                           "    when: >-\n"
+                           "      event.amount > 10 &&\n"
+                           "      client.orders > 1\n"
+                           "    data: {first: client.first_purchase, how: event.channel}\n"
+                           "  - {name: b, on: {enter: {segment: vip}}}\n"
+                           "  - {name: c, on: {leave: {segment: lost}}}\n"
+                           "segments: {vip: client.revenue > 100, early: now < timestamp('2020-01-01T00:00:00Z')}\n");
+    rfm_config *config = files_good(&all);
+    const rfm_rules *rules = &config->rules;
+    assert_int_equal(rules->named_count, 2);
+    assert_string_equal(rules->named[1].name, "vip");
+    assert_non_null(rules->named[0].condition.expr);
+    assert_non_null(rules->rule[0].when.expr);
+    assert_int_equal(rules->rule[0].data_count, 2);
+    assert_string_equal(rules->rule[0].data[1].name, "how");
+    assert_int_equal(rules->rule[0].event_parts, 1 << 2 | 1 << 4); /* amount, channel */
+    assert_int_equal(rules->rule[1].on.kind, RFM_CAUSE_ENTER_NAMED);
+    assert_int_equal(rules->rule[1].on.segment, 1);
+    assert_int_equal(rules->rule[2].on.kind, RFM_CAUSE_LEAVE_SEGMENT);
+    char version[33];
+    memcpy(version, rules->version, sizeof version);
+    rfm_config_free(config);
+    static const char *const others[] = {
+        "rules: [{name: a, on: {event: visit}, when: client.orders > 1}]\n",
+        "rules: [{name: a, on: {event: visit}, when: client.orders > 2}]\n",
+        "rules: [{name: a, on: {event: visit}, data: {x: client.orders > 1}}]\n",
+        "rules: [{name: a, on: {event: visit}}]\nsegments: {vip: client.orders > 1}\n",
+        "rules: [{name: a, on: {event: visit}}]\nsegments: {vip: client.orders > 2}\n"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        all = with_rules(others[i]);
+        config = files_good(&all);
+        assert_string_not_equal(config->rules.version, version);
+        memcpy(version, config->rules.version, sizeof version);
+        rfm_config_free(config);
+    }
+    all = with_rules("rules:\n  - name: a\n    on: {event: visit}\n    when: |\n      true &&\n      client.x2\n");
+    files_bad(&all, "r.yaml:4:11: when: client has no x2; the nearest is x (line 2, column 8 of the expression)\n");
+}
+
 static void test_bad_policies(void **state)
 {
     (void)state;
     files all = with_rules(
-        "rules: [{name: win_back, on: {event: visit}}]\nsegments: {vip: 'client.revenue > 1'}\npolicies:\n"
+        "rules: [{name: win_back, on: {event: visit}}]\nsegments: {vip: 'client.revenu > 1', lost: 'true', Vip: 'true'}\npolicies:\n"
         "  frequency_caps:\n    - {max: 65, per: 1d}\n    - {per: 1d}\n    - {rule: winback, max: 1, per: 1d}\n"
         "    - {chanel: sms, max: 1, per: 0s}\n"
         "  quiet_hours: {from: 9, to: \"24:00\", default_timezone: Mars/Base}\n  holdout: {share: 5}\n"
         "  consent: {marketing: maybe}\n  silent_until: tomorrow\n");
     files_bad(
         &all,
-        "r.yaml:2:1: segments: not supported in this version\n"
+        "r.yaml:2:25: segments.vip: client has no revenu; the nearest is revenue\n"
+        "r.yaml:2:38: segments: there is a segment lost already\n"
+        "r.yaml:2:52: segments: a name has a-z, 0-9 and _ (47 at most) and starts with a letter, unlike \"Vip\"\n"
         "r.yaml:5:13: max: a whole number from 0 to 64 is needed here, not \"65\"\n"
         "r.yaml:6:7: max is missing\n"
         "r.yaml:7:14: no such rule winback; the nearest is win_back\n"
@@ -482,6 +542,7 @@ int main(void)
         cmocka_unit_test(test_attribution),
         cmocka_unit_test(test_anniversary),
         cmocka_unit_test(test_policies),
+        cmocka_unit_test(test_expressions),
         cmocka_unit_test(test_bad_policies),
         cmocka_unit_test(test_a_policy_stands_once),
         cmocka_unit_test(test_version),

@@ -70,6 +70,23 @@ static void parameters_in_an_object_or_beside(void **state)
     is_the_purchase();
 }
 
+static void an_order_whose_number_was_taken_for_an_integer(void **state)
+{
+    (void)state;
+    static const char *const values[] = {"'string_value':null,'int_value':5012", "'int_value':'5012'",
+                                         "'string_value':'5012'"};
+    for (size_t i = 0; i < 3; i++) {
+        char text[512];
+        snprintf(text, sizeof text,
+                 "{'event_name':'purchase'," WHO ",'value':1,'currency':'EUR',"
+                 "'event_params':[{'key':'transaction_id','value':{%s}}]}",
+                 values[i]);
+        decodes(text);
+        is_text(event.id, "5012");
+        assert_true(event.order_id48 == UINT64_C(0xd7075c9a88f4)); /* xxhash's XXH3-64 of "5012", low 48 bits */
+    }
+}
+
 /* An empty transaction_id would make one order of all that have none. */
 static void an_order_without_id_is_its_event(void **state)
 {
@@ -232,6 +249,7 @@ int main(void)
         cmocka_unit_test(a_purchase_of_the_measurement_protocol),
         cmocka_unit_test(parameters_in_an_object_or_beside),
         cmocka_unit_test(an_order_without_id_is_its_event),
+        cmocka_unit_test(an_order_whose_number_was_taken_for_an_integer),
         cmocka_unit_test(refunds),
         cmocka_unit_test(visits),
         cmocka_unit_test(who_and_when),

@@ -641,7 +641,8 @@ static void test_renewed_before_an_event_its_own_transitions_count(void **state)
         s->conf.version++;
         scene_bind(s);
         if (renew)
-            rfm_decide_renew(&s->rules, s->binding, &s->conf, s->names, &s->client, &s->edges, START_MS + HOUR);
+            rfm_decide_renew(&s->rules, s->binding, &s->conf, s->names, &s->client, rfm_text("alice"), &s->edges,
+                             START_MS + HOUR);
         scene_event(s, HOUR, purchase("q", 60000));
         scene_event(s, 2 * HOUR, purchase("r", 1));
         scene_expect(s, "");
@@ -787,7 +788,7 @@ static void test_names_that_have_no_room(void **state)
     (void)state;
     scene *s = scene_new();
     for (int i = 0; i < RFM_NAMES_MAX; i++)
-        (void)rfm_names_number(s->names, rfm_text(line("channel %d", i)));
+        (void)rfm_names_own(s->names, rfm_text(line("channel %d", i)));
     scene_on_event(s, "thank_you", RFM_EVENT_PURCHASE);
     on_score(s, "win_back", RFM_CAUSE_FALL_RATIO, 0.3);
     scene_bind(s);

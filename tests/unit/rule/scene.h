@@ -15,6 +15,7 @@
 #include <rfm/base/hash.h>
 #include <rfm/base/time.h>
 #include <rfm/rule/decide.h>
+#include <rfm/rule/environment.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -35,6 +36,10 @@ typedef struct scene {
     rfm_edges edges;
     rfm_decision items[RFM_DECISIONS_MAX];
     rfm_decisions decisions;
+    rfm_buffer data;
+    uint64_t errors[RFM_RULES_MAX];
+    rfm_arena arena; /* of expressions */
+    rfm_named named[4];
     int64_t look_ms, review_ms, now_ms;
     uint64_t offset;
     size_t log_len;
@@ -67,7 +72,10 @@ static inline scene *scene_new(void)
                            .max_trigger_age_ms = INT64_MAX,
                            .silent_until_ms = INT64_MIN};
     s->names = rfm_names_new();
-    s->decisions = (rfm_decisions){.items = s->items, .size = RFM_DECISIONS_MAX};
+    rfm_arena_init(&s->arena);
+    rfm_buffer_init(&s->data, 1 << 20);
+    s->rules.named = s->named;
+    s->decisions = (rfm_decisions){.items = s->items, .size = RFM_DECISIONS_MAX, .data = &s->data, .errors = s->errors};
     rfm_client_init(&s->client);
     s->look_ms = INT64_MAX;
     s->review_ms = START_MS - 10 * 365 * DAY + 5 * HOUR;
@@ -78,7 +86,36 @@ static inline void scene_free(scene *s)
 {
     rfm_binding_free(s->binding);
     rfm_names_free(s->names);
+    rfm_arena_release(&s->arena);
+    rfm_buffer_release(&s->data);
     free(s);
+}
+
+/* As the configuration compiles it, once the traits are there. */
+static inline rfm_written scene_expression(scene *s, const char *text, uint32_t scope, const rfm_expr_type *wanted)
+{
+    rfm_expr_env env = {.scope = scope};
+    rfm_expr_error error;
+    rfm_written written = {.text = text};
+    env.fields = rfm_environment_fields(s->conf.traits, s->conf.trait_count, &s->arena, &env.field_count);
+    if (rfm_expr_compile(&env, rfm_text(text), wanted, &s->arena, &written.expr, &error) != 0)
+        fail_msg("%s\n%s", error.message, error.excerpt);
+    return written;
+}
+
+static inline void scene_when(scene *s, rfm_rule *rule, const char *text)
+{
+    rule->when = scene_expression(s, text, rfm_environment_scope(rule), &rfm_expr_bool);
+    rule->event_parts |= rfm_environment_event_parts(rule->when.expr);
+}
+
+/* Returns the named segment's index. */
+static inline uint8_t scene_named(scene *s, const char *name, const char *text)
+{
+    rfm_named *named = &s->named[s->rules.named_count];
+    snprintf(named->name, sizeof named->name, "%s", name);
+    named->condition = scene_expression(s, text, rfm_environment_no_event(), &rfm_expr_bool);
+    return (uint8_t)s->rules.named_count++;
 }
 
 static inline rfm_rule *scene_add(scene *s, const char *name)
