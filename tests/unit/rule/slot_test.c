@@ -314,10 +314,11 @@ static void test_the_fullest_slots_fit(void **state)
     uint8_t packed[RFM_SLOTS_BYTES_MAX];
     rfm_slots slots;
     fill_to_the_brim(&slots);
-    rfm_pending pending = {.rule = RFM_NAMES_MAX,
-                           .due_ms = INT64_MAX,
-                           .deferred_ms = INT64_MIN + 1,
-                           .cause = {1, 1, INT64_MIN, rfm_bytes_of(id, 512), rfm_bytes_of(id, RFM_KEPT_BYTES_MAX)}};
+    rfm_pending pending = {
+        .rule = RFM_NAMES_MAX,
+        .due_ms = INT64_MAX,
+        .deferred_ms = INT64_MIN + 1,
+        .cause = {1, 1, INT64_MIN, rfm_bytes_of(id, 512), rfm_bytes_of(id, RFM_KEPT_BYTES_MAX), NULL}};
     for (; pending.cause.cart <= 2; pending.cause.cart++)
         assert_true(rfm__slots_defer(&slots, &pending));
     assert_false(rfm__slots_defer(&slots, &pending));
@@ -348,7 +349,7 @@ static void test_what_is_delayed_can_be_deferred(void **state)
     rfm_pending pending = {.rule = 1,
                            .due_ms = 1,
                            .deferred_ms = RFM_NOT_DEFERRED,
-                           .cause = {1, 1, 0, rfm_bytes_of(id, 512), RFM_BYTES_NONE}};
+                           .cause = {1, 1, 0, rfm_bytes_of(id, 512), RFM_BYTES_NONE, NULL}};
     for (; pending.cause.cart <= 8 && rfm__slots_defer(&slots, &pending); pending.cause.cart++)
         pending.cause.id.len = 512;
     for (uint32_t i = 0; i < slots.pending_count; i++) {
@@ -382,11 +383,12 @@ static void test_one_pending_for_rule_and_cart(void **state)
     no_slots(&slots);
     for (uint32_t i = 0; i < RFM_PENDING_MAX; i++)
         assert_true(rfm__slots_defer(
-            &slots, &(rfm_pending){.rule = 3, .due_ms = i, .cause = {1, 7 - i, 0, rfm_text("e"), RFM_BYTES_NONE}}));
+            &slots,
+            &(rfm_pending){.rule = 3, .due_ms = i, .cause = {1, 7 - i, 0, rfm_text("e"), RFM_BYTES_NONE, NULL}}));
     assert_false(rfm__slots_defer(
-        &slots, &(rfm_pending){.rule = 2, .due_ms = 9, .cause = {1, 0, 0, rfm_text("e"), RFM_BYTES_NONE}}));
+        &slots, &(rfm_pending){.rule = 2, .due_ms = 9, .cause = {1, 0, 0, rfm_text("e"), RFM_BYTES_NONE, NULL}}));
     assert_true(rfm__slots_defer(
-        &slots, &(rfm_pending){.rule = 3, .due_ms = 99, .cause = {1, 5, 0, rfm_text("f"), RFM_BYTES_NONE}}));
+        &slots, &(rfm_pending){.rule = 3, .due_ms = 99, .cause = {1, 5, 0, rfm_text("f"), RFM_BYTES_NONE, NULL}}));
     assert_int_equal(slots.pending_count, RFM_PENDING_MAX);
     assert_int_equal(rfm__slots_pending(&slots, 3, 5)->due_ms, 99);
     rfm__slots_drop(&slots, rfm__slots_pending(&slots, 3, 5));
