@@ -178,27 +178,52 @@ static void leave_bucket(at_work *work)
     client->left_s[client->left_count++] = second;
 }
 
+/* What the engine notes in a state that has changed. False: nothing new. */
+static bool note_places(at_work *work)
+{
+    rfm_client *client = &work->worker->client;
+    bool leaves = client->left_count > 0 ||
+                  (work->listed_before_ms != 0 && work->listed_before_ms != client->listed_ms);
+    if (leaves)
+        leave_bucket(work);
+    int64_t met_ms = met_ahead_ms(work);
+    if (!leaves && client->met_ms == met_ms)
+        return false;
+    client->met_ms = met_ms;
+    return true;
+}
+
+/* Packs the state. False: it is as it was. A moment that has moved is in the state, which then has changed for certain and is
+ * packed once. */
+static bool pack(at_work *work, rfm_bytes *packed)
+{
+    rfm_worker *worker = work->worker;
+    rfm_client *client = &worker->client;
+    bool moved = work->is_new || work->listed_before_ms != client->listed_ms;
+    if (moved) {
+        rfm__join_step(worker, work->task);
+        (void)note_places(work);
+    }
+    *packed = rfm_bytes_of(worker->packed, rfm_client_encode(client, worker->packed));
+    if (!moved && rfm_bytes_equal(*packed, rfm__entry_packed(rfm__cache_at(&worker->cache, work->index))))
+        return false;
+    rfm__join_step(worker, work->task);
+    if (!moved && note_places(work))
+        packed->len = rfm_client_encode(client, worker->packed);
+    return true;
+}
+
 /* Puts the state back if it changed, with everything that follows from it: its place in lists and counters. */
 static void finish(at_work *work)
 {
     rfm_worker *worker = work->worker;
     rfm_client *client = &worker->client;
-    rfm__entry *entry = rfm__cache_at(&worker->cache, work->index);
-    entry->touched_ms = work->met_ms;
-    rfm_bytes packed = rfm_bytes_of(worker->packed, rfm_client_encode(client, worker->packed));
-    bool same = !work->is_new && rfm_bytes_equal(packed, rfm__entry_packed(entry));
-    if (same && worker->making->messages.count == work->messages_before)
+    rfm_bytes packed;
+    rfm__cache_at(&worker->cache, work->index)->touched_ms = work->met_ms;
+    if (!pack(work, &packed)) {
+        if (worker->making->messages.count != work->messages_before)
+            rfm__join_step(worker, work->task);
         return;
-    rfm__join_step(worker, work->task);
-    if (same)
-        return;
-    bool leaves = client->left_count > 0 ||
-                  (work->listed_before_ms != 0 && work->listed_before_ms != client->listed_ms);
-    if (leaves)
-        leave_bucket(work);
-    if (leaves || client->met_ms != met_ahead_ms(work)) {
-        client->met_ms = met_ahead_ms(work);
-        packed.len = rfm_client_encode(client, worker->packed);
     }
     rfm_standing standing = rfm_client_standing(client);
     rfm__counters_move(&work->task->counters, &work->standing_before, &standing);

@@ -1,5 +1,6 @@
-/* The worker's structure, shared by the files that make it: worker.c (inputs and effects), apply.c (one client meets an event or
- * a moment), timer.c (minute lists and due buckets), step.c (closing, publishing, storing), takeover.c.
+/* The worker's structure, shared by the files that make it: worker.c (inputs and effects), load.c (what Redis is asked for),
+ * intake.c (records), apply.c (one client meets an event or a moment), timer.c (minute lists and due buckets), step.c (closing,
+ * publishing, storing), takeover.c.
  *
  * Invariants. (1) The cached states of a running task are: committed by published steps, plus the step being published, plus the
  * step in the making; nothing else. (2) A step's redo is fixed when it is closed. (3) `stored_wal` of a task is a value that
@@ -214,12 +215,23 @@ static inline rfm__task *rfm__task_at(const rfm_worker *worker, uint32_t number)
 /* worker.c */
 void rfm__effect(rfm_worker *worker, const rfm_effect *effect);
 void rfm__halt(rfm_worker *worker, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void rfm__effects_purge(rfm_worker *worker);     /* after terms have grown */
+void rfm__reset(rfm_worker *worker, bool renew); /* invariant (4) */
+
+/* load.c */
 rfm__load *rfm__load_new(rfm_worker *worker, rfm__task *task, rfm__load_purpose purpose, rfm_load_kind what);
 void rfm__load_key(rfm__load *load, const char *prefix, rfm_bytes name);
 void rfm__load_send(rfm_worker *worker, rfm__load *load); /* now, or when the task is linked again */
 void rfm__loads_forget(rfm_worker *worker, const rfm__task *task);
-void rfm__effects_purge(rfm_worker *worker);     /* after terms have grown */
-void rfm__reset(rfm_worker *worker, bool renew); /* invariant (4) */
+void rfm__load_free(rfm__load *load);
+bool rfm__has_client_loads(const rfm_worker *worker, const rfm__task *task);
+void rfm__loaded(rfm_worker *worker, rfm__task *task, const rfm_input *input);
+
+/* intake.c */
+void rfm__set_now(rfm_worker *worker, int64_t now_ms);
+/* All loads have come: the records that waited are applied, in the order in which they arrived. */
+void rfm__meet_waiting(rfm_worker *worker);
+void rfm__see_caught_up(const rfm_worker *worker, rfm__task *task);
 
 /* apply.c */
 /* One record of a task whose client is at hand. Its moments up to until_ms, as far as they may fire, come first. */

@@ -202,9 +202,9 @@ bool rfm__endpoint_moved(rfm_bytes error, const rfm_endpoint *from, rfm_endpoint
         return false;
     const uint8_t *slot = error.at + sizeof start - 1, *end = error.at + error.len;
     const uint8_t *host = memchr(slot, ' ', (size_t)(end - slot)), *colon = memrchr(slot, ':', (size_t)(end - slot));
-    if (!host++ || !colon || colon < host)
+    if (!host || !colon || colon <= host)
         return false;
-    rfm_bytes name = rfm_bytes_of(host, (size_t)(colon - host));
+    rfm_bytes name = rfm_bytes_of(host + 1, (size_t)(colon - host) - 1);
     if ((name.len == 0 || rfm_bytes_is(name, "?")) && !from->local)
         name = rfm_text(from->host);
     return rfm__endpoint_set(to, name, rfm_bytes_of(colon + 1, (size_t)(end - colon) - 1));

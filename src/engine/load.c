@@ -1,0 +1,163 @@
+#include "inside.h"
+
+#include <stdlib.h>
+
+/* What is asked of Redis: clients, pages of lists, tables, or only `wal`. Each answer is compared with what was known to be
+ * stored when it was asked for. */
+
+/* -- questions */
+
+rfm__load *rfm__load_new(rfm_worker *worker, rfm__task *task, rfm__load_purpose purpose, rfm_load_kind what)
+{
+    rfm__load *load;
+    if (worker->spare_loads.count > 0) {
+        load = worker->spare_loads.items[--worker->spare_loads.count];
+    } else {
+        load = calloc(1, sizeof *load);
+        RFM_ASSERT(load != NULL);
+        rfm_arena_init(&load->arena);
+    }
+    load->number = ++worker->load_number;
+    load->task = task->number;
+    load->purpose = purpose;
+    load->what = what;
+    load->sent = false;
+    load->from = load->length = 0;
+    load->keys.count = load->entries.count = 0;
+    rfm__push(&worker->loads, load);
+    return load;
+}
+
+void rfm__load_key(rfm__load *load, const char *prefix, rfm_bytes name)
+{
+    size_t len = strlen(prefix);
+    uint8_t *key = rfm_arena_take(&load->arena, len + name.len + 1);
+    memcpy(key, prefix, len);
+    if (name.len > 0)
+        memcpy(key + len, name.at, name.len);
+    rfm__push(&load->keys, rfm_bytes_of(key, len + name.len));
+}
+
+void rfm__load_send(rfm_worker *worker, rfm__load *load)
+{
+    rfm__task *task = worker->tasks[load->task];
+    if (load->sent || !task->linked)
+        return;
+    load->sent = true;
+    load->known_wal = task->stored_wal;
+    worker->stats.loads++;
+    rfm__effect(worker, &(rfm_effect){.kind = RFM_OUT_LOAD,
+                                      .task = task->number,
+                                      .term = task->term,
+                                      .load = {.load = load->number,
+                                               .what = load->what,
+                                               .keys = load->keys.items,
+                                               .count = load->keys.count,
+                                               .from = load->from,
+                                               .length = load->length}});
+}
+
+static void drop_load(rfm_worker *worker, size_t at)
+{
+    rfm__load *load = worker->loads.items[at];
+    worker->loads.items[at] = worker->loads.items[--worker->loads.count];
+    rfm_arena_reset(&load->arena);
+    rfm__push(&worker->spare_loads, load);
+}
+
+void rfm__loads_forget(rfm_worker *worker, const rfm__task *task)
+{
+    for (size_t i = worker->loads.count; i-- > 0;)
+        if (worker->loads.items[i]->task == task->number)
+            drop_load(worker, i);
+}
+
+void rfm__load_free(rfm__load *load)
+{
+    rfm_arena_release(&load->arena);
+    free(load->keys.items);
+    free(load->entries.items);
+    free(load);
+}
+
+bool rfm__has_client_loads(const rfm_worker *worker, const rfm__task *task)
+{
+    for (size_t i = 0; i < worker->loads.count; i++)
+        if (worker->loads.items[i]->task == task->number && worker->loads.items[i]->purpose == RFM__FOR_CLIENTS)
+            return true;
+    return false;
+}
+
+/* -- answers */
+
+/* States are checked once, where they come in. */
+static bool is_readable(rfm_worker *worker, rfm_bytes packed)
+{
+    if (packed.len == 0)
+        return true;
+    if (packed.len > RFM_CLIENT_PACKED_MAX || rfm_client_decode(packed, &worker->client) != RFM_OK)
+        return false;
+    return rfm_slots_check(rfm_bytes_of(worker->client.slots, worker->client.slots_len)) == RFM_OK;
+}
+
+static void clients_loaded(rfm_worker *worker, rfm__load *load, const rfm_bytes *values)
+{
+    for (size_t i = 0; i < load->entries.count; i++) {
+        uint32_t index = load->entries.items[i];
+        if (!is_readable(worker, values[i])) {
+            rfm_bytes key = load->keys.items[i];
+            rfm__halt(
+                worker,
+                "task %u: the Redis key '%.*s' cannot be read: it is damaged or was written by a newer version; restore Redis "
+                "from a backup, or run that version",
+                load->task, (int)key.len, (const char *)key.at);
+            return;
+        }
+        rfm__cache_put(&worker->cache, index, values[i]);
+        rfm__push(&worker->loaded, index);
+    }
+    worker->client_loads_left--;
+    rfm__meet_waiting(worker);
+}
+
+static size_t find_load(const rfm_worker *worker, uint64_t number)
+{
+    size_t i = 0;
+    while (i < worker->loads.count && worker->loads.items[i]->number != number)
+        i++;
+    return i;
+}
+
+/* at_least_once: no transaction keeps back what follows from another owner's state. */
+static bool is_own(const rfm__task *task, const rfm__load *load, int64_t wal)
+{
+    return wal == load->known_wal || wal == task->stored_wal ||
+           (task->store_under_way &&
+            wal == task->stores.items[0].step->changes.items[task->stores.items[0].change].to.wal);
+}
+
+void rfm__loaded(rfm_worker *worker, rfm__task *task, const rfm_input *input)
+{
+    size_t at = find_load(worker, input->loaded.load);
+    if (at == worker->loads.count || !worker->loads.items[at]->sent)
+        return;
+    rfm__load *load = worker->loads.items[at];
+    int64_t wal = rfm_wal_value_parse(input->loaded.wal_value);
+    bool old = wal < load->known_wal || (worker->conf.at_least_once && !is_own(task, load, wal));
+    if (old && !RFM_FAULT(LOAD_FENCE)) { /* Redis was rolled back: use nothing */
+        worker->stats.rollbacks++;
+        rfm__reset(worker, false);
+        return;
+    }
+    RFM_ASSERT(load->what != RFM_LOAD_KEYS || input->loaded.count == load->keys.count);
+    task->checked_ms = worker->now_ms;
+    if (load->purpose == RFM__FOR_CLIENTS)
+        clients_loaded(worker, load, input->loaded.values);
+    else if (load->purpose == RFM__FOR_PAGE)
+        rfm__page_loaded(worker, task, load->list, input->loaded.values, input->loaded.count);
+    else if (load->purpose == RFM__FOR_TABLE)
+        rfm__table_loaded(worker, task, load, input->loaded.values, input->loaded.count);
+    at = find_load(worker, input->loaded.load);
+    if (at < worker->loads.count)
+        drop_load(worker, at);
+}
