@@ -139,20 +139,37 @@ suite_ctest() {
     count_junit "$preset" $result
 }
 
+# fuzz_one FUZZER SECONDS: leaves its exit code in a file.
+fuzz_one() {
+    local name what found
+    name=$(basename "$1")
+    what=${name%_fuzz}
+    found=build/fuzz/found/$what
+    mkdir -p "$found" "tests/fuzz/corpus/$what"
+    quietly "$name" $(($2 + 60)) "$1" -max_total_time="$2" -rss_limit_mb=2048 -timeout=10 \
+        -artifact_prefix="$results/$name-" "$found" "tests/fuzz/corpus/$what"
+    echo $? >"$results/$name.code"
+}
+
+# As many at a time as there are processors.
 suite_fuzz() {
-    local seconds=${FUZZ_SECONDS:-10} fuzzer name what found
+    local seconds=${FUZZ_SECONDS:-10} fuzzer
     if ! build fuzz; then
         count 0 1
         return
     fi
+    rm -f "$results"/*_fuzz.code
     for fuzzer in build/fuzz/*_fuzz; do
         [ -x "$fuzzer" ] || continue
-        name=$(basename "$fuzzer")
-        what=${name%_fuzz}
-        found=build/fuzz/found/$what
-        mkdir -p "$found" "tests/fuzz/corpus/$what"
-        if quietly "$name" $((seconds + 60)) "$fuzzer" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=10 \
-            -artifact_prefix="$results/$name-" "$found" "tests/fuzz/corpus/$what"; then
+        while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do
+            wait -n
+        done
+        fuzz_one "$fuzzer" "$seconds" &
+    done
+    wait
+    for fuzzer in build/fuzz/*_fuzz; do
+        [ -x "$fuzzer" ] || continue
+        if [ "$(cat "$results/$(basename "$fuzzer").code" 2>/dev/null)" = 0 ]; then
             count 1 0
         else
             count 0 1
@@ -194,7 +211,7 @@ suite_pytest() {
     rm -f "$results/$name.xml"
     # shellcheck disable=SC2086
     RFMD=$root/build/$preset/rfmd RFMD_KAFKA_JARS=$jars limited "$budget" \
-        "$venv/bin/python" -m pytest tests/e2e -q -ra --durations=5 -m "$marker" \
+        "$venv/bin/python" -m pytest tests/e2e -q -ra -n "$jobs" --dist worksteal --durations=5 -m "$marker" \
         --junitxml="$results/$name.xml" ${PYTEST_ARGS:-}
     result=$?
     [ $result -ne 124 ] || say "$name: over its time of $budget s"

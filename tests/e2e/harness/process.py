@@ -7,7 +7,13 @@ import socket
 import subprocess
 from pathlib import Path
 
+_WORKERS_MAX, _RANGE = 8, 2_500
 _given: set[int] = set()
+
+
+def _worker() -> int:
+    """0 if this is the only process that runs tests."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 
 def free_port() -> int:
@@ -16,8 +22,9 @@ def free_port() -> int:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        # Below the ephemeral range other sockets cannot take it by chance between a stop and a restart.
-        port = 10_000 + port % 20_000
+        # Below the ephemeral range other sockets cannot take it by chance between a stop and a restart; each of the
+        # processes that run tests side by side has a range of its own.
+        port = 10_000 + _RANGE * (_worker() % _WORKERS_MAX) + port % _RANGE
         if port in _given:
             continue
         with socket.socket() as probe:
