@@ -245,10 +245,13 @@ static bool is_host(const char *text, size_t len)
 static bool names_hosts(const char *rest, bool has_service)
 {
     const char *end = rest + strcspn(rest, "/?#"), *tail = end;
-    for (const char *host = rest, *comma = rest; comma; host = comma + 1) {
-        comma = memchr(host, ',', (size_t)(end - host));
+    for (const char *host = rest;;) {
+        const char *comma = memchr(host, ',', (size_t)(end - host));
         if (!is_host(host, (size_t)((comma ? comma : end) - host)))
             return false;
+        if (!comma)
+            break;
+        host = comma + 1;
     }
     if (has_service && *tail == '/')
         tail += 1 + strcspn(tail + 1, "/?#");
