@@ -211,7 +211,7 @@ suite_pytest() {
     rm -f "$results/$name.xml"
     # shellcheck disable=SC2086
     RFMD=$root/build/$preset/rfmd RFMD_KAFKA_JARS=$jars limited "$budget" \
-        "$venv/bin/python" -m pytest tests/e2e -q -ra -n "$jobs" --dist worksteal --durations=5 -m "$marker" \
+        "$venv/bin/python" -m pytest tests/e2e -q -ra -n "$jobs" --dist loadgroup --durations=5 -m "$marker" \
         --junitxml="$results/$name.xml" ${PYTEST_ARGS:-}
     result=$?
     [ $result -ne 124 ] || say "$name: over its time of $budget s"

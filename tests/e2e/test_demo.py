@@ -2,10 +2,13 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +16,8 @@ from harness.process import free_port
 from harness.rfmd import binary, run_command
 from harness.waiting import wait_for
 
-pytestmark = pytest.mark.rfmd
+# One after the other, also where tests run side by side: they look at which servers of demos there are.
+pytestmark = [pytest.mark.rfmd, pytest.mark.xdist_group("demo")]
 RULES = ("welcome", "thank_you", "win_back", "review_request")
 
 
@@ -41,18 +45,19 @@ class Demo:
 
 
 @pytest.fixture
-def demo(tmp_path_factory):
+def demo():
     """Starts a demo; its folder's path is short, for the socket in it."""
     made = []
 
     def start(*arguments, **environment) -> Demo:
-        made.append(Demo(tmp_path_factory.mktemp("d"), *arguments, **environment))
+        made.append(Demo(Path(tempfile.mkdtemp(prefix="d")), *arguments, **environment))
         return made[-1]
 
     yield start
     for each in made:
         each.child.kill()
         each.child.wait()
+        shutil.rmtree(each.folder)
 
 
 def redis_servers() -> set[int]:
