@@ -145,7 +145,7 @@ void rfm_population_edges(const rfm_population *population, rfm_edges *edges)
     edges->clients = clients > 0 ? (uint64_t)clients : 0;
     for (int k = 0; k < 4; k++) {
         edges->day[k] = day[k] == INT32_MAX ? INT32_MAX : (int32_t)(day[k] + population->first_day);
-        edges->bucket[k] = (uint16_t)bucket[k];
+        edges->revenue_minor[k] = rfm_monetary_least((uint16_t)bucket[k]);
         edges->orders[k] = (uint16_t)orders[k];
     }
 }

@@ -165,16 +165,11 @@ static uint8_t frequency_score(const rfm_client *client, const rfm_client_conf *
 
 static uint8_t monetary_score(const rfm_client *client, const rfm_client_conf *conf, const rfm_edges *edges)
 {
+    bool by_population = edges && conf->rfm.m == RFM_AXIS_POPULATION;
+    const int64_t *least_minor = by_population ? edges->revenue_minor : conf->rfm.monetary_minor;
     int score = 1;
-    if (edges && conf->rfm.m == RFM_AXIS_POPULATION) {
-        uint16_t bucket = rfm_monetary_bucket(client->revenue_minor);
-        for (int k = 0; k < 4; k++) {
-            score += edges->bucket[k] <= bucket;
-        }
-        return (uint8_t)score;
-    }
     for (int k = 0; k < 4; k++) {
-        score += conf->rfm.monetary_minor[k] <= client->revenue_minor;
+        score += least_minor[k] <= client->revenue_minor;
     }
     return (uint8_t)score;
 }

@@ -33,7 +33,8 @@ int64_t rfm_population_orders_count(const rfm_population *population, uint16_t o
 typedef struct rfm_edges {
     uint64_t clients;
     int32_t day[4];
-    uint16_t bucket[4], orders[4];
+    int64_t revenue_minor[4]; /* the least of a bucket */
+    uint16_t orders[4];
 } rfm_edges;
 /* Exactly min(5, 1 + floor(5 * strictly_below / N)) for every value. */
 void rfm_population_edges(const rfm_population *population, rfm_edges *edges);

@@ -125,7 +125,7 @@ static void populations_decide_where_configured_and_large_enough(void **state)
     buy(at(1, 0), 5000);
     rfm_edges edges = {.clients = 100,
                        .day = {T0_DAY - 9, T0_DAY + 1, T0_DAY + 2, T0_DAY + 9},
-                       .bucket = {1, 2, 3, UINT16_MAX},
+                       .revenue_minor = {1, 2, 3, INT64_MAX},
                        .orders = {1, 2, 3, 4}};
     rfm_scores scores;
     rfm_scores_at(&client, &conf, &edges, at(400, 0), &scores);
