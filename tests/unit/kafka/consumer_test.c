@@ -2,6 +2,8 @@
 
 #include "kafka/mock.h"
 
+#include <librdkafka/rdkafka_mock.h>
+
 static rfm_mock_cluster *cluster;
 static int group_number;
 static char group[32];
@@ -272,6 +274,47 @@ static void test_a_broker_that_is_away_blocks_nothing(void **state)
     stand_release(&at);
 }
 
+static size_t positions_known(const stand *at)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < at->told_count; i++)
+        count += at->told[i].input.kind == RFM_IN_POSITION && at->told[i].input.answer == RFM_DONE;
+    return count;
+}
+
+enum { OFFSET_FETCH = 9 };
+
+/* librdkafka's admin keeps to the coordinator that it knows, as long as that broker lives. */
+static void test_positions_are_found_after_the_coordinator_moved(void **state)
+{
+    (void)state;
+    stand at;
+    char text[256];
+    rd_kafka_t *owner = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), text, sizeof text);
+    assert_non_null(owner);
+    rd_kafka_mock_cluster_t *two = rd_kafka_mock_cluster_new(owner, 2);
+    assert_int_equal(rd_kafka_mock_topic_create(two, "moved", 1, 2), 0);
+    assert_int_equal(rd_kafka_mock_topic_create(two, "wal", 1, 2), 0);
+    assert_int_equal(rd_kafka_mock_coordinator_set(two, "group", new_group(), 1), 0);
+    stand_init(&at, rd_kafka_mock_cluster_bootstraps(two), group, 1);
+    give_inputs(&at, "moved", NULL);
+    at.consume = false;
+    stand_start_consumer(&at);
+    stand_start_reader(&at);
+    rfm_wal_reader_position(at.reader, 0, 1);
+    STAND_UNTIL(&at, 10000, positions_known(&at) == 1);
+    assert_int_equal(rd_kafka_mock_coordinator_set(two, "group", group, 2), 0);
+    for (int i = 0; i < 1000; i++) /* the mock itself would answer from any broker */
+        rd_kafka_mock_broker_push_request_error_rtts(two, 1, OFFSET_FETCH, 1, RD_KAFKA_RESP_ERR_NOT_COORDINATOR, 0);
+    for (size_t times = 2; times <= 3; times++) {
+        rfm_wal_reader_position(at.reader, 0, (uint32_t)times);
+        STAND_UNTIL(&at, 10000, positions_known(&at) == times);
+    }
+    stand_release(&at);
+    rd_kafka_mock_cluster_destroy(two);
+    rd_kafka_destroy(owner);
+}
+
 static void check_refused(rfm_kafka_properties *list, const char *name, const char *value, int code, const char *says,
                           const char *never_says, rfm_kafka_conf *conf)
 {
@@ -324,6 +367,7 @@ int main(void)
         cmocka_unit_test(test_a_rebalance_waits_for_the_release),
         cmocka_unit_test(test_close_without_an_assignment),
         cmocka_unit_test(test_a_broker_that_is_away_blocks_nothing),
+        cmocka_unit_test(test_positions_are_found_after_the_coordinator_moved),
         cmocka_unit_test(test_properties),
     };
     return cmocka_run_group_tests(tests, start, stop);
