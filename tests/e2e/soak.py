@@ -41,7 +41,7 @@ def main() -> int:
         if given.read:
             soak = Soak([json.loads(line) for line in given.read.read_text().splitlines()])
         else:
-            soak = run_soak(folder, given.minutes, given.rate, given.clients, given.cache, given.every, say)
+            soak = run_soak(folder, given.minutes, given.warm_up, given.rate, given.clients, given.cache, given.every, say)
     text, good = soak.report(given.warm_up * 60)
     print(text)
     print(f"{'GREEN' if good else 'RED'}: soak of {given.minutes:g} minutes at {given.rate} events/s, {given.clients} clients, "

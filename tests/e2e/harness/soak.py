@@ -15,7 +15,7 @@ from .rfmd import ROOT, binary
 from .slope import Slope, slope
 from .waiting import Timeout, wait_for
 
-MIB = 1 << 20
+MIB, SURGE_S = 1 << 20, 10
 SHIPPED = ("welcome", "thank_you", "review_request", "win_back", "abandoned_cart", "policies")
 REMINDER = {"name": "reminder", "on": {"event": "visit"}, "when": 'event.action == "begin_checkout"', "delay": "60s",
             "restart": True, "cancel_on": ["purchase"], "class": "transactional", "channels": ["email"],
@@ -76,9 +76,23 @@ def _status_kib(pid: int, name: str) -> int:
     raise KeyError(name)
 
 
+def surge(cluster: Cluster, for_s: float) -> None:
+    """What has waited comes in steps as large as they get: whoever has done them has taken all memory that he will need."""
+    for _ in range(2):
+        cluster.processes[0].pause()
+        time.sleep(for_s)
+        cluster.processes[0].resume()
+        wait_for("rfmd to catch up", lambda: cluster.processes[0].ready and caught_up(cluster), 120, 1.0)
+
+
+def caught_up(cluster: Cluster) -> bool:
+    return cluster.processes[0].metric("rfmd_lag_records") < 1000
+
+
 def take_sample(cluster: Cluster) -> dict:
     """Counters and gauges as they are now; latency: the histogram's buckets."""
-    rfmd, metrics = cluster.processes[0], cluster.processes[0].metrics()
+    rfmd = cluster.processes[0]
+    metrics = rfmd.metrics()
 
     def total(metric: str) -> float:
         return sum(value for name, value in metrics.items() if name.split("{")[0] == metric)
@@ -164,7 +178,7 @@ class Soak:
         return lines
 
 
-def run_soak(folder: Path, minutes: float, rate: int, clients: int, cache: str, every_s: float,
+def run_soak(folder: Path, minutes: float, warm_up: float, rate: int, clients: int, cache: str, every_s: float,
              say=lambda text: None) -> Soak:
     soak, broker = Soak(), KafkaBroker(folder, BROKER)
     try:
@@ -173,7 +187,7 @@ def run_soak(folder: Path, minutes: float, rate: int, clients: int, cache: str, 
             cluster.start()
             traffic = Traffic(cluster, folder, rate, clients)
             try:
-                _watch(soak, cluster, traffic, minutes * 60, every_s, kept, say)
+                _watch(soak, cluster, traffic, minutes * 60, warm_up * 60, every_s, kept, say)
                 _finish(soak, cluster, traffic.end())
             finally:
                 traffic.kill()
@@ -182,10 +196,14 @@ def run_soak(folder: Path, minutes: float, rate: int, clients: int, cache: str, 
     return soak
 
 
-def _watch(soak: Soak, cluster: Cluster, traffic: Traffic, for_s: float, every_s: float, kept, say) -> None:
-    begin = time.monotonic()
+def _watch(soak: Soak, cluster: Cluster, traffic: Traffic, for_s: float, warm_up_s: float, every_s: float, kept, say) -> None:
+    begin, calm = time.monotonic(), True
     while (passed_s := time.monotonic() - begin) < for_s:
         time.sleep(max(0.0, min(every_s, for_s - passed_s)))
+        if calm and passed_s > warm_up_s / 2:
+            calm = False
+            say("a surge: rfmd stands still and catches up")
+            surge(cluster, SURGE_S)
         for process in (cluster.processes[0], traffic):
             assert process.running, process.log_tail()
         soak.samples.append(take_sample(cluster))
