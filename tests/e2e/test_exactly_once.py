@@ -50,6 +50,15 @@ def test_the_long_form_with_the_clock_of_the_records(tmp_path):
     assert verdict.good, verdict.details()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_where_there_are_several_of_everything(tmp_path):
+    plan = Plan(kills=10, stops=3, rollbacks=0, broker_restarts=6, seed=4, rebalances=60, failovers=4, leader_moves=12, rolls=1,
+                full_disks=2 if os.geteuid() == 0 else 0)
+    verdict = wall_form(tmp_path, events=50_000, clients=5_000, plan=plan, site=Site(processes=3, brokers=3, sentinel=True))
+    assert verdict.good, verdict.details()
+
+
 FAULT_BUILDS = [Path(path) for path in os.environ.get("RFMD_FAULT_BUILDS", "").split(":") if path]
 
 
