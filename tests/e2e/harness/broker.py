@@ -108,7 +108,7 @@ class KafkaBroker(Process, Brokers):
             self.wait_ready()
         return self
 
-    def wait_ready(self, timeout_s: float = 60) -> None:
+    def wait_ready(self, timeout_s: float = 120) -> None:
         def answers():
             assert self.running, self.log_tail()
             try:

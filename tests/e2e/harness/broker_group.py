@@ -18,7 +18,8 @@ from .waiting import Timeout, wait_for
 # when a test moves them.
 SETTINGS = {
     "min.insync.replicas": 2, "unclean.leader.election.enable": "false", "auto.leader.rebalance.enable": "false",
-    "broker.session.timeout.ms": 4000, "broker.heartbeat.interval.ms": 500, "replica.lag.time.max.ms": 5000,
+    "broker.session.timeout.ms": 6000, "broker.heartbeat.interval.ms": 1000, "replica.lag.time.max.ms": 5000,
+    "controller.quorum.fetch.timeout.ms": 4000, "controller.quorum.election.timeout.ms": 2000,
     "transaction.state.log.min.isr": 2, "share.coordinator.state.topic.min.isr": 2,
 }
 REPLICATED = ("default", "offsets.topic", "transaction.state.log", "share.coordinator.state.topic")

@@ -113,7 +113,6 @@ class Chaos:
     cluster: Cluster
     plan: Plan
     sentinels: SentinelGroup | None = None
-    journal: list[str] = field(default_factory=list)
     died: list[str] = field(default_factory=list)
     survived: Counter = field(default_factory=Counter)
 
@@ -259,12 +258,16 @@ class Chaos:
             self._note("not ready in time")
 
     def _revive(self) -> None:
-        """A process that ended by itself is noted, and started again."""
+        """A process that ended by itself is noted, and started again; a broker too, but that is no fault of ours."""
         for process in self._present():
             if not process.running:
                 self.died.append(f"{process.name} ended by itself with {process.child.returncode}\n{process.log_tail(15)}")
                 self._note(self.died[-1].splitlines()[0])
                 process.start(wait=False)
+        for node in self.cluster.broker.nodes:
+            if not node.running:
+                self._note(f"{node.name} ended by itself with {node.child.returncode}")
+                node.start()
 
     def _keep_snapshots(self) -> None:
         while not self._snapshots_end.wait(1.2):
@@ -275,4 +278,5 @@ class Chaos:
                     self._note(f"no snapshot: {error}")
 
     def _note(self, text: str) -> None:
-        self.journal.append(f"{time.monotonic() - self._begin:8.2f} {text}")
+        with open(self.cluster.folder / "journal.txt", "a") as journal:
+            print(f"{time.monotonic() - self._begin:8.2f} {text}", file=journal)

@@ -150,7 +150,7 @@ class Site:
                 broker = BrokerGroup(folder, self.brokers, own_disks=plan.full_disks > 0)
                 stack.callback(broker.kill)
             if self.sentinel:
-                sentinels = SentinelGroup(folder / "sentinels")
+                sentinels = SentinelGroup(folder / "sentinels", down_after_ms=2000)
                 stack.callback(sentinels.kill)
                 config = merged(config, {"redis": {"url": sentinels.url}})
             yield stack.enter_context(Cluster(folder, self.processes, self.partitions, rules, config, model, broker,
@@ -182,14 +182,13 @@ def wall_form(folder: Path, events: int, clients: int, plan: Plan, site: Site = 
     with site.cluster(folder, plan, WALL_RULES, merged(session, config)) as (cluster, sentinels):
         cluster.start()
         chaos = burn(cluster, messages, plan, say=say, sentinels=sentinels)
-        (folder / "journal.txt").write_text("\n".join(chaos.journal) + "\n")
         world = reference_of_topics(cluster, settings)
         say("the reference is done")
         _wait_for_due(cluster, verdict, len(world.sent))
         drain(cluster, verdict, 180)
         as_of = int(time.time() * 1000)
         compare_states(verdict, world, cluster.clients(as_of), as_of)
-        _heal_after_a_last_rollback(cluster, verdict, world, as_of)
+        _heal_after_a_last_rollback(cluster, verdict, world, as_of, has_replica=site.sentinel)
         compare_triggers(verdict, world, cluster.triggers())
         compare_dead_letters(verdict, world, cluster.dead_letters())
         _finish(verdict, cluster, chaos, events, len(world.sent), len(world.dead_letters))
@@ -223,10 +222,13 @@ def _wait_for_due(cluster: Cluster, verdict: Verdict, count: int) -> None:
         verdict.died.append(str(error))
 
 
-def _heal_after_a_last_rollback(cluster: Cluster, verdict: Verdict, world: World, as_of: int) -> None:
-    """Redis loses its last seconds while nobody runs: whoever starts makes it whole from the log."""
+def _heal_after_a_last_rollback(cluster: Cluster, verdict: Verdict, world: World, as_of: int, has_replica: bool) -> None:
+    """Redis loses its last seconds while nobody runs, or everything: whoever starts makes it whole from the log."""
     server = cluster.redis
-    server.roll_back(server.snapshots[-2][1] if len(server.snapshots) > 1 else None)
+    if has_replica:
+        server.client().flushall()  # a restart might be a fail-over, with a loss of its own
+    else:
+        server.roll_back(server.snapshots[-2][1] if len(server.snapshots) > 1 else None)
     try:
         cluster.start()
         cluster.stop()
@@ -369,7 +371,6 @@ def record_run(folder: Path, messages: list[Message], timestamps: list[int], end
         chaos = None
         if plan:
             chaos = burn(cluster, messages, plan, timestamps, say, sentinels)
-            (folder / "journal.txt").write_text("\n".join(chaos.journal) + "\n")
         else:
             sender = Sender(cluster, messages, 0, timestamps)
             sender.start()

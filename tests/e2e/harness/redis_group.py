@@ -22,13 +22,13 @@ def ask(port: int, *words) -> object:
 
 
 class Sentinel(Process):
-    def __init__(self, folder: Path, watched: RedisServer, quorum: int):
+    def __init__(self, folder: Path, watched: RedisServer, quorum: int, down_after_ms: int):
         super().__init__("sentinel", folder / "sentinel.log")
         folder.mkdir(parents=True)
         self.port, self._config = free_port(), folder / "sentinel.conf"
         self._config.write_text(
             f"port {self.port}\nbind 127.0.0.1\ndir {folder}\nsentinel monitor {MASTER} 127.0.0.1 {watched.port} {quorum}\n"
-            f"sentinel down-after-milliseconds {MASTER} 500\nsentinel failover-timeout {MASTER} 2000\n")
+            f"sentinel down-after-milliseconds {MASTER} {down_after_ms}\nsentinel failover-timeout {MASTER} 2000\n")
 
     def start(self) -> "Sentinel":
         self.spawn(["redis-server", str(self._config), "--sentinel"])
@@ -40,11 +40,12 @@ class Sentinel(Process):
 
 
 class SentinelGroup:
-    def __init__(self, folder: Path, sentinels: int = 3):
+    def __init__(self, folder: Path, sentinels: int = 3, down_after_ms: int = 500):
         self.master = RedisServer(folder / "a", **QUICK_SYNC).start()
         self.replica = RedisServer(folder / "b", replicaof=f"127.0.0.1 {self.master.port}", **QUICK_SYNC).start()
         wait_for("the replica's copy", lambda: self.replica.client().info("replication")["master_link_status"] == "up", 20)
-        self.sentinels = [Sentinel(folder / f"s{i}", self.master, sentinels // 2 + 1).start() for i in range(sentinels)]
+        self.sentinels = [Sentinel(folder / f"s{i}", self.master, sentinels // 2 + 1, down_after_ms).start()
+                          for i in range(sentinels)]
         self.processes = [self.master, self.replica, *self.sentinels]
         wait_for("the Sentinels to know each other", lambda: all(self._knows(sentinel) for sentinel in self.sentinels), 30)
 

@@ -38,7 +38,7 @@ class Series:
         return self.tolerance * found.mean if self.relative else self.tolerance
 
 
-JUDGED = (Series("rss", "MiB", 2), Series("descriptors", "", 0.5), Series("threads", "", 0.5),
+JUDGED = (Series("rss", "MiB", 2), Series("allocated", "MiB", 2), Series("descriptors", "", 0.5), Series("threads", "", 0.5),
           Series("p50_ms", "ms", 0.25, True), Series("p99_ms", "ms", 0.25, True), Series("lag", "records", 2000))
 SHOWN = (Series("cache", "MiB", 0), Series("dirty", "MiB", 0), Series("cpu_us", "us an event", 0), Series("rate", "events/s", 0),
          Series("steps", "a second", 0), Series("redis", "MiB", 0), Series("broker", "MiB", 0), Series("load", "", 0))
@@ -100,6 +100,7 @@ def take_sample(cluster: Cluster) -> dict:
     latency = {name.split('le="')[1].split('"')[0]: value for name, value in metrics.items()
                if name.startswith("rfmd_latency_seconds_bucket")}
     return {"at": time.monotonic(), "rss": _status_kib(rfmd.pid, "VmRSS") / 1024,
+            "allocated": metrics.get('rfmd_memory_bytes{kind="allocated"}', 0) / MIB,
             "threads": _status_kib(rfmd.pid, "Threads"), "descriptors": len(os.listdir(f"/proc/{rfmd.pid}/fd")),
             "cpu": time.clock_gettime((~rfmd.pid << 3) | 2), "latency": latency, "lag": total("rfmd_lag_records"),
             "cache": total("rfmd_cache_bytes") / MIB, "dirty": total("rfmd_dirty_bytes") / MIB,
@@ -124,7 +125,7 @@ def between(first: dict, last: dict, inside: list[dict]) -> dict:
     passed_s = last["at"] - first["at"]
     events = last["events"] - first["events"]
     row = {name: sum(sample[name] for sample in inside) / len(inside)
-           for name in ("rss", "threads", "descriptors", "lag", "cache", "dirty", "redis", "broker", "load")}
+           for name in ("rss", "allocated", "threads", "descriptors", "lag", "cache", "dirty", "redis", "broker", "load")}
     return {**row, "at": (first["at"] + last["at"]) / 2, "p50_ms": quantile(first["latency"], last["latency"], 0.5) * 1e3,
             "p99_ms": quantile(first["latency"], last["latency"], 0.99) * 1e3, "rate": events / passed_s,
             "cpu_us": (last["cpu"] - first["cpu"]) / max(events, 1) * 1e6, "steps": (last["steps"] - first["steps"]) / passed_s}
@@ -170,7 +171,7 @@ class Soak:
         return lines, good
 
     def _quarters(self, span_s: float) -> list[str]:
-        names = ("p50_ms", "p99_ms", "rss", "cpu_us", "rate", "lag", "redis", "load")
+        names = ("p50_ms", "p99_ms", "rss", "allocated", "cpu_us", "rate", "lag", "redis", "load")
         lines = [" ".join([f"{'minutes':>9}", *(f"{name:>9}" for name in names)])]
         for row in rows_of(self.samples, min(900.0, span_s / 4 - 1)):
             minutes = (row["at"] - self.samples[0]["at"]) / 60
