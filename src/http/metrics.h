@@ -49,7 +49,8 @@
     X(RELOADS, "reloads_total", COUNTER, "result", "Reloads of the configuration: taken, refused.")                   \
     X(RULES_VERSION, "rules_version", INFO, "version", "The rule set in use.")                                        \
     X(BUILD, "build", INFO, "version", "The program's version.")                                                      \
-    X(MEMORY, "memory_bytes", GAUGE, "kind", "Memory of the process: resident now, and the most that was (peak).")    \
+    X(MEMORY, "memory_bytes", GAUGE, "kind",                                                                          \
+      "Memory of the process: resident now, what the program holds of it (allocated), the most that was (peak).")     \
     X(CPU, "cpu_seconds_total", COUNTER, "", "Processor time of the process.")                                        \
     X(START, "start_time_seconds", GAUGE, "", "When the process started, seconds since 1970.")
 

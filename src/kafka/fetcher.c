@@ -161,7 +161,7 @@ static void take_answers(rfm__fetcher *fetcher)
         fetcher->asking = false;
         size_t count = 1;
         for (size_t i = 0; i < count; i++) {
-            const rd_kafka_topic_partition_t *end = rfm__offsets_at(event, i, &count);
+            const rd_kafka_topic_partition_t *end = rfm__offsets_at(fetcher->asker, event, i, &count);
             if (end)
                 take_end(fetcher, end);
         }

@@ -83,14 +83,25 @@ void rfm__offsets_ask(const rfm__asker *asker, const rd_kafka_topic_partition_li
     rd_kafka_topic_partition_list_destroy(asked);
 }
 
-const rd_kafka_topic_partition_t *rfm__offsets_at(rd_kafka_event_t *event, size_t i, size_t *count)
+/* librdkafka forgets the topic's leaders with such an answer. */
+static bool forgets_leaders(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION || code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+}
+
+const rd_kafka_topic_partition_t *rfm__offsets_at(rfm__asker *asker, rd_kafka_event_t *event, size_t i, size_t *count)
 {
     const rd_kafka_ListOffsets_result_t *result = rd_kafka_event_ListOffsets_result(event);
     *count = 0;
     if (result == NULL || rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return NULL;
     const rd_kafka_ListOffsetsResultInfo_t **infos = rd_kafka_ListOffsets_result_infos(result, count);
-    return i < *count ? rd_kafka_ListOffsetsResultInfo_topic_partition(infos[i]) : NULL;
+    if (i >= *count)
+        return NULL;
+    const rd_kafka_topic_partition_t *partition = rd_kafka_ListOffsetsResultInfo_topic_partition(infos[i]);
+    if (forgets_leaders(partition->err))
+        asker->known_ms = 0;
+    return partition;
 }
 
 uintptr_t rfm__offsets_tag(rd_kafka_event_t *event)
@@ -98,7 +109,7 @@ uintptr_t rfm__offsets_tag(rd_kafka_event_t *event)
     return (uintptr_t)rd_kafka_event_opaque(event);
 }
 
-void rfm__round_init(rfm__round *round, const rfm__asker *asker, rfm__wake *wake)
+void rfm__round_init(rfm__round *round, rfm__asker *asker, rfm__wake *wake)
 {
     *round = (rfm__round){.asker = asker, .queue = rd_kafka_queue_new(asker->client)};
     rfm__wake_watch(wake, round->queue);
@@ -139,7 +150,7 @@ bool rfm__round_take(rfm__round *round,
         note_error(round, rd_kafka_event_error(event), rd_kafka_event_error_string(event));
         size_t count = 1;
         for (size_t i = 0; i < count; i++) {
-            const rd_kafka_topic_partition_t *partition = rfm__offsets_at(event, i, &count);
+            const rd_kafka_topic_partition_t *partition = rfm__offsets_at(round->asker, event, i, &count);
             if (partition == NULL)
                 continue;
             note_error(round, partition->err, NULL);

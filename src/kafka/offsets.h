@@ -30,20 +30,21 @@ bool rfm__asker_ready(rfm__asker *asker);
 /* Asks for one of them of all the partitions; the answer comes to the queue, an event with `tag` as its opaque. */
 void rfm__offsets_ask(const rfm__asker *asker, const rd_kafka_topic_partition_list_t *partitions, rfm__which which,
                       uintptr_t tag, rd_kafka_queue_t *queue);
-/* A partition of an answer, by index below *count; its err is set where it has no offset. */
-const rd_kafka_topic_partition_t *rfm__offsets_at(rd_kafka_event_t *event, size_t i, size_t *count);
+/* A partition of an answer, by index below *count; its err is set where it has no offset. One whose leader was another makes
+ * the asker look up the leaders again before it is ready. */
+const rd_kafka_topic_partition_t *rfm__offsets_at(rfm__asker *asker, rd_kafka_event_t *event, size_t i, size_t *count);
 uintptr_t rfm__offsets_tag(rd_kafka_event_t *event);
 
 /* Several of them of the same partitions at once; one round at a time. */
 typedef struct rfm__round {
-    const rfm__asker *asker;
+    rfm__asker *asker;
     rd_kafka_queue_t *queue;
     int waiting;               /* answers still to come */
     rd_kafka_resp_err_t error; /* of the whole or of a partition, the last one seen */
     char why[256];
 } rfm__round;
 
-void rfm__round_init(rfm__round *round, const rfm__asker *asker, rfm__wake *wake);
+void rfm__round_init(rfm__round *round, rfm__asker *asker, rfm__wake *wake);
 void rfm__round_release(rfm__round *round);
 void rfm__round_ask(rfm__round *round, const rd_kafka_topic_partition_list_t *partitions, const rfm__which *which,
                     size_t which_count);

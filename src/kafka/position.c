@@ -1,5 +1,6 @@
 #include "position.h"
 
+#include "inquirer.h"
 #include "offsets.h"
 
 #include <rfm/base/time.h>
@@ -28,9 +29,8 @@ typedef struct question {
 struct rfm__positions {
     const rfm_kafka_conf *conf;
     rfm_kafka_owner owner;
-    rd_kafka_t *member;
+    rfm__inquirer inquirer;
     rfm__asker *asker;
-    rd_kafka_queue_t *queue;
     rfm__round logs;
     bool asking;
     question *questions;
@@ -105,13 +105,13 @@ static void ask_committed(rfm__positions *positions)
     char text[128];
     rd_kafka_topic_partition_list_t *list = to_ask(positions, WANT_COMMITTED, ASKED_COMMITTED, false);
     if (list->cnt > 0) {
-        rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(positions->member,
+        rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(positions->inquirer.client,
                                                                      RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
         rd_kafka_AdminOptions_set_request_timeout(options, TIMEOUT_MS, text, sizeof text);
         rd_kafka_error_destroy(rd_kafka_AdminOptions_set_require_stable_offsets(options, 1));
         rd_kafka_ListConsumerGroupOffsets_t *request = rd_kafka_ListConsumerGroupOffsets_new(positions->conf->group,
                                                                                              list);
-        rd_kafka_ListConsumerGroupOffsets(positions->member, &request, 1, options, positions->queue);
+        rd_kafka_ListConsumerGroupOffsets(positions->inquirer.client, &request, 1, options, positions->inquirer.queue);
         rd_kafka_ListConsumerGroupOffsets_destroy(request);
         rd_kafka_AdminOptions_destroy(options);
         positions->asking = true;
@@ -192,7 +192,8 @@ static void clear_committed(rfm__positions *positions)
     }
 }
 
-static void take_group(rfm__positions *positions, rd_kafka_event_t *event)
+/* Returns the code of the whole answer. */
+static rd_kafka_resp_err_t take_group(rfm__positions *positions, rd_kafka_event_t *event)
 {
     const rd_kafka_ListConsumerGroupOffsets_result_t *result = rd_kafka_event_ListConsumerGroupOffsets_result(event);
     rd_kafka_resp_err_t code = rd_kafka_event_error(event);
@@ -214,16 +215,19 @@ static void take_group(rfm__positions *positions, rd_kafka_event_t *event)
         rfm__kafka_log(positions->conf, RFM_KAFKA_LOG_WARNING, "committed offsets of group '%s': %s",
                        positions->conf->group, why);
     end_committed_round(positions, code, why);
+    return code;
 }
 
-static void take_committed_answers(rfm__positions *positions)
+static void take_committed_answer(rfm__positions *positions)
 {
-    rd_kafka_event_t *event;
-    while ((event = rd_kafka_queue_poll(positions->queue, 0)) != NULL) {
-        positions->asking = false;
-        take_group(positions, event);
-        rd_kafka_event_destroy(event);
-    }
+    rd_kafka_event_t *event = rd_kafka_queue_poll(positions->inquirer.queue, 0);
+    if (event == NULL)
+        return;
+    positions->asking = false;
+    rd_kafka_resp_err_t code = take_group(positions, event);
+    rd_kafka_event_destroy(event);
+    if (code == RD_KAFKA_RESP_ERR_NOT_COORDINATOR)
+        rfm__inquirer_renew(&positions->inquirer);
 }
 
 /* -- logs */
@@ -303,7 +307,7 @@ static void take_logs(rfm__positions *positions)
 
 void rfm__positions_serve(rfm__positions *positions)
 {
-    take_committed_answers(positions);
+    take_committed_answer(positions);
     take_logs(positions);
     if (positions->open == 0)
         return;
@@ -333,10 +337,8 @@ rfm__positions *rfm__positions_new(const rfm_kafka_conf *conf, const rfm_kafka_o
     RFM_ASSERT(positions);
     positions->conf = conf;
     positions->owner = *owner;
-    positions->member = member;
     positions->asker = asker;
-    positions->queue = rd_kafka_queue_new(member);
-    rfm__wake_watch(wake, positions->queue);
+    rfm__inquirer_init(&positions->inquirer, conf, member, wake);
     rfm__round_init(&positions->logs, asker, wake);
     positions->questions = calloc(conf->partition_count, sizeof *positions->questions);
     RFM_ASSERT(positions->questions);
@@ -347,7 +349,7 @@ void rfm__positions_free(rfm__positions *positions)
 {
     if (positions == NULL)
         return;
-    rd_kafka_queue_destroy(positions->queue);
+    rfm__inquirer_release(&positions->inquirer);
     rfm__round_release(&positions->logs);
     free(positions->questions);
     free(positions);

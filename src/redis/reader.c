@@ -89,6 +89,7 @@ static int fail(const rfm_store_reader *reader, int code, const char *why, rfm_e
 /* Until it is done, or the connection is given up. */
 static int wait_for(rfm_store_reader *reader, rfm_error *error)
 {
+    uv_update_time(&reader->loop); /* it has stood still since the last call */
     uv_timer_start(&reader->timer, on_timer, reader->site.timeout_ms, 0);
     while (!reader->done && !reader->broken)
         uv_run(&reader->loop, UV_RUN_ONCE);

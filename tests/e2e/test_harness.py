@@ -1,9 +1,16 @@
 """The harness itself: what the other tests stand on."""
+import os
+import random
+
+import numpy as np
 import pytest
 import redis
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from harness import KafkaBroker, RedisServer, topics, wait_for
+from harness.broker_group import BrokerGroup
+from harness.slope import slope
+from harness.soak import quantile
 from reference.partition import partition_of
 
 
@@ -93,3 +100,52 @@ def test_a_broker_that_is_away_is_seen(tmp_path):
     broker.start()
     assert wait_for("an answer", lambda: topics.end_offsets(broker.address, ["t"]), 10) == {("t", 0): 0}
     broker.kill()
+
+
+def alike(seed: int, count: int = 60, r: float = 0.7) -> np.ndarray:
+    """Values about 0 that do not rise, each like its neighbour."""
+    draw, values = np.random.default_rng(seed), np.zeros(count)
+    for i in range(1, count):
+        values[i] = r * values[i - 1] + draw.normal()
+    return values
+
+
+def test_a_slope_is_found_and_where_there_is_none_seldom():
+    minutes = np.arange(60) * 60.0
+    rising = slope(minutes, 5 + alike(0, r=0) + minutes / 3600 * 8)
+    assert rising.beyond(1) and abs(rising.an_hour - 8) < rising.half
+    assert not slope(minutes, [3.0] * 60).from_zero
+    wrong = sum(slope(minutes, alike(seed)).from_zero for seed in range(400)) / 400
+    assert wrong < 0.12  # by least squares alone: a third
+
+
+def test_quantiles_of_what_came_between_two_samples():
+    earlier = {"0.1": 5.0, "0.5": 7.0, "+Inf": 7.0}
+    later = {"0.1": 105.0, "0.5": 207.0, "+Inf": 207.0}  # 100 up to 0.1 s, 100 up to 0.5 s
+    assert quantile(earlier, later, 0.25) == pytest.approx(0.05)
+    assert quantile(earlier, later, 0.5) == pytest.approx(0.1)
+    assert quantile(earlier, later, 0.99) == pytest.approx(0.492)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a file system for each broker")
+def test_three_brokers_move_leaders_and_outlive_a_full_disk(tmp_path):
+    group = BrokerGroup(tmp_path, 3, own_disks=True)
+    try:
+        group.start().create_topics(4, "t")
+        writer = topics.Writer(group.address, persistent=True)
+        for number in range(1000):
+            writer.send("t", f"c{number}", {"n": number})
+        writer.flush()
+        rng = random.Random(1)
+        assert sum(group.move_leaders(rng) for _ in range(3)) > 0
+        for number in range(1000, 3000):
+            writer.send("t", f"c{number}", {"n": number, "text": "x" * 1000})
+        assert group.fill_disk(group.nodes[0], 30)
+        writer.flush()
+        writer.insist()
+        assert group.wait_in_sync()
+        group.roll()
+        assert {record.json["n"] for record in topics.read_all(group.address, "t")} == set(range(3000))
+    finally:
+        group.kill()

@@ -1,4 +1,4 @@
-"""Apache Kafka in KRaft combined mode: one process is broker and controller."""
+"""Apache Kafka in KRaft combined mode: each process is broker and controller; alone, or one of several."""
 from __future__ import annotations
 
 import os
@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 JVM = ["-Xms192m", "-Xmx448m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true"]
 SETTINGS = {
-    "process.roles": "broker,controller", "node.id": 1, "controller.listener.names": "CONTROLLER",
+    "process.roles": "broker,controller", "controller.listener.names": "CONTROLLER",
     "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
     "inter.broker.listener.name": "PLAINTEXT", "auto.create.topics.enable": "false",
     "offsets.topic.replication.factor": 1, "offsets.topic.num.partitions": 4,
@@ -40,30 +40,57 @@ def jars() -> Path:
     return Path(output.stdout.strip().splitlines()[-1])
 
 
-class KafkaBroker(Process):
-    def __init__(self, folder: Path, settings: dict | None = None):
-        self.folder = folder / "kafka"
-        self.folder.mkdir(parents=True)
-        super().__init__("kafka", self.folder / "broker.log")
-        self.port, self.controller_port = free_port(), free_port()
-        self.settings = {**SETTINGS, **(settings or {})}
-        self._classpath = f"{jars()}/*"
-        self._write_properties()
-        self._format()
+class Brokers:
+    """What is asked of one broker as of several."""
 
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+    address: str
+    replication = 1
 
     def admin(self) -> AdminClient:
         return AdminClient({"bootstrap.servers": self.address, "socket.timeout.ms": 10_000,
                             "log_level": 0})
 
+    def create_topics(self, partitions: int, *names: str, config: dict | None = None) -> None:
+        topics = [NewTopic(name, partitions, self.replication, config=config or {}) for name in names]
+        admin = self.admin()  # its futures live no longer than it does
+        for future in admin.create_topics(topics, operation_timeout=20).values():
+            future.result(30)
+        wait_for("the topics", lambda: self._all_led(partitions, names), 20)
+
+    def _all_led(self, partitions: int, names) -> bool:
+        known = self.admin().list_topics(timeout=5).topics
+        return all(name in known and len(known[name].partitions) == partitions
+                   and all(part.leader > 0 for part in known[name].partitions.values()) for name in names)
+
+
+class KafkaBroker(Process, Brokers):
+    """`voters`: the controllers' ports by node, this one's among them; `data`: where the log is kept."""
+
+    def __init__(self, folder: Path, settings: dict | None = None, node: int = 1, voters: dict[int, int] | None = None,
+                 data: Path | None = None):
+        self.folder = folder / "kafka"
+        self.folder.mkdir(parents=True)
+        super().__init__("kafka" if voters is None else f"kafka-{node}", self.folder / "broker.log")
+        self.node, self.port, self.voters = node, free_port(), voters or {node: free_port()}
+        self.data, self.settings = data or self.folder / "data", {**SETTINGS, **(settings or {})}
+        self._classpath = f"{jars()}/*"
+        self._write_properties()
+        self._format()
+
+    @property
+    def nodes(self) -> list["KafkaBroker"]:
+        return [self]
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
     def _write_properties(self) -> None:
         lines = [f"{name}={value}" for name, value in self.settings.items()]
-        lines += [f"listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}",
-                  f"advertised.listeners=PLAINTEXT://127.0.0.1:{self.port}",
-                  f"controller.quorum.voters=1@127.0.0.1:{self.controller_port}", f"log.dirs={self.folder / 'data'}"]
+        voters = ",".join(f"{node}@127.0.0.1:{port}" for node, port in self.voters.items())
+        lines += [f"node.id={self.node}", f"controller.quorum.voters={voters}", f"log.dirs={self.data}",
+                  f"listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.voters[self.node]}",
+                  f"advertised.listeners=PLAINTEXT://127.0.0.1:{self.port}"]
         (self.folder / "server.properties").write_text("\n".join(lines) + "\n")
 
     def _java(self, main: str, *arguments: str) -> list[str]:
@@ -81,11 +108,11 @@ class KafkaBroker(Process):
             self.wait_ready()
         return self
 
-    def wait_ready(self, timeout_s: float = 60) -> None:
+    def wait_ready(self, timeout_s: float = 120) -> None:
         def answers():
             assert self.running, self.log_tail()
             try:
-                return bool(self.admin().list_topics(timeout=2).brokers)
+                return self.node in self.admin().list_topics(timeout=2).brokers
             except KafkaException:
                 return False
 
@@ -98,15 +125,3 @@ class KafkaBroker(Process):
             self.child.wait(timeout_s)
         except subprocess.TimeoutExpired:
             self.kill()
-
-    def create_topics(self, partitions: int, *names: str, config: dict | None = None) -> None:
-        topics = [NewTopic(name, partitions, 1, config=config or {}) for name in names]
-        admin = self.admin()  # its futures live no longer than it does
-        for future in admin.create_topics(topics, operation_timeout=20).values():
-            future.result(30)
-        wait_for("the topics", lambda: self._all_led(partitions, names), 20)
-
-    def _all_led(self, partitions: int, names) -> bool:
-        known = self.admin().list_topics(timeout=5).topics
-        return all(name in known and len(known[name].partitions) == partitions
-                   and all(part.leader == 1 for part in known[name].partitions.values()) for name in names)

@@ -1,14 +1,18 @@
-"""Things that go wrong, planned by seed: kills, pauses, Redis rolled back, brokers restarted."""
+"""Things that go wrong, planned by seed: kills, pauses, Redis rolled back or failed over, brokers restarted, their leaders
+moved, their disks full, processes that come and go."""
 from __future__ import annotations
 
 import random
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 
 import redis
 
 from .cluster import Cluster
+from .redis_group import SentinelGroup
+from .rfmd import Rfmd
 from .waiting import Timeout, wait_for
 
 
@@ -22,6 +26,17 @@ class Plan:
     pause_s: tuple = (0.3, 2.0)  # between two faults
     session_s: float = 6.0       # a pause lasts longer than this
     swaps: int = 0               # Redis rolled back under the connections of an owner whose cache is still cold
+    rebalances: int = 0          # a process more or less
+    failovers: int = 0           # of Redis, by Sentinels
+    leader_moves: int = 0        # these need several brokers, each time of half the partitions
+    rolls: int = 0               # all brokers restarted, one after the other
+    full_disks: int = 0          # of one broker
+
+    def kinds(self) -> list[str]:
+        counts = {"kill": self.kills, "stop": self.stops, "rollback": self.rollbacks, "broker": self.broker_restarts,
+                  "swap": self.swaps, "rebalance": self.rebalances, "failover": self.failovers, "leaders": self.leader_moves,
+                  "roll": self.rolls, "disk": self.full_disks}
+        return [kind for kind, count in counts.items() for _ in range(count)]
 
 
 @dataclass
@@ -33,8 +48,7 @@ class Step:
 
 def planned(plan: Plan) -> list[Step]:
     rng = random.Random(plan.seed)
-    kinds = (["kill"] * plan.kills + ["stop"] * plan.stops + ["rollback"] * plan.rollbacks
-             + ["broker"] * plan.broker_restarts + ["swap"] * plan.swaps)
+    kinds = plan.kinds()
     rng.shuffle(kinds)
     return [Step(rng.uniform(*plan.pause_s), kind, _CHOICES[kind](rng, plan)) for kind in kinds]
 
@@ -58,27 +72,53 @@ def _swap(rng: random.Random, plan: Plan) -> dict:
 
 
 def _broker(rng: random.Random, plan: Plan) -> dict:
-    return {"kill": rng.random() < 0.5, "down_s": rng.choice((0, 1.0, 3.0))}
+    return {"kill": rng.random() < 0.5, "down_s": rng.choice((0, 1.0, 3.0)), "pause_s": rng.choice((0, 0, 2.0, 7.0)),
+            "node": rng.random()}
 
 
-_CHOICES = {"kill": _kill, "stop": _stop, "rollback": _rollback, "broker": _broker, "swap": _swap}
+def _rebalance(rng: random.Random, plan: Plan) -> dict:
+    return {"process": rng.random(), "settle": rng.random() < 0.7}
+
+
+def _failover(rng: random.Random, plan: Plan) -> dict:
+    return {"forced": rng.random() < 0.4, "held_s": rng.uniform(0.2, 2.0)}
+
+
+def _leaders(rng: random.Random, plan: Plan) -> dict:
+    return {"seed": rng.randrange(1 << 30)}
+
+
+def _roll(rng: random.Random, plan: Plan) -> dict:
+    return {}
+
+
+def _disk(rng: random.Random, plan: Plan) -> dict:
+    return {"node": rng.random(), "for_s": rng.uniform(4, 12)}
+
+
+_CHOICES = {"kill": _kill, "stop": _stop, "rollback": _rollback, "broker": _broker, "swap": _swap, "rebalance": _rebalance,
+            "failover": _failover, "leaders": _leaders, "roll": _roll, "disk": _disk}
 
 
 def expected_s(steps: list[Step]) -> float:
     """About how long the plan takes, so that the traffic can be spread over it."""
-    cost = {"kill": 1.5, "stop": 0.3, "rollback": 0.8, "broker": 4.0, "swap": 3.0}
-    return sum(step.after_s + cost[step.kind] + step.choice.get("for_s", 0) + step.choice.get("down_s", 0)
-               for step in steps)
+    cost = {"kill": 1.5, "stop": 0.3, "rollback": 0.8, "broker": 4.0, "swap": 3.0, "rebalance": 1.5, "failover": 6.0,
+            "leaders": 0.5, "roll": 25.0, "disk": 3.0}
+    lengths = ("for_s", "down_s", "pause_s", "held_s")
+    return sum(step.after_s + cost[step.kind] + sum(step.choice.get(name, 0) for name in lengths) for step in steps)
 
 
 @dataclass
 class Chaos:
     cluster: Cluster
     plan: Plan
-    journal: list[str] = field(default_factory=list)
+    sentinels: SentinelGroup | None = None
     died: list[str] = field(default_factory=list)
+    survived: Counter = field(default_factory=Counter)
 
     def __post_init__(self):
+        self.guests = self.cluster.processes[1:] if self.plan.rebalances else []  # who may come and go
+        self._away: list[Rfmd] = []
         self.steps = planned(self.plan)
         self._begin = time.monotonic()
         self._redis_lock = threading.Lock()
@@ -88,23 +128,28 @@ class Chaos:
     def run(self) -> None:
         self._begin = time.monotonic()
         snapshots = threading.Thread(target=self._keep_snapshots, daemon=True)
-        snapshots.start()
+        if self.plan.rollbacks or self.plan.swaps:
+            snapshots.start()
         try:
             for step in self.steps:
                 time.sleep(step.after_s)
                 self._note(f"{step.kind} {step.choice}")
                 getattr(self, "_do_" + step.kind)(step.choice)
+                self.survived[step.kind] += 1
                 self._revive()
         finally:
             self._snapshots_end.set()
-            snapshots.join(30)
+            if snapshots.is_alive():
+                snapshots.join(30)
         for process in self.cluster.processes:
             process.resume()
+        while self._away:
+            self._away.pop().start(wait=False)
 
     # -- faults
 
     def _do_kill(self, choice: dict) -> None:
-        victims = self.cluster.processes if choice["all"] else [self._process(choice)]
+        victims = self._present() if choice["all"] else [self._process(choice)]
         for process in victims:
             process.kill()
         time.sleep(choice["down_s"])
@@ -145,10 +190,51 @@ class Chaos:
                 self.cluster.redis.swap(old[-1])
 
     def _do_broker(self, choice: dict) -> None:
-        broker = self.cluster.broker
-        broker.kill() if choice["kill"] else broker.stop()
+        nodes = self.cluster.broker.nodes
+        node = nodes[int(choice["node"] * len(nodes))]
+        if choice["pause_s"]:  # a leader who does not know that another has followed
+            node.pause()
+            time.sleep(choice["pause_s"])
+            node.resume()
+            return
+        node.kill() if choice["kill"] else node.stop()
         time.sleep(choice["down_s"])
-        broker.start()
+        node.start()
+
+    def _do_rebalance(self, choice: dict) -> None:
+        guest = self.guests[int(choice["process"] * len(self.guests))]
+        if guest in self._away:
+            self._away.remove(guest)
+            guest.start(wait=False)
+        else:
+            self._leave(guest)
+            self._away.append(guest)
+        if choice["settle"]:
+            self._let_recover()
+
+    def _leave(self, guest: Rfmd) -> None:
+        try:
+            code = guest.stop()
+        except AssertionError as error:
+            code = str(error)
+            guest.kill()
+        if code != 0:
+            self.died.append(f"{guest.name} ended with {code} on SIGTERM\n{guest.log_tail(15)}")
+
+    def _do_failover(self, choice: dict) -> None:
+        self.sentinels.switch() if choice["forced"] else self.sentinels.lose_master(choice["held_s"])
+        self.cluster.redis = self.sentinels.master
+
+    def _do_leaders(self, choice: dict) -> None:
+        self.survived["leaders moved"] += self.cluster.broker.move_leaders(random.Random(choice["seed"]))
+
+    def _do_roll(self, choice: dict) -> None:
+        self.cluster.broker.roll()
+
+    def _do_disk(self, choice: dict) -> None:
+        nodes = self.cluster.broker.nodes
+        self.survived["gave up on a full disk"] += self.cluster.broker.fill_disk(nodes[int(choice["node"] * len(nodes))],
+                                                                                choice["for_s"])
 
     # -- around them
 
@@ -157,23 +243,31 @@ class Chaos:
         wanted = time.monotonic() - choice["age_s"]
         return [path for at, path in snapshots if at <= wanted] or [path for _, path in snapshots[:1]]
 
-    def _process(self, choice: dict):
-        return self.cluster.processes[int(choice["process"] * len(self.cluster.processes))]
+    def _present(self) -> list[Rfmd]:
+        return [process for process in self.cluster.processes if process not in self._away]
+
+    def _process(self, choice: dict) -> Rfmd:
+        present = self._present()
+        return present[int(choice["process"] * len(present))]
 
     def _let_recover(self, timeout_s: float = 10) -> None:
         """Time to take over; that it takes longer is not a fault here."""
         try:
-            wait_for("all to be ready", lambda: all(process.ready for process in self.cluster.processes), timeout_s, 0.1)
+            wait_for("all to be ready", lambda: all(process.ready for process in self._present()), timeout_s, 0.1)
         except Timeout:
             self._note("not ready in time")
 
     def _revive(self) -> None:
-        """A process that ended by itself is noted, and started again."""
-        for process in self.cluster.processes:
+        """A process that ended by itself is noted, and started again; a broker too, but that is no fault of ours."""
+        for process in self._present():
             if not process.running:
                 self.died.append(f"{process.name} ended by itself with {process.child.returncode}\n{process.log_tail(15)}")
                 self._note(self.died[-1].splitlines()[0])
                 process.start(wait=False)
+        for node in self.cluster.broker.nodes:
+            if not node.running:
+                self._note(f"{node.name} ended by itself with {node.child.returncode}")
+                node.start()
 
     def _keep_snapshots(self) -> None:
         while not self._snapshots_end.wait(1.2):
@@ -184,4 +278,5 @@ class Chaos:
                     self._note(f"no snapshot: {error}")
 
     def _note(self, text: str) -> None:
-        self.journal.append(f"{time.monotonic() - self._begin:8.2f} {text}")
+        with open(self.cluster.folder / "journal.txt", "a") as journal:
+            print(f"{time.monotonic() - self._begin:8.2f} {text}", file=journal)

@@ -7,7 +7,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 
 from . import topics
-from .broker import KafkaBroker
+from .broker import Brokers, KafkaBroker
 from .redis_server import RedisServer
 from .rfmd import Rfmd, base_config, client_all, merged, write_config
 from .waiting import Timeout, wait_for
@@ -15,7 +15,7 @@ from .waiting import Timeout, wait_for
 
 class Cluster:
     def __init__(self, folder: Path, processes: int = 1, partitions: int = 4, rules=None, config: dict | None = None,
-                 model: dict | None = None, broker: KafkaBroker | None = None, redis: RedisServer | None = None,
+                 model: dict | None = None, broker: Brokers | None = None, redis: RedisServer | None = None,
                  static: bool = False, trigger_topics: tuple = ("triggers",), unix_socket: bool = True):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.partitions, self.static = folder, partitions, static
@@ -76,8 +76,8 @@ class Cluster:
             code = process.exit_code(25)
             assert code == 0, f"{process.name} ended with {code} on SIGTERM\n{process.log_tail()}"
 
-    def writer(self, **properties) -> topics.Writer:
-        return topics.Writer(self.broker.address, **properties)
+    def writer(self, persistent: bool = False, **properties) -> topics.Writer:
+        return topics.Writer(self.broker.address, persistent, **properties)
 
     def lag(self) -> dict[tuple[str, int], tuple[int, int]]:
         """Partitions that are not read to their end: (committed, end)."""

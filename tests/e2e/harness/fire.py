@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections import Counter
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from reference.scores import Model, Settings
 from reference.world import World
 
 from . import topics
-from .chaos import Chaos, Plan, expected_s, planned
+from .broker_group import BrokerGroup
+from .chaos import Chaos, Plan, expected_s
 from .cluster import Cluster
+from .redis_group import SentinelGroup
 from .rfmd import client_lines, merged, replay
 from .traffic import Message, Shape, Traffic, _text_of
 from .waiting import Timeout
@@ -78,11 +81,13 @@ class Verdict:
 
 
 class Sender(threading.Thread):
-    """Sends messages at an even rate, in order, over broker restarts."""
+    """Sends messages at an even rate, in order, over broker restarts. `persistent`: again what a broker refused for good,
+    as one without room on its disk does; it may stand in the log twice then."""
 
-    def __init__(self, cluster: Cluster, messages: list[Message], over_s: float, timestamps: list[int] | None = None):
+    def __init__(self, cluster: Cluster, messages: list[Message], over_s: float, timestamps: list[int] | None = None,
+                 persistent: bool = False):
         super().__init__(daemon=True)
-        self.writer = cluster.writer(**{"queue.buffering.max.messages": 1_000_000, "message.timeout.ms": 300_000})
+        self.writer = cluster.writer(persistent, **{"queue.buffering.max.messages": 1_000_000, "message.timeout.ms": 300_000})
         self.messages, self.over_s, self.timestamps = messages, over_s, timestamps
         self.partitions, self.error = cluster.partitions, None
 
@@ -97,6 +102,7 @@ class Sender(threading.Thread):
                 self.writer.send(message.topic, message.key, message.value,
                                  self.timestamps[number] if self.timestamps else None, self._partition(message))
             self.writer.flush(300)
+            self.writer.insist(300)
         except Exception as error:  # noqa: BLE001 - handed to the joining thread
             self.error = error
 
@@ -114,15 +120,41 @@ class Sender(threading.Thread):
 
 
 def burn(cluster: Cluster, messages: list[Message], plan: Plan, timestamps: list[int] | None = None,
-         say=lambda text: None) -> tuple[list[tuple], Chaos]:
-    """Traffic and faults at once; afterwards every process runs. Returns the records' positions and what was done."""
-    chaos = Chaos(cluster, plan)
-    sender = Sender(cluster, messages, expected_s(chaos.steps), timestamps)
+         say=lambda text: None, sentinels: SentinelGroup | None = None) -> Chaos:
+    """Traffic and faults at once; afterwards every process runs. Returns what was done."""
+    chaos = Chaos(cluster, plan, sentinels)
+    sender = Sender(cluster, messages, expected_s(chaos.steps), timestamps, persistent=plan.full_disks > 0)
     say(f"{len(messages)} events and {len(chaos.steps)} faults in about {sender.over_s:.0f} s")
     sender.start()
     chaos.run()
-    positions = sender.finish(sender.over_s + 300)
-    return positions, chaos
+    sender.finish(sender.over_s + 300)
+    return chaos
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a run burns: how many of each."""
+
+    processes: int = 2
+    partitions: int = 4
+    brokers: int = 1
+    sentinel: bool = False
+    static: bool = False
+
+    @contextmanager
+    def cluster(self, folder: Path, plan: Plan, rules: list, config: dict, model: dict | None = None):
+        """The cluster, and its Sentinels or None."""
+        with ExitStack() as stack:
+            broker = sentinels = None
+            if self.brokers > 1:
+                broker = BrokerGroup(folder, self.brokers, own_disks=plan.full_disks > 0)
+                stack.callback(broker.kill)
+            if self.sentinel:
+                sentinels = SentinelGroup(folder / "sentinels", down_after_ms=2000)
+                stack.callback(sentinels.kill)
+                config = merged(config, {"redis": {"url": sentinels.url}})
+            yield stack.enter_context(Cluster(folder, self.processes, self.partitions, rules, config, model, broker,
+                                              sentinels and sentinels.master, self.static)), sentinels
 
 
 def drain(cluster: Cluster, verdict: Verdict, timeout_s: float) -> None:
@@ -138,32 +170,40 @@ def drain(cluster: Cluster, verdict: Verdict, timeout_s: float) -> None:
 # -- the form with the wall clock: three input topics, facts and triggers against the reference
 
 
-def wall_form(folder: Path, events: int, clients: int, plan: Plan, processes: int = 2, partitions: int = 4,
-              config: dict | None = None, static: bool = False, say=lambda text: None) -> Verdict:
+def wall_form(folder: Path, events: int, clients: int, plan: Plan, site: Site = Site(), config: dict | None = None,
+              say=lambda text: None) -> Verdict:
     verdict, settings = Verdict(), Settings()
     now_ms = int(time.time() * 1000)
-    messages = Traffic(Shape(events=events, clients=clients, seed=plan.seed, end_ms=now_ms, partitions=partitions)).messages()
+    messages = Traffic(Shape(events=events, clients=clients, seed=plan.seed, end_ms=now_ms,
+                             partitions=site.partitions)).messages()
     # A cache that does not hold all clients: they are evicted and loaded all the time.
     session = {"kafka": {"consumer": {"session.timeout.ms": str(int(plan.session_s * 1000))}},
                "engine": {"cache_bytes_max": "1MiB"}}
-    with Cluster(folder, processes, partitions, WALL_RULES, merged(session, config), static=static) as cluster:
+    with site.cluster(folder, plan, WALL_RULES, merged(session, config)) as (cluster, sentinels):
         cluster.start()
-        positions, chaos = burn(cluster, messages, plan, say=say)
-        world = World(settings, WALL_RULES)
-        for message, (topic, partition, offset, append_ms) in by_partition(messages, positions):
-            world.record(topic, partition, offset, partitions, append_ms, message.key.encode(), message.value)
-        world.advance(2**60)
+        chaos = burn(cluster, messages, plan, say=say, sentinels=sentinels)
+        world = reference_of_topics(cluster, settings)
         say("the reference is done")
         _wait_for_due(cluster, verdict, len(world.sent))
         drain(cluster, verdict, 180)
         as_of = int(time.time() * 1000)
         compare_states(verdict, world, cluster.clients(as_of), as_of)
-        _heal_after_a_last_rollback(cluster, verdict, world, as_of)
+        _heal_after_a_last_rollback(cluster, verdict, world, as_of, has_replica=site.sentinel)
         compare_triggers(verdict, world, cluster.triggers())
         compare_dead_letters(verdict, world, cluster.dead_letters())
         _finish(verdict, cluster, chaos, events, len(world.sent), len(world.dead_letters))
-        (folder / "journal.txt").write_text("\n".join(chaos.journal) + "\n")
     return verdict
+
+
+def reference_of_topics(cluster: Cluster, settings: Settings) -> World:
+    """Of what stands in the inputs, in the order in which each partition has it; between topics any order will do."""
+    world = World(settings, WALL_RULES)
+    for topic in sorted(cluster.inputs):
+        for record in cluster.read(topic, timeout_s=180):
+            world.record(topic, record.partition, record.offset, cluster.partitions, record.timestamp_ms, record.key or b"",
+                         record.value)
+    world.advance(2**60)
+    return world
 
 
 def by_partition(messages: list[Message], positions: list[tuple]) -> list[tuple]:
@@ -182,10 +222,13 @@ def _wait_for_due(cluster: Cluster, verdict: Verdict, count: int) -> None:
         verdict.died.append(str(error))
 
 
-def _heal_after_a_last_rollback(cluster: Cluster, verdict: Verdict, world: World, as_of: int) -> None:
-    """Redis loses its last seconds while nobody runs: whoever starts makes it whole from the log."""
+def _heal_after_a_last_rollback(cluster: Cluster, verdict: Verdict, world: World, as_of: int, has_replica: bool) -> None:
+    """Redis loses its last seconds while nobody runs, or everything: whoever starts makes it whole from the log."""
     server = cluster.redis
-    server.roll_back(server.snapshots[-2][1] if len(server.snapshots) > 1 else None)
+    if has_replica:
+        server.client().flushall()  # a restart might be a fail-over, with a loss of its own
+    else:
+        server.roll_back(server.snapshots[-2][1] if len(server.snapshots) > 1 else None)
     try:
         cluster.start()
         cluster.stop()
@@ -255,6 +298,11 @@ def compare_dead_letters(verdict: Verdict, world: World, records: list) -> None:
     verdict.counts["dead letters"] = len(records)
 
 
+_PLURALS = {"kill": "kills", "stop": "pauses", "rollback": "rollbacks", "broker": "broker faults", "swap": "swaps",
+            "rebalance": "joins and leaves", "failover": "failovers", "leaders": "leader moves", "roll": "rolling restarts",
+            "disk": "full disks"}
+
+
 def _finish(verdict: Verdict, cluster: Cluster, chaos: Chaos | None, events: int, triggers: int, bad: int) -> None:
     if not topics.no_transaction_open(cluster.broker.address, cluster.outputs):
         verdict.other.append("a transaction is still open at the end")
@@ -262,6 +310,8 @@ def _finish(verdict: Verdict, cluster: Cluster, chaos: Chaos | None, events: int
     if chaos:
         verdict.died += chaos.died
         verdict.counts["faults"] = len(chaos.steps)
+        verdict.counts.update({_PLURALS.get(kind, kind): count for kind, count in sorted(chaos.survived.items())})
+        verdict.counts["assignments"] = sum(process.log_text().count(": assignment ") for process in cluster.processes)
 
 
 # -- the form with the record clock: one input topic, byte for byte
@@ -311,18 +361,16 @@ class Outcome:
     audit: list[tuple]
 
 
-def record_run(folder: Path, messages: list[Message], timestamps: list[int], end_ms: int, plan: Plan | None,
-               processes: int, partitions: int, verdict: Verdict, static: bool = False,
-               say=lambda text: None) -> Outcome:
+def record_run(folder: Path, messages: list[Message], timestamps: list[int], end_ms: int, plan: Plan | None, site: Site,
+               verdict: Verdict, say=lambda text: None) -> Outcome:
     session = (plan or Plan()).session_s
     config = record_config(folder)
     config["kafka"]["consumer"] = {"session.timeout.ms": str(int(session * 1000))}
-    with Cluster(folder, processes, partitions, RECORD_RULES, config, QUICK_MODEL, static=static) as cluster:
+    with site.cluster(folder, plan or Plan(), RECORD_RULES, config, QUICK_MODEL) as (cluster, sentinels):
         cluster.start()
         chaos = None
         if plan:
-            _, chaos = burn(cluster, messages, plan, timestamps, say)
-            (folder / "journal.txt").write_text("\n".join(chaos.journal) + "\n")
+            chaos = burn(cluster, messages, plan, timestamps, say, sentinels)
         else:
             sender = Sender(cluster, messages, 0, timestamps)
             sender.start()
@@ -339,22 +387,23 @@ def record_run(folder: Path, messages: list[Message], timestamps: list[int], end
             sorted((record.key or b"", record.value) for record in audit))
 
 
-def record_form(folder: Path, events: int, clients: int, plan: Plan, processes: int = 2, partitions: int = 4,
-                static: bool = False, say=lambda text: None) -> Verdict:
-    verdict = Verdict()
+def record_form(folder: Path, events: int, clients: int, plan: Plan, site: Site = Site(),
+                say=lambda text: None) -> Verdict:
+    assert not plan.full_disks, "a broker without room may have an event put in twice, or in another order"
+    verdict, partitions = Verdict(), site.partitions
     messages, timestamps, end_ms = record_traffic(events, clients, plan.seed, partitions)
     say("a run without faults")
-    calm = record_run(folder / "calm", messages, timestamps, end_ms, None, processes, partitions, verdict, say=say)
+    calm = record_run(folder / "calm", messages, timestamps, end_ms, None, Site(site.processes, partitions), verdict, say)
     say("the same under fire")
-    burnt = record_run(folder / "fire", messages, timestamps, end_ms, plan, processes, partitions, verdict, static, say)
+    burnt = record_run(folder / "fire", messages, timestamps, end_ms, plan, site, verdict, say)
     say("the same by replay")
     compare_outcomes(verdict, "without faults", calm, burnt)
     compare_with_replay(verdict, folder, messages, end_ms, burnt)
     world = reference_of_records(messages, timestamps, end_ms, partitions)
     compare_with_world(verdict, world, calm)
-    verdict.counts = {"events": len(messages), "triggers": len(burnt.triggers), "clients": len(burnt.clients),
-                      "dead letters": len(burnt.dead_letters), "audit": len(burnt.audit),
-                      "faults": len(planned(plan))}
+    verdict.counts.update({"triggers": len(burnt.triggers), "clients": len(burnt.clients),
+                           "dead letters": len(burnt.dead_letters), "audit": len(burnt.audit)})
+    del verdict.counts["expected triggers"], verdict.counts["expected dead letters"]
     return verdict
 
 

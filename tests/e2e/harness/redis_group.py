@@ -1,6 +1,7 @@
 """Several Redis servers that belong together: a master with its replica and Sentinels, or a Cluster."""
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import redis
@@ -21,13 +22,13 @@ def ask(port: int, *words) -> object:
 
 
 class Sentinel(Process):
-    def __init__(self, folder: Path, watched: RedisServer, quorum: int):
+    def __init__(self, folder: Path, watched: RedisServer, quorum: int, down_after_ms: int):
         super().__init__("sentinel", folder / "sentinel.log")
         folder.mkdir(parents=True)
         self.port, self._config = free_port(), folder / "sentinel.conf"
         self._config.write_text(
             f"port {self.port}\nbind 127.0.0.1\ndir {folder}\nsentinel monitor {MASTER} 127.0.0.1 {watched.port} {quorum}\n"
-            f"sentinel down-after-milliseconds {MASTER} 500\nsentinel failover-timeout {MASTER} 2000\n")
+            f"sentinel down-after-milliseconds {MASTER} {down_after_ms}\nsentinel failover-timeout {MASTER} 2000\n")
 
     def start(self) -> "Sentinel":
         self.spawn(["redis-server", str(self._config), "--sentinel"])
@@ -39,11 +40,12 @@ class Sentinel(Process):
 
 
 class SentinelGroup:
-    def __init__(self, folder: Path, sentinels: int = 3):
+    def __init__(self, folder: Path, sentinels: int = 3, down_after_ms: int = 500):
         self.master = RedisServer(folder / "a", **QUICK_SYNC).start()
         self.replica = RedisServer(folder / "b", replicaof=f"127.0.0.1 {self.master.port}", **QUICK_SYNC).start()
         wait_for("the replica's copy", lambda: self.replica.client().info("replication")["master_link_status"] == "up", 20)
-        self.sentinels = [Sentinel(folder / f"s{i}", self.master, sentinels // 2 + 1).start() for i in range(sentinels)]
+        self.sentinels = [Sentinel(folder / f"s{i}", self.master, sentinels // 2 + 1, down_after_ms).start()
+                          for i in range(sentinels)]
         self.processes = [self.master, self.replica, *self.sentinels]
         wait_for("the Sentinels to know each other", lambda: all(self._knows(sentinel) for sentinel in self.sentinels), 30)
 
@@ -83,6 +85,45 @@ class SentinelGroup:
         """From now on the master's writes are its own alone."""
         self.replica.pause()
         self.master.client().execute_command("CLIENT", "KILL", "TYPE", "replica")
+
+    # -- whole fail-overs, after which the new master has a replica that has caught up
+
+    def switch(self) -> None:
+        """Forced: what the old master takes until it is told is lost."""
+        self.fail_over()
+        self.wait_roles()
+        self._exchange()
+
+    def lose_master(self, alone_s: float) -> None:
+        """The master dies with what only it had, and comes back as a replica, empty."""
+        self.hold_copies_back()
+        time.sleep(alone_s)
+        self.master.kill()
+        self.replica.resume()
+        self.wait_roles()
+        self.master.settings["replicaof"] = f"127.0.0.1 {self.replica.port}"
+        self.master.start(wait=False)
+        self._exchange()
+
+    def _exchange(self) -> None:
+        self.master, self.replica = self.replica, self.master
+        self.master.settings.pop("replicaof", None)
+        wait_for("the replica to follow", self._follows, 60, 0.1, self.replica.log_tail)
+        wait_for("the Sentinels to see it", lambda: all(self._sees_pair(sentinel) for sentinel in self.sentinels), 60, 0.1)
+
+    def _follows(self) -> bool:
+        try:
+            found = self.replica.client().info("replication")
+        except (redis.ConnectionError, redis.BusyLoadingError):
+            return False
+        return (found.get("master_port"), found.get("master_link_status")) == (self.master.port, "up")
+
+    def _sees_pair(self, sentinel: Sentinel) -> bool:
+        known = sentinel.master()
+        slaves = ask(sentinel.port, "SENTINEL", "REPLICAS", MASTER)
+        found = [one if isinstance(one, dict) else dict(zip(one[::2], one[1::2])) for one in slaves]
+        return (int(known["port"]) == self.master.port and "failover" not in str(known["flags"])
+                and any(int(one["port"]) == self.replica.port and "down" not in str(one["flags"]) for one in found))
 
     def kill(self) -> None:
         for process in self.processes:

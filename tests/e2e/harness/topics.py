@@ -31,9 +31,11 @@ class Record:
 
 
 class Writer:
-    """A producer as Java clients partition. `sent` keeps where each record went, in the order given."""
+    """A producer as Java clients partition. `sent` keeps where each record went, in the order given. `persistent`: what the
+    broker refuses for good goes into `refused`, whether or not it stands in the log; else it is an exception."""
 
-    def __init__(self, brokers: str, **properties):
+    def __init__(self, brokers: str, persistent: bool = False, **properties):
+        self.persistent, self.refused = persistent, []
         self.producer = Producer({
             "bootstrap.servers": brokers, "partitioner": "murmur2_random", "enable.idempotence": True,
             "linger.ms": 5, "message.timeout.ms": 120_000, "queue.buffering.max.messages": 500_000, "log_level": 0,
@@ -45,8 +47,11 @@ class Writer:
         self.sent.append(None)
 
         def delivered(error, message):
-            if error is not None:
+            if error is not None and not self.persistent:
                 raise KafkaException(error)
+            if error is not None:
+                self.refused.append((topic, key, value, timestamp_ms, partition, headers))
+                return
             self.sent[at] = (message.topic(), message.partition(), message.offset(), message.timestamp()[1])
 
         while True:
@@ -62,6 +67,16 @@ class Writer:
         left = self.producer.flush(timeout_s)
         assert left == 0, f"{left} records were not delivered"
         return self.sent
+
+    def insist(self, timeout_s: float = 120) -> None:
+        """Sends again what was refused, until nothing is."""
+        deadline = time.monotonic() + timeout_s
+        while self.refused:
+            assert time.monotonic() < deadline, f"{len(self.refused)} records were refused for {timeout_s:g} s"
+            again, self.refused = self.refused, []
+            for record in again:
+                self.send(*record)
+            self.flush(timeout_s)
 
 
 def _bytes(value) -> bytes | None:

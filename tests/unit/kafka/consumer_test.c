@@ -1,6 +1,9 @@
 #include "stand.h"
 
+#include "kafka/clients.h"
 #include "kafka/mock.h"
+
+#include <librdkafka/rdkafka_mock.h>
 
 static rfm_mock_cluster *cluster;
 static int group_number;
@@ -272,6 +275,102 @@ static void test_a_broker_that_is_away_blocks_nothing(void **state)
     stand_release(&at);
 }
 
+static size_t positions_known(const stand *at)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < at->told_count; i++)
+        count += at->told[i].input.kind == RFM_IN_POSITION && at->told[i].input.answer == RFM_DONE;
+    return count;
+}
+
+static rd_kafka_mock_cluster_t *start_pair(const char *topic, rd_kafka_t **owner)
+{
+    char text[256];
+    *owner = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), text, sizeof text);
+    assert_non_null(*owner);
+    rd_kafka_mock_cluster_t *two = rd_kafka_mock_cluster_new(*owner, 2);
+    assert_int_equal(rd_kafka_mock_topic_create(two, topic, 1, 2), 0);
+    assert_int_equal(rd_kafka_mock_topic_create(two, "wal", 1, 2), 0);
+    return two;
+}
+
+static void ask_for_end(const rfm__asker *asker, const char *topic, rd_kafka_queue_t *queue)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, topic, 0);
+    rfm__offsets_ask(asker, list, RFM__LOG_END, 0, queue);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+static rd_kafka_resp_err_t answered(rfm__asker *asker, rd_kafka_queue_t *queue)
+{
+    size_t count;
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 10000);
+    const rd_kafka_topic_partition_t *end = rfm__offsets_at(asker, event, 0, &count);
+    rd_kafka_resp_err_t code = end ? end->err : rd_kafka_event_error(event);
+    rd_kafka_event_destroy(event);
+    return code;
+}
+
+/* librdkafka forgets the leaders with that answer, and may crash if it is asked before it knows them again. */
+static void test_leaders_are_looked_up_again_after_one_moved(void **state)
+{
+    (void)state;
+    stand at;
+    rd_kafka_t *owner;
+    rd_kafka_mock_cluster_t *two = start_pair("led", &owner);
+    rd_kafka_mock_partition_set_leader(two, "led", 0, 1);
+    stand_init(&at, rd_kafka_mock_cluster_bootstraps(two), new_group(), 1);
+    give_inputs(&at, "led", NULL);
+    at.consume = false; /* nobody else asks */
+    stand_start_consumer(&at);
+    rfm__asker *asker = rfm__consumer_asker(at.consumer);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(asker->client);
+    STAND_UNTIL(&at, 10000, rfm__asker_ready(asker));
+    ask_for_end(asker, "led", queue);
+    assert_int_equal(answered(asker, queue), RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_mock_partition_set_leader(two, "led", 0, 2);
+    ask_for_end(asker, "led", queue);
+    assert_int_equal(answered(asker, queue), RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION);
+    assert_int_equal(asker->known_ms, 0);
+    STAND_UNTIL(&at, 10000, rfm__asker_ready(asker));
+    ask_for_end(asker, "led", queue);
+    assert_int_equal(answered(asker, queue), RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_queue_destroy(queue);
+    stand_release(&at);
+    rd_kafka_mock_cluster_destroy(two);
+    rd_kafka_destroy(owner);
+}
+
+enum { OFFSET_FETCH = 9 };
+
+/* librdkafka's admin keeps to the coordinator that it knows, as long as that broker lives. */
+static void test_positions_are_found_after_the_coordinator_moved(void **state)
+{
+    (void)state;
+    stand at;
+    rd_kafka_t *owner;
+    rd_kafka_mock_cluster_t *two = start_pair("moved", &owner);
+    assert_int_equal(rd_kafka_mock_coordinator_set(two, "group", new_group(), 1), 0);
+    stand_init(&at, rd_kafka_mock_cluster_bootstraps(two), group, 1);
+    give_inputs(&at, "moved", NULL);
+    at.consume = false;
+    stand_start_consumer(&at);
+    stand_start_reader(&at);
+    rfm_wal_reader_position(at.reader, 0, 1);
+    STAND_UNTIL(&at, 10000, positions_known(&at) == 1);
+    assert_int_equal(rd_kafka_mock_coordinator_set(two, "group", group, 2), 0);
+    for (int i = 0; i < 1000; i++) /* the mock itself would answer from any broker */
+        rd_kafka_mock_broker_push_request_error_rtts(two, 1, OFFSET_FETCH, 1, RD_KAFKA_RESP_ERR_NOT_COORDINATOR, 0);
+    for (size_t times = 2; times <= 3; times++) {
+        rfm_wal_reader_position(at.reader, 0, (uint32_t)times);
+        STAND_UNTIL(&at, 10000, positions_known(&at) == times);
+    }
+    stand_release(&at);
+    rd_kafka_mock_cluster_destroy(two);
+    rd_kafka_destroy(owner);
+}
+
 static void check_refused(rfm_kafka_properties *list, const char *name, const char *value, int code, const char *says,
                           const char *never_says, rfm_kafka_conf *conf)
 {
@@ -324,6 +423,8 @@ int main(void)
         cmocka_unit_test(test_a_rebalance_waits_for_the_release),
         cmocka_unit_test(test_close_without_an_assignment),
         cmocka_unit_test(test_a_broker_that_is_away_blocks_nothing),
+        cmocka_unit_test(test_leaders_are_looked_up_again_after_one_moved),
+        cmocka_unit_test(test_positions_are_found_after_the_coordinator_moved),
         cmocka_unit_test(test_properties),
     };
     return cmocka_run_group_tests(tests, start, stop);

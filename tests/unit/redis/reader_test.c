@@ -188,13 +188,28 @@ static void it_connects_anew(void **state)
     rfm_store_reader_free(reader);
 }
 
+/* Its loop's clock stands still between two calls. */
+static void it_waits_as_long_after_a_rest(void **state)
+{
+    (void)state;
+    world.conf.timeout_ms = 300;
+    write_state();
+    rfm_store_reader *reader = reader_new();
+    rfm_bytes value;
+    rfm_error error = {0};
+    uv_sleep(400);
+    assert_int_equal(rfm_store_reader_get(reader, TASK, rfm_text("c:a"), &value, &error), RFM_OK);
+    assert_bytes(value, "A");
+    rfm_store_reader_free(reader);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_value_and_a_hash),     TEST(all_clients_of_a_task_and_of_all),
         TEST(a_prefix_is_no_pattern), TEST(no_state_anothers_state_no_server),
-        TEST(it_connects_anew),
+        TEST(it_connects_anew),       TEST(it_waits_as_long_after_a_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
