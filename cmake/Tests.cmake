@@ -88,6 +88,17 @@ if(RFM_TESTS)
             --evictions 1 --crashes 1)
     endif()
 
+    # tests/truth/*.c: experiments with a known effect through the engine; a short form here, the whole by hand.
+    file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/truth/*.c")
+    add_executable(experiment_truth ${sources})
+    target_link_libraries(experiment_truth PRIVATE rfm_app)
+    if(RFM_SANITIZE)
+        rfm_add_test(experiment_truth experiment_truth --runs 4)
+    else()
+        rfm_add_test(experiment_truth experiment_truth --runs 100)
+        set_tests_properties(experiment_truth PROPERTIES TIMEOUT 300)
+    endif()
+
     # For tests/e2e, which compares the models with another implementation.
     add_executable(model_points "${PROJECT_SOURCE_DIR}/tests/model/points.c")
     target_link_libraries(model_points PRIVATE rfm_model)
