@@ -11,12 +11,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from harness.chaos import Plan  # noqa: E402
 from harness.fire import record_form, wall_form  # noqa: E402
+from harness.plays import plays_form  # noqa: E402
 from harness.rfmd import binary  # noqa: E402
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--form", choices=("wall", "record"), default="wall")
+    parser.add_argument("--plays", action="store_true", help="all shipped plays, with the clock of the records")
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--clients", type=int, help="default: a tenth of the events")
     parser.add_argument("--seed", type=int, default=1)
@@ -45,11 +47,11 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory(prefix="rfmd-fire-") as temporary:
         folder = given.folder or Path(temporary)
-        form = wall_form if given.form == "wall" else record_form
+        form = plays_form if given.plays else wall_form if given.form == "wall" else record_form
         verdict = form(folder, given.events, given.clients or max(given.events // 10, 1), plan, given.processes,
                        given.partitions, static=given.static, say=say)
         print(verdict.details() if not verdict.good else verdict.summary())
-        print(f"fire: form {given.form}, seed {given.seed}, {os.fspath(binary())}, {time.monotonic() - begin:.0f} s")
+        print(f"fire: form {'plays' if given.plays else given.form}, seed {given.seed}, {os.fspath(binary())}, {time.monotonic() - begin:.0f} s")
     return int(verdict.good if given.expect_red else not verdict.good)
 
 

@@ -77,6 +77,7 @@ class Chaos:
     plan: Plan
     journal: list[str] = field(default_factory=list)
     died: list[str] = field(default_factory=list)
+    killed_at: list[float] = field(default_factory=list)  # as parts of the time that all of it was to take
 
     def __post_init__(self):
         self.steps = planned(self.plan)
@@ -107,6 +108,7 @@ class Chaos:
         victims = self.cluster.processes if choice["all"] else [self._process(choice)]
         for process in victims:
             process.kill()
+        self.killed_at.append(min((time.monotonic() - self._begin) / expected_s(self.steps), 1.0))
         time.sleep(choice["down_s"])
         for process in victims:
             process.start(wait=False)

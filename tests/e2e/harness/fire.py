@@ -276,11 +276,12 @@ def record_config(folder: Path) -> dict:
             "engine": {"clock": "record"}}
 
 
-def record_traffic(events: int, clients: int, seed: int, partitions: int) -> tuple[list[Message], list[int], int]:
+def record_traffic(events: int, clients: int, seed: int, partitions: int,
+                   traffic=Traffic) -> tuple[list[Message], list[int], int]:
     """Messages, their Kafka timestamps (the running maximum of `time`), and the last marker's moment."""
     shape = Shape(events=events, clients=clients, seed=seed, end_ms=1_751_328_000_000, span_days=120,
                   one_topic="events", all_statuses=True, partitions=partitions)
-    messages = Traffic(shape).messages()
+    messages = traffic(shape).messages()
     end_ms = shape.end_ms + 30 * DAY_MS + 123
     for partition in range(partitions):
         key = key_on(partition, partitions)
@@ -312,12 +313,12 @@ class Outcome:
 
 
 def record_run(folder: Path, messages: list[Message], timestamps: list[int], end_ms: int, plan: Plan | None,
-               processes: int, partitions: int, verdict: Verdict, static: bool = False,
-               say=lambda text: None) -> Outcome:
+               processes: int, partitions: int, verdict: Verdict, static: bool = False, rules=RECORD_RULES,
+               more: dict | None = None, say=lambda text: None) -> tuple[Outcome, Chaos | None]:
     session = (plan or Plan()).session_s
-    config = record_config(folder)
+    config = merged(record_config(folder), more)
     config["kafka"]["consumer"] = {"session.timeout.ms": str(int(session * 1000))}
-    with Cluster(folder, processes, partitions, RECORD_RULES, config, QUICK_MODEL, static=static) as cluster:
+    with Cluster(folder, processes, partitions, rules, config, QUICK_MODEL, static=static) as cluster:
         cluster.start()
         chaos = None
         if plan:
@@ -336,7 +337,7 @@ def record_run(folder: Path, messages: list[Message], timestamps: list[int], end
             sorted((record.key, record.value, record.headers) for record in triggers),
             sorted(record.value for record in triggers),
             sorted((record.value or b"", tuple(sorted(record.headers))) for record in dead),
-            sorted((record.key or b"", record.value) for record in audit))
+            sorted((record.key or b"", record.value) for record in audit)), chaos
 
 
 def record_form(folder: Path, events: int, clients: int, plan: Plan, processes: int = 2, partitions: int = 4,
@@ -344,9 +345,9 @@ def record_form(folder: Path, events: int, clients: int, plan: Plan, processes: 
     verdict = Verdict()
     messages, timestamps, end_ms = record_traffic(events, clients, plan.seed, partitions)
     say("a run without faults")
-    calm = record_run(folder / "calm", messages, timestamps, end_ms, None, processes, partitions, verdict, say=say)
+    calm, _ = record_run(folder / "calm", messages, timestamps, end_ms, None, processes, partitions, verdict, say=say)
     say("the same under fire")
-    burnt = record_run(folder / "fire", messages, timestamps, end_ms, plan, processes, partitions, verdict, static, say)
+    burnt, _ = record_run(folder / "fire", messages, timestamps, end_ms, plan, processes, partitions, verdict, static, say=say)
     say("the same by replay")
     compare_outcomes(verdict, "without faults", calm, burnt)
     compare_with_replay(verdict, folder, messages, end_ms, burnt)
@@ -385,9 +386,10 @@ def compare_with_replay(verdict: Verdict, folder: Path, messages: list[Message],
     _compare_bags(verdict.other, verdict.other, "audit in replay", sorted(out["audit"]), [value for _, value in burnt.audit])
 
 
-def reference_of_records(messages: list[Message], timestamps: list[int], end_ms: int, partitions: int) -> World:
+def reference_of_records(messages: list[Message], timestamps: list[int], end_ms: int, partitions: int,
+                         rules=RECORD_RULES) -> World:
     model = Model(**{name: QUICK_MODEL[name] for name in ("r", "alpha", "a", "b")}, unit_days=1.0, evidence_cap=5.0)
-    world = World(Settings(model=model), RECORD_RULES)
+    world = World(Settings(model=model), rules)
     for number, (message, timestamp) in enumerate(zip(messages, timestamps)):
         key = message.key.encode()
         world.record("events", partition_of(key, partitions), number, partitions, timestamp, key, message.value)
@@ -403,6 +405,10 @@ def compare_with_world(verdict: Verdict, world: World, outcome: Outcome) -> None
     expected = {sent.id: sent for sent in world.sent}
     verdict.lost += [f"by the reference: {expected[id_]}" for id_ in expected.keys() - found.keys()]
     verdict.extra += [f"by the reference: {found[id_]}" for id_ in found.keys() - expected.keys()]
+    compare_facts(verdict, world, outcome)
+
+
+def compare_facts(verdict: Verdict, world: World, outcome: Outcome) -> None:
     clients = {client["client_id"]: client for client in map(json.loads, outcome.clients)}
     as_of = next(iter(clients.values()))["as_of"] if clients else None
     for name, client in world.clients.items():
