@@ -126,6 +126,10 @@ if(RFM_TESTS)
     file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/plays/*.yaml")
     rfm_add_test(plays rfmd test ${sources})
 
+    # tests/traps/*.yaml: what others fell into.
+    file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/traps/*.yaml")
+    rfm_add_test(traps rfmd test ${sources})
+
     # The pages of docs/: those that tables make are current, examples work and say what the program says.
     find_program(RFM_PYTHON NAMES python3)
     rfm_add_test(docs_current "${PROJECT_SOURCE_DIR}/docs/generate.sh" --check $<TARGET_FILE:rfmd>)

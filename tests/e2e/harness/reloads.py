@@ -265,7 +265,7 @@ def reloads_under_load(folder: Path, rate: int, reloads: int, every_s: float, wo
                          "said refused": int(metrics['rfmd_reloads_total{result="refused"}'])}
         result.faults += [f"dead letter: {record.value!r}" for record in cluster.dead_letters()]
         say("triggers and states are compared")
-        check_triggers(result, load, files.rules_of_era, cluster.triggers())
+        check_triggers(result, load, files.rules_of_era, cluster.read("triggers", timeout_s=300))
         check_states(result, load, cluster.clients())
     return result
 
