@@ -1,4 +1,4 @@
-"""Exactly once with every shipped play at work: the form of fire.py with the clock of the records, with a shop's whole traffic."""
+"""Exactly once with every shipped play at work: fire.py with the clock of the records and a shop's whole traffic."""
 from __future__ import annotations
 
 import json

@@ -1,4 +1,4 @@
-"""Reloads under load: rules come, go and change while events stream in and triggers wait, and files with mistakes among them.
+"""Reloads under load: rules come, go and change while events stream in and triggers wait; some files have mistakes.
 
 Every rule's template says which good reload it is from, its era. So each trigger tells under which rules it was decided, and
 what must have been sent follows from the eras at its cause and at its moment."""
