@@ -88,6 +88,19 @@ if(RFM_TESTS)
             --evictions 1 --crashes 1)
     endif()
 
+    # tests/truth/*.c: experiments with a known effect through the engine; a short form here, the whole by hand.
+    file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/truth/*.c")
+    add_executable(experiment_truth ${sources})
+    target_link_libraries(experiment_truth PRIVATE rfm_app)
+    set(runs 100)
+    if(RFM_SANITIZE)
+        set(runs 4)
+    elseif(CMAKE_BUILD_TYPE STREQUAL "Debug")
+        set(runs 20)
+    endif()
+    rfm_add_test(experiment_truth experiment_truth --runs ${runs})
+    set_tests_properties(experiment_truth PROPERTIES TIMEOUT 300)
+
     # For tests/e2e, which compares the models with another implementation.
     add_executable(model_points "${PROJECT_SOURCE_DIR}/tests/model/points.c")
     target_link_libraries(model_points PRIVATE rfm_model)
@@ -114,6 +127,10 @@ if(RFM_TESTS)
     # tests/plays/*.yaml: scenarios of the shipped rules.
     file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/plays/*.yaml")
     rfm_add_test(plays rfmd test ${sources})
+
+    # tests/traps/*.yaml: what others fell into.
+    file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/traps/*.yaml")
+    rfm_add_test(traps rfmd test ${sources})
 
     # The pages of docs/: those that tables make are current, examples work and say what the program says.
     find_program(RFM_PYTHON NAMES python3)

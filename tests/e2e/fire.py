@@ -11,12 +11,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from harness.chaos import Plan  # noqa: E402
 from harness.fire import Site, record_form, wall_form  # noqa: E402
+from harness.plays import plays_form  # noqa: E402
 from harness.rfmd import binary  # noqa: E402
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--form", choices=("wall", "record"), default="wall")
+    parser.add_argument("--form", choices=("wall", "record", "plays"), default="wall",
+                        help="record: with the clock of the records, beside replay; plays: the same with all shipped plays")
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--clients", type=int, help="default: a tenth of the events")
     parser.add_argument("--seed", type=int, default=1)
@@ -53,7 +55,7 @@ def complain(given: argparse.Namespace) -> str:
         return "--failovers needs --sentinel"
     if given.sentinel and (given.rollbacks or given.swaps):
         return "with --sentinel there are no --rollbacks and --swaps: a replica does not follow them"
-    if given.disk_full and given.form == "record":
+    if given.disk_full and given.form != "wall":
         return "--disk-full needs --form wall: events may come twice, or in another order"
     if given.rebalances and given.processes < 2:
         return "--rebalances needs --processes 2 or more"
@@ -74,7 +76,7 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory(prefix="rfmd-fire-") as temporary:
         folder = given.folder or Path(temporary)
-        form = wall_form if given.form == "wall" else record_form
+        form = {"wall": wall_form, "record": record_form, "plays": plays_form}[given.form]
         verdict = form(folder, given.events, given.clients or max(given.events // 10, 1), plan, site, say=say)
         print(verdict.details() if not verdict.good else verdict.summary())
         print(f"fire: form {given.form}, seed {given.seed}, {os.fspath(binary())}, {time.monotonic() - begin:.0f} s")

@@ -6,6 +6,7 @@ import pytest
 
 from harness.chaos import Plan
 from harness.fire import Site, record_form, wall_form
+from harness.plays import plays_form
 
 pytestmark = [pytest.mark.rfmd, pytest.mark.timeout(600)]
 CI = Plan(kills=10, stops=1, rollbacks=3, broker_restarts=1, seed=20, pause_s=(0.2, 1.2), session_s=4)
@@ -24,6 +25,12 @@ def test_facts_and_triggers_with_static_members(tmp_path):
 
 def test_byte_for_byte_with_the_clock_of_the_records(tmp_path):
     verdict = record_form(tmp_path, events=20_000, clients=2_000, plan=CI)
+    assert verdict.good, verdict.details()
+
+
+def test_byte_for_byte_with_all_shipped_plays(tmp_path):
+    plan = Plan(kills=8, stops=1, rollbacks=2, broker_restarts=0, seed=24, pause_s=(0.2, 1.2), session_s=4)
+    verdict = plays_form(tmp_path, events=12_000, clients=1_200, plan=plan)
     assert verdict.good, verdict.details()
 
 
@@ -56,6 +63,13 @@ def test_where_there_are_several_of_everything(tmp_path):
     plan = Plan(kills=10, stops=3, rollbacks=0, broker_restarts=6, seed=4, rebalances=60, failovers=4, leader_moves=12, rolls=1,
                 full_disks=2 if os.geteuid() == 0 else 0)
     verdict = wall_form(tmp_path, events=50_000, clients=5_000, plan=plan, site=Site(processes=3, brokers=3, sentinel=True))
+    assert verdict.good, verdict.details()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_long_form_with_all_shipped_plays(tmp_path):
+    verdict = plays_form(tmp_path, events=200_000, clients=20_000, plan=Plan(seed=4))
     assert verdict.good, verdict.details()
 
 

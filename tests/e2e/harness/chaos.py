@@ -115,6 +115,7 @@ class Chaos:
     sentinels: SentinelGroup | None = None
     died: list[str] = field(default_factory=list)
     survived: Counter = field(default_factory=Counter)
+    killed_at: list[float] = field(default_factory=list)  # as parts of the time that all of it was to take
 
     def __post_init__(self):
         self.guests = self.cluster.processes[1:] if self.plan.rebalances else []  # who may come and go
@@ -152,6 +153,7 @@ class Chaos:
         victims = self._present() if choice["all"] else [self._process(choice)]
         for process in victims:
             process.kill()
+        self.killed_at.append(min((time.monotonic() - self._begin) / expected_s(self.steps), 1.0))
         time.sleep(choice["down_s"])
         for process in victims:
             process.start(wait=False)

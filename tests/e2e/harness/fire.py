@@ -141,6 +141,10 @@ class Site:
     sentinel: bool = False
     static: bool = False
 
+    def calm(self) -> "Site":
+        """The same work where nothing burns: one broker, one Redis."""
+        return Site(self.processes, self.partitions)
+
     @contextmanager
     def cluster(self, folder: Path, plan: Plan, rules: list, config: dict, model: dict | None = None):
         """The cluster, and its Sentinels or None."""
@@ -326,11 +330,12 @@ def record_config(folder: Path) -> dict:
             "engine": {"clock": "record"}}
 
 
-def record_traffic(events: int, clients: int, seed: int, partitions: int) -> tuple[list[Message], list[int], int]:
+def record_traffic(events: int, clients: int, seed: int, partitions: int,
+                   traffic=Traffic) -> tuple[list[Message], list[int], int]:
     """Messages, their Kafka timestamps (the running maximum of `time`), and the last marker's moment."""
     shape = Shape(events=events, clients=clients, seed=seed, end_ms=1_751_328_000_000, span_days=120,
                   one_topic="events", all_statuses=True, partitions=partitions)
-    messages = Traffic(shape).messages()
+    messages = traffic(shape).messages()
     end_ms = shape.end_ms + 30 * DAY_MS + 123
     for partition in range(partitions):
         key = key_on(partition, partitions)
@@ -362,11 +367,12 @@ class Outcome:
 
 
 def record_run(folder: Path, messages: list[Message], timestamps: list[int], end_ms: int, plan: Plan | None, site: Site,
-               verdict: Verdict, say=lambda text: None) -> Outcome:
+               verdict: Verdict, rules=RECORD_RULES, more: dict | None = None,
+               say=lambda text: None) -> tuple[Outcome, Chaos | None]:
     session = (plan or Plan()).session_s
-    config = record_config(folder)
+    config = merged(record_config(folder), more)
     config["kafka"]["consumer"] = {"session.timeout.ms": str(int(session * 1000))}
-    with site.cluster(folder, plan or Plan(), RECORD_RULES, config, QUICK_MODEL) as (cluster, sentinels):
+    with site.cluster(folder, plan or Plan(), rules, config, QUICK_MODEL) as (cluster, sentinels):
         cluster.start()
         chaos = None
         if plan:
@@ -384,7 +390,7 @@ def record_run(folder: Path, messages: list[Message], timestamps: list[int], end
             sorted((record.key, record.value, record.headers) for record in triggers),
             sorted(record.value for record in triggers),
             sorted((record.value or b"", tuple(sorted(record.headers))) for record in dead),
-            sorted((record.key or b"", record.value) for record in audit))
+            sorted((record.key or b"", record.value) for record in audit)), chaos
 
 
 def record_form(folder: Path, events: int, clients: int, plan: Plan, site: Site = Site(),
@@ -393,9 +399,9 @@ def record_form(folder: Path, events: int, clients: int, plan: Plan, site: Site 
     verdict, partitions = Verdict(), site.partitions
     messages, timestamps, end_ms = record_traffic(events, clients, plan.seed, partitions)
     say("a run without faults")
-    calm = record_run(folder / "calm", messages, timestamps, end_ms, None, Site(site.processes, partitions), verdict, say)
+    calm, _ = record_run(folder / "calm", messages, timestamps, end_ms, None, site.calm(), verdict, say=say)
     say("the same under fire")
-    burnt = record_run(folder / "fire", messages, timestamps, end_ms, plan, site, verdict, say)
+    burnt, _ = record_run(folder / "fire", messages, timestamps, end_ms, plan, site, verdict, say=say)
     say("the same by replay")
     compare_outcomes(verdict, "without faults", calm, burnt)
     compare_with_replay(verdict, folder, messages, end_ms, burnt)
@@ -434,9 +440,10 @@ def compare_with_replay(verdict: Verdict, folder: Path, messages: list[Message],
     _compare_bags(verdict.other, verdict.other, "audit in replay", sorted(out["audit"]), [value for _, value in burnt.audit])
 
 
-def reference_of_records(messages: list[Message], timestamps: list[int], end_ms: int, partitions: int) -> World:
+def reference_of_records(messages: list[Message], timestamps: list[int], end_ms: int, partitions: int,
+                         rules=RECORD_RULES) -> World:
     model = Model(**{name: QUICK_MODEL[name] for name in ("r", "alpha", "a", "b")}, unit_days=1.0, evidence_cap=5.0)
-    world = World(Settings(model=model), RECORD_RULES)
+    world = World(Settings(model=model), rules)
     for number, (message, timestamp) in enumerate(zip(messages, timestamps)):
         key = message.key.encode()
         world.record("events", partition_of(key, partitions), number, partitions, timestamp, key, message.value)
@@ -452,6 +459,10 @@ def compare_with_world(verdict: Verdict, world: World, outcome: Outcome) -> None
     expected = {sent.id: sent for sent in world.sent}
     verdict.lost += [f"by the reference: {expected[id_]}" for id_ in expected.keys() - found.keys()]
     verdict.extra += [f"by the reference: {found[id_]}" for id_ in found.keys() - expected.keys()]
+    compare_facts(verdict, world, outcome)
+
+
+def compare_facts(verdict: Verdict, world: World, outcome: Outcome) -> None:
     clients = {client["client_id"]: client for client in map(json.loads, outcome.clients)}
     as_of = next(iter(clients.values()))["as_of"] if clients else None
     for name, client in world.clients.items():

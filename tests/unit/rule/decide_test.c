@@ -677,6 +677,48 @@ static void test_rules_that_are_gone_are_forgotten(void **state)
     scene_free(s);
 }
 
+static void test_what_waits_goes_by_the_changed_rule(void **state)
+{
+    (void)state;
+    for (int holds = 0; holds < 2; holds++) {
+        scene *s = scene_new();
+        rfm_rule *rule = scene_on_event(s, "tips", RFM_EVENT_PURCHASE);
+        rule->delay_ms = 5 * DAY;
+        scene_bind(s);
+        scene_event(s, 0, purchase("p", 100));
+        s->rule[0].delay_ms = HOUR; /* for causes from now on */
+        scene_when(s, &s->rule[0], holds ? "client.visits == 0" : "client.visits == 1");
+        s->conf.version++;
+        scene_bind(s);
+        scene_event(s, DAY, purchase("q", 100));
+        scene_advance(s, START_MS + 20 * DAY);
+        scene_expect(s, holds ? "tips pending purchase/q -@86400\ntips sent purchase/p -@432000\n"
+                              : "tips condition purchase/p -@432000\n");
+        scene_free(s);
+    }
+}
+
+/* Nobody looked at the client while it was gone. */
+static void test_a_rule_that_is_back_in_time_forgets_nothing(void **state)
+{
+    (void)state;
+    for (int looked = 0; looked < 2; looked++) {
+        scene *s = scene_new();
+        scene_on_event(s, "tips", RFM_EVENT_PURCHASE)->delay_ms = 5 * DAY;
+        scene_bind(s);
+        scene_event(s, 0, purchase("p", 100));
+        s->rules.count = 0;
+        scene_bind(s);
+        if (looked)
+            scene_event(s, HOUR, visit("v"));
+        s->rules.count = 1;
+        scene_bind(s);
+        scene_advance(s, START_MS + 20 * DAY);
+        scene_expect(s, looked ? "" : "tips sent purchase/p -@432000\n");
+        scene_free(s);
+    }
+}
+
 static void test_an_event_leaves_to_time_what_is_due(void **state)
 {
     (void)state;
@@ -830,6 +872,8 @@ int main(void)
         cmocka_unit_test(test_a_crossing_at_the_first_look_of_a_version_counts),
         cmocka_unit_test(test_renewed_before_an_event_its_own_transitions_count),
         cmocka_unit_test(test_rules_that_are_gone_are_forgotten),
+        cmocka_unit_test(test_what_waits_goes_by_the_changed_rule),
+        cmocka_unit_test(test_a_rule_that_is_back_in_time_forgets_nothing),
         cmocka_unit_test(test_an_event_leaves_to_time_what_is_due),
         cmocka_unit_test(test_an_old_event_does_not_end_what_is_overdue),
         cmocka_unit_test(test_of_one_instant_and_rule_the_older_cause_comes_first),
