@@ -143,6 +143,29 @@ static rfm_option *option_lettered(rfm_option *options, size_t count, int letter
 
 enum { OPTIONS_MAX = 24 };
 
+bool rfm_option_add(const char *command, const rfm_option *option, const char *value)
+{
+    rfm_option_values *values = option->values;
+    const size_t most = sizeof values->at / sizeof *values->at;
+    bool room = values->count < most;
+    if (room)
+        values->at[values->count++] = value;
+    else
+        fprintf(stderr, "rfmd %s: more than %zu values for --%s\n", command, most, option->name);
+    return room;
+}
+
+static bool take_option(const char *command, rfm_option *option, const char *value)
+{
+    if (option->given && option->values == NULL) {
+        fprintf(stderr, "rfmd %s: --%s is given twice\n", command, option->name);
+        return false;
+    }
+    option->given = true;
+    option->value = value;
+    return option->values == NULL || rfm_option_add(command, option, value);
+}
+
 int rfm_options_parse(const char *command, int argc, char **argv, rfm_option *options, size_t count, int *operand_at)
 {
     struct option longs[OPTIONS_MAX + 2] = {{"help", no_argument, NULL, 'h'}};
@@ -163,15 +186,20 @@ int rfm_options_parse(const char *command, int argc, char **argv, rfm_option *op
         }
         rfm_option *option = found == 1 ? option_named(options, count, longs[index].name)
                                         : option_lettered(options, count, found);
-        if (option == NULL) {
+        if (option == NULL || !take_option(command, option, optarg)) {
             fprintf(stderr, "See rfmd %s --help.\n", command);
             return RFM_EXIT_USAGE;
         }
-        option->given = true;
-        option->value = optarg;
     }
     *operand_at = optind;
     return -1;
+}
+
+bool rfm_options_end(const char *command, int argc, char **argv, int operand_at)
+{
+    if (operand_at < argc)
+        fprintf(stderr, "rfmd %s: '%s': no such argument\nSee rfmd %s --help.\n", command, argv[operand_at], command);
+    return operand_at >= argc;
 }
 
 bool rfm_option_number(const char *command, const rfm_option *option, int64_t least, int64_t most, int64_t *number)

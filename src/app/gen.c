@@ -256,9 +256,7 @@ static bool check_usage(const rfm_option *options, int argc, char **argv, int op
                     : "with -c events are stamped with the time at which they are sent: leave out --start";
     if (wrong != NULL)
         fprintf(stderr, "rfmd gen: %s\n", wrong);
-    else if (operand_at < argc)
-        fprintf(stderr, "rfmd gen: '%s': no such argument\nSee rfmd gen --help.\n", argv[operand_at]);
-    return wrong == NULL && operand_at >= argc;
+    return wrong == NULL && rfm_options_end("gen", argc, argv, operand_at);
 }
 
 int rfm_gen_command(int argc, char **argv)
