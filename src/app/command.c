@@ -39,7 +39,7 @@ static const rfm_command commands[] = {
      "  -c, --config FILE     the configuration\n"
      "  --events FILE...      events; - is standard input\n"
      "  --until TIME          ends there, that instant included (the last event's time)\n"
-     "  --partitions N        as so many partitions (4); results do not depend on it\n"
+     "  --partitions N        as so many partitions (1); results do not depend on it\n"
      "  --format FORMAT       native, segment, ga4, cloudevents, or auto (if not given): told apart line by line\n"
      "  --triggers FILE       what would be sent\n"
      "  --audit FILE          what was held back, and why\n"

@@ -454,7 +454,7 @@ int rfm_replay_command(int argc, char **argv)
                             .until_ms = INT64_MAX,
                             .format = RFM_FORMAT_AUTO,
                             .report_options = &options[REPORT_QUERY]};
-    int64_t partitions = 4;
+    int64_t partitions = 1;
     int operand_at, exit_code = rfm_options_parse("replay", argc, argv, options, OPTION_COUNT, &operand_at);
     if (exit_code >= 0)
         return exit_code;
