@@ -101,10 +101,10 @@ static const rfm_command commands[] = {
      "time at which they are sent: purchases and refunds to the input named purchases, visits to visits, the\n"
      "others to messages, all to the first where there is none of that name.\n\n"
      "  --clients N       clients (10000); fewer come where the events do not suffice for all\n"
-     "  --events N        events at most (100000)\n"
+     "  --events N        events (100000)\n"
      "  --seed N          another shop (1)\n"
      "  --start TIME      of the first event (2025-01-01)\n"
-     "  --days N          the events are spread over so many days (365)\n"
+     "  --days N          the events are spread over so many days, or a few more where they do not suffice (365)\n"
      "  --output FILE     - is standard output (-)\n"
      "  -c, --config FILE send them to Kafka instead\n"
      "  --rate N          events a second (to Kafka 1000, to a file as fast as it goes)\n",
