@@ -51,10 +51,13 @@ int rfm_check_command(int argc, char **argv)
     int operand_at, exit_code = rfm_options_parse("check", argc, argv, options, OPTION_COUNT, &operand_at);
     if (exit_code >= 0)
         return exit_code;
+    const char *page = options[REFERENCE].given && operand_at < argc ? argv[operand_at++] : "configuration";
+    if (!rfm_options_end("check", argc, argv, operand_at))
+        return RFM_EXIT_USAGE;
     rfm_buffer text;
     rfm_buffer_init(&text, 4 << 20);
     if (options[REFERENCE].given)
-        return print_reference(operand_at < argc ? argv[operand_at] : "configuration", &text);
+        return print_reference(page, &text);
     rfm_config *config = rfm_command_config("check", &options[CONFIG], &exit_code);
     if (config == NULL)
         return exit_code;

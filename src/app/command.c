@@ -39,7 +39,7 @@ static const rfm_command commands[] = {
      "  -c, --config FILE     the configuration\n"
      "  --events FILE...      events; - is standard input\n"
      "  --until TIME          ends there, that instant included (the last event's time)\n"
-     "  --partitions N        as so many partitions (4); results do not depend on it\n"
+     "  --partitions N        as so many partitions (1); results do not depend on it\n"
      "  --format FORMAT       native, segment, ga4, cloudevents, or auto (if not given): told apart line by line\n"
      "  --triggers FILE       what would be sent\n"
      "  --audit FILE          what was held back, and why\n"
@@ -101,10 +101,10 @@ static const rfm_command commands[] = {
      "time at which they are sent: purchases and refunds to the input named purchases, visits to visits, the\n"
      "others to messages, all to the first where there is none of that name.\n\n"
      "  --clients N       clients (10000); fewer come where the events do not suffice for all\n"
-     "  --events N        events at most (100000)\n"
+     "  --events N        events (100000)\n"
      "  --seed N          another shop (1)\n"
      "  --start TIME      of the first event (2025-01-01)\n"
-     "  --days N          the events are spread over so many days (365)\n"
+     "  --days N          the events are spread over so many days, or a few more where they do not suffice (365)\n"
      "  --output FILE     - is standard output (-)\n"
      "  -c, --config FILE send them to Kafka instead\n"
      "  --rate N          events a second (to Kafka 1000, to a file as fast as it goes)\n",
@@ -143,6 +143,29 @@ static rfm_option *option_lettered(rfm_option *options, size_t count, int letter
 
 enum { OPTIONS_MAX = 24 };
 
+bool rfm_option_add(const char *command, const rfm_option *option, const char *value)
+{
+    rfm_option_values *values = option->values;
+    const size_t most = sizeof values->at / sizeof *values->at;
+    bool room = values->count < most;
+    if (room)
+        values->at[values->count++] = value;
+    else
+        fprintf(stderr, "rfmd %s: more than %zu values for --%s\n", command, most, option->name);
+    return room;
+}
+
+static bool take_option(const char *command, rfm_option *option, const char *value)
+{
+    if (option->given && option->values == NULL) {
+        fprintf(stderr, "rfmd %s: --%s is given twice\n", command, option->name);
+        return false;
+    }
+    option->given = true;
+    option->value = value;
+    return option->values == NULL || rfm_option_add(command, option, value);
+}
+
 int rfm_options_parse(const char *command, int argc, char **argv, rfm_option *options, size_t count, int *operand_at)
 {
     struct option longs[OPTIONS_MAX + 2] = {{"help", no_argument, NULL, 'h'}};
@@ -163,15 +186,20 @@ int rfm_options_parse(const char *command, int argc, char **argv, rfm_option *op
         }
         rfm_option *option = found == 1 ? option_named(options, count, longs[index].name)
                                         : option_lettered(options, count, found);
-        if (option == NULL) {
+        if (option == NULL || !take_option(command, option, optarg)) {
             fprintf(stderr, "See rfmd %s --help.\n", command);
             return RFM_EXIT_USAGE;
         }
-        option->given = true;
-        option->value = optarg;
     }
     *operand_at = optind;
     return -1;
+}
+
+bool rfm_options_end(const char *command, int argc, char **argv, int operand_at)
+{
+    if (operand_at < argc)
+        fprintf(stderr, "rfmd %s: '%s': no such argument\nSee rfmd %s --help.\n", command, argv[operand_at], command);
+    return operand_at >= argc;
 }
 
 bool rfm_option_number(const char *command, const rfm_option *option, int64_t least, int64_t most, int64_t *number)

@@ -25,16 +25,27 @@ int rfm_version_command(int argc, char **argv);
 const rfm_command *rfm_command_at(size_t index);       /* in the order of the help; NULL: no more */
 const rfm_command *rfm_command_find(const char *name); /* NULL: none */
 
+/* The values of an option that may be given more than once, and operands that go with them. */
+typedef struct rfm_option_values {
+    const char *at[1024];
+    size_t count;
+} rfm_option_values;
+
 /* One option of a command: "-c" has a short name, all have a long one. Flags take no value. */
 typedef struct rfm_option {
     const char *name; /* without the dashes */
     char letter;      /* 0: none */
     bool flag, given;
     const char *value;
+    rfm_option_values *values; /* NULL: it may be given once */
 } rfm_option;
 /* Reads options; what is left are operands, argv[*operand_at ...]. `--help` prints the command's help. Returns -1: go on, else
- * the exit code (usage errors are told on standard error). An option that is given twice: the last counts. */
+ * the exit code (usage errors are told on standard error). An option without `values` that is given twice is one. */
 int rfm_options_parse(const char *command, int argc, char **argv, rfm_option *options, size_t count, int *operand_at);
+/* False, told on standard error: there are operands, and the command takes none. */
+bool rfm_options_end(const char *command, int argc, char **argv, int operand_at);
+/* One value more; false: told on standard error. */
+bool rfm_option_add(const char *command, const rfm_option *option, const char *value);
 /* A whole number within [least, most]; false: told on standard error. */
 bool rfm_option_number(const char *command, const rfm_option *option, int64_t least, int64_t most, int64_t *number);
 /* RFC 3339 or whole milliseconds since 1970. */

@@ -386,9 +386,5 @@ int rfm_demo_command(int argc, char **argv)
         !rfm_option_number("demo", &options[HTTP], 0, 65535, &demo.port) ||
         !rfm_option_number("demo", &options[SEED], 0, INT64_MAX, &demo.seed))
         return RFM_EXIT_USAGE;
-    if (operand_at < argc) {
-        fprintf(stderr, "rfmd demo: '%s': no such argument\nSee rfmd demo --help.\n", argv[operand_at]);
-        return RFM_EXIT_USAGE;
-    }
-    return run_demo(&demo);
+    return rfm_options_end("demo", argc, argv, operand_at) ? run_demo(&demo) : RFM_EXIT_USAGE;
 }

@@ -100,10 +100,9 @@ static bool write_events(struct gen *gen, int file)
     rfm_shop_event event;
     rfm_buffer lines;
     bool good = true;
-    int64_t until_ms = gen->shop_conf.start_ms + gen->shop_conf.days * RFM_DAY_MS;
     rfm_buffer_init(&lines, 2 * WRITE_BYTES);
     RFM_ASSERT(rfm_buffer_reserve(&lines, WRITE_BYTES + 4096) != NULL);
-    while (good && goes_on(gen) && rfm_shop_next(gen->shop, until_ms, 0, &event)) {
+    while (good && goes_on(gen) && rfm_shop_next(gen->shop, INT64_MAX, 0, &event)) {
         rfm_write_bytes(&lines, event.value);
         rfm_write_u8(&lines, '\n');
         if (++gen->events % PROGRESS_EVENTS == 0)
@@ -256,9 +255,7 @@ static bool check_usage(const rfm_option *options, int argc, char **argv, int op
                     : "with -c events are stamped with the time at which they are sent: leave out --start";
     if (wrong != NULL)
         fprintf(stderr, "rfmd gen: %s\n", wrong);
-    else if (operand_at < argc)
-        fprintf(stderr, "rfmd gen: '%s': no such argument\nSee rfmd gen --help.\n", argv[operand_at]);
-    return wrong == NULL && operand_at >= argc;
+    return wrong == NULL && rfm_options_end("gen", argc, argv, operand_at);
 }
 
 int rfm_gen_command(int argc, char **argv)

@@ -11,10 +11,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* One output: lines are gathered over a stretch of the clock and written in the order of (time, client, id), so that neither
- * the number of partitions nor the size of batches shows. */
+/* One output: lines are gathered over a stretch of the clock and written in the order of (time, client, decision), so that
+ * neither the number of partitions nor the size of batches shows. */
 struct line {
-    rfm_bytes time, client, id, text;
+    rfm_bytes time, client, text;
+    size_t number; /* among those gathered: a client's lines come as they were decided */
 };
 struct output {
     const char *name;
@@ -68,7 +69,7 @@ static int compare_lines(const void *left, const void *right)
     int order = rfm_bytes_compare(a->time, b->time);
     if (order == 0)
         order = rfm_bytes_compare(a->client, b->client);
-    return order != 0 ? order : rfm_bytes_compare(a->id, b->id);
+    return order != 0 ? order : (a->number > b->number) - (a->number < b->number);
 }
 
 static void write_lines(struct output *output)
@@ -92,7 +93,9 @@ static void add_line(struct output *output, const struct line *added)
         output->lines = realloc(output->lines, output->size * sizeof *output->lines);
         RFM_ASSERT(output->lines != NULL);
     }
-    output->lines[output->count++] = *added;
+    output->lines[output->count] = *added;
+    output->lines[output->count].number = output->count;
+    output->count++;
 }
 
 static void write_sized_json(rfm_buffer *json, rfm_bytes text)
@@ -147,7 +150,6 @@ static void take_message(void *owner, const rfm_message *message)
         return;
     add_line(output, &(struct line){.time = header_copy(replay, message, "ce_time"),
                                     .client = rfm_arena_copy(&replay->arena, message->key),
-                                    .id = header_copy(replay, message, "ce_id"),
                                     .text = rfm_arena_copy(&replay->arena, message->value)});
 }
 
@@ -230,10 +232,10 @@ static int run_days(struct replay *replay, int64_t until_ms, rfm_error *error)
 static int finish_clock(struct replay *replay, rfm_error *error)
 {
     if (replay->clock_ms == INT64_MIN) { /* no event at all: only dead letters */
-        replay->clock_ms = 0;
+        replay->clock_ms = replay->until_ms == INT64_MAX ? 0 : replay->until_ms;
         int code = feed_early(replay, error);
         if (code == RFM_OK)
-            code = rfm_offline_until(replay->offline, 0, error);
+            code = rfm_offline_until(replay->offline, replay->clock_ms, error);
         flush_lines(replay);
         return code;
     }
@@ -418,10 +420,22 @@ enum {
     OPTION_COUNT = REPORT_QUERY + RFM_REPORT_OPTIONS
 };
 
+/* Operands are events too: --events A B. */
+static bool take_operands(const rfm_option *option, int argc, char **argv, int operand_at)
+{
+    if (!option->given)
+        fprintf(stderr, "rfmd replay: no events: give files with --events FILE...\n");
+    bool taken = option->given;
+    while (taken && operand_at < argc)
+        taken = rfm_option_add("replay", option, argv[operand_at++]);
+    return taken;
+}
+
 int rfm_replay_command(int argc, char **argv)
 {
+    rfm_option_values events = {.count = 0};
     rfm_option options[OPTION_COUNT] = {{.name = "config", .letter = 'c'},
-                                        {.name = "events"},
+                                        {.name = "events", .values = &events},
                                         {.name = "until"},
                                         {.name = "triggers"},
                                         {.name = "audit"},
@@ -440,15 +454,12 @@ int rfm_replay_command(int argc, char **argv)
                             .until_ms = INT64_MAX,
                             .format = RFM_FORMAT_AUTO,
                             .report_options = &options[REPORT_QUERY]};
-    int64_t partitions = 4;
+    int64_t partitions = 1;
     int operand_at, exit_code = rfm_options_parse("replay", argc, argv, options, OPTION_COUNT, &operand_at);
     if (exit_code >= 0)
         return exit_code;
-    if (!options[EVENTS].given) {
-        fprintf(stderr, "rfmd replay: no events: give files with --events FILE...\n");
-        return RFM_EXIT_USAGE;
-    }
-    if (!rfm_option_time("replay", &options[UNTIL], &replay.until_ms) ||
+    if (!take_operands(&options[EVENTS], argc, argv, operand_at) ||
+        !rfm_option_time("replay", &options[UNTIL], &replay.until_ms) ||
         !rfm_option_number("replay", &options[PARTITIONS], 1, RFM_TASKS_MAX, &partitions) ||
         !read_format(&options[FORMAT], &replay.format))
         return RFM_EXIT_USAGE;
@@ -461,11 +472,6 @@ int rfm_replay_command(int argc, char **argv)
         rfm_config_free(replay.config);
         return RFM_EXIT_USAGE;
     }
-    const char *names[1024];
-    size_t count = 0;
-    names[count++] = options[EVENTS].value;
-    while (operand_at < argc && count < sizeof names / sizeof *names)
-        names[count++] = argv[operand_at++];
     rfm_arena_init(&replay.arena);
     rfm_arena_init(&replay.early);
     bool opened = open_output(&replay.triggers, &options[TRIGGERS]) && open_output(&replay.audit, &options[AUDIT]) &&
@@ -473,7 +479,7 @@ int rfm_replay_command(int argc, char **argv)
                   open_output(&replay.clients, &options[CLIENTS]) && open_output(&replay.report, &options[REPORT]) &&
                   open_output(&replay.experiments, &options[EXPERIMENTS]);
     rfm_error error = {0};
-    int code = opened ? run_files(&replay, names, count, (uint32_t)partitions, &error) : RFM_E_IO;
+    int code = opened ? run_files(&replay, events.at, events.count, (uint32_t)partitions, &error) : RFM_E_IO;
     if (opened && code != RFM_OK)
         fprintf(stderr, "rfmd replay: %s\n", error.message);
     struct output *outputs[] = {&replay.triggers, &replay.audit,  &replay.dead_letters,

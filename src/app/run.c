@@ -11,7 +11,8 @@ int rfm_run_command(int argc, char **argv)
     int operand_at, exit_code = rfm_options_parse("run", argc, argv, options, OPTION_COUNT, &operand_at);
     if (exit_code >= 0)
         return exit_code;
-    if (!rfm_option_number("run", &options[PARTITIONS], 1, RFM_TASKS_MAX, &partitions))
+    if (!rfm_options_end("run", argc, argv, operand_at) ||
+        !rfm_option_number("run", &options[PARTITIONS], 1, RFM_TASKS_MAX, &partitions))
         return RFM_EXIT_USAGE;
     rfm_config *config = rfm_command_config("run", &options[CONFIG], &exit_code);
     if (config == NULL)

@@ -21,6 +21,13 @@ static bool path_of(const char *name, size_t len, char path[PATH_BYTES_MAX])
     return true;
 }
 
+/* Currencies are the only names of our own with capitals: money.rates.USD for MONEY__RATES__USD. */
+static void restore_case(const rfm__key *key, char *name)
+{
+    for (; key->kind == &rfm__rates && *name; name++)
+        *name = (char)toupper((unsigned char)*name);
+}
+
 /* The key whose path is `path` or its beginning, up to a dot; *rest is what follows. */
 static const rfm__key *key_of(const char *path, const char **rest)
 {
@@ -89,6 +96,7 @@ static void apply_variable(rfm__loader *loader, rfm_yaml *root, const char *vari
         report_unknown(loader, node, path);
         return;
     }
+    restore_case(key, path + (rest - path));
     if (strlen(value) > RFM_CONFIG_FILE_BYTES_MAX) {
         rfm__report(loader, rfm_yaml_map(&loader->scratch, source), "longer than %d bytes", RFM_CONFIG_FILE_BYTES_MAX);
         return;

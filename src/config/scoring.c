@@ -38,6 +38,13 @@ static void print_base_currency(rfm_buffer *yaml, const rfm__key *key, const rfm
 
 const rfm__kind rfm__base_currency = {"currency", true, false, read_base_currency, print_base_currency};
 
+static bool is_one(rfm_decimal rate)
+{
+    for (; rate.scale > 0 && rate.digits % 10 == 0; rate.scale--)
+        rate.digits /= 10;
+    return rate.scale == 0 && rate.digits == 1;
+}
+
 static void read_rate(rfm__loader *loader, const rfm_yaml *node, rfm_money_conf *money)
 {
     const char *text;
@@ -47,9 +54,10 @@ static void read_rate(rfm__loader *loader, const rfm_yaml *node, rfm_money_conf 
     if (rfm_decimal_parse(rfm_text(text), &currency.rate) || currency.rate.digits <= 0)
         rfm__report(loader, node, "a rate is needed here, a decimal above 0 with 18 decimals at most, not %s",
                     rfm__show_node(node).text);
-    else if (strcmp(currency.code, money->base.code) == 0)
-        rfm__report_key(loader, node, "%s is the base currency: it has no rate", currency.code);
-    else if (money->other_count == RFM_CURRENCIES_MAX)
+    else if (strcmp(currency.code, money->base.code) == 0) {
+        if (!is_one(currency.rate))
+            rfm__report_key(loader, node, "%s is the base currency: its rate is 1", currency.code);
+    } else if (money->other_count == RFM_CURRENCIES_MAX)
         rfm__report_key(loader, node, "more than %d rates", RFM_CURRENCIES_MAX);
     else
         money->other[money->other_count++] = currency;

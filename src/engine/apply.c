@@ -247,7 +247,8 @@ void rfm__look(rfm_worker *worker, rfm__task *task, uint32_t index, int64_t unti
 static void lost_refund(at_work *work, const rfm_applied *applied)
 {
     rfm_fault fault = {.reason = RFM_REASON_UNKNOWN_ORDER};
-    memcpy(fault.detail, "order_id", sizeof "order_id");
+    snprintf(fault.detail, sizeof fault.detail,
+             "order_id names none of the client's last orders, and none has come since");
     rfm_record record = {.task = work->task->number,
                          .input = (uint8_t)(applied->lost_source >> 56),
                          .offset = (int64_t)(applied->lost_source & ((UINT64_C(1) << 56) - 1)),

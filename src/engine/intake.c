@@ -65,7 +65,7 @@ static void check_key(const rfm_worker *worker, const rfm_record *record, const 
         return;
     if (record->key.at == NULL || !rfm_bytes_equal(record->key, event->client_id)) {
         fault->reason = RFM_REASON_WRONG_KEY;
-        snprintf(fault->detail, sizeof fault->detail, "key");
+        snprintf(fault->detail, sizeof fault->detail, "the record's key is not client_id");
         return;
     }
     uint32_t partition = rfm_partition_of(worker->conf.partitioner, record->key, worker->conf.partition_count);

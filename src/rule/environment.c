@@ -454,6 +454,7 @@ static const environment_row rows[] = {
 
     CAUSE("event.type", string, event_type),
     CAUSE("event.id", string, event_id),
+    CAUSE("event.client_id", string, client_id),
     CAUSE("event.time", timestamp, event_time),
     PART(1, "event.order_id", string, event_order_id, ON(PURCHASE) | ON(REFUND)),
     PART(2, "event.amount", double, event_amount, ON(PURCHASE) | ON(REFUND) | ON(COST)),

@@ -55,6 +55,14 @@ def test_time_rises_from_start_over_the_days():
     assert start <= first[0] < start + YEAR_MS / 50 and start + 80 * 86_400_000 < first[-1] < start + 100 * 86_400_000
 
 
+@pytest.mark.parametrize("seed", [3, 4])
+def test_as_many_events_as_asked(seed):
+    """These shops have too few within the year: a few days more make up for them."""
+    lines = gen("--clients", 100, "--events", 5000, "--seed", seed)
+    last = parse_time_ms(json.loads(lines[-1])["time"]) - parse_time_ms("2025-01-01T00:00:00Z")
+    assert len(lines) == 5000 and YEAR_MS < last < 1.1 * YEAR_MS
+
+
 def test_buyers_differ_and_lapse():
     events = [json.loads(line) for line in gen("--clients", 3000, "--events", 30000)]
     days = {}

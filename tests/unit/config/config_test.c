@@ -250,7 +250,7 @@ static void test_bad_values(void **state)
         {MONEY "engine: {workers: 1.5}", "engine.workers"},
         {MONEY "engine: {workers: 99999999999999999999}", "engine.workers"},
         {"money: {base_currency: euro}", "three capital letters"},
-        {"money: {base_currency: EUR, rates: {EUR: 1}}", "EUR is the base currency"},
+        {"money: {base_currency: EUR, rates: {EUR: 1.01}}", "EUR is the base currency: its rate is 1"},
         {"money: {base_currency: EUR, rates: {USD: 0}}", "a rate is needed here"},
         {"money: {base_currency: EUR, rates: {dollar: 1}}", "three capital letters"},
         {"money: {base_currency: JPY}\nrfm: {thresholds: {monetary: [1.5, 2, 3, 4]}}", "an amount in JPY"},
@@ -329,11 +329,11 @@ static rfm_config *load_with(const char *yaml, char *const *environment)
     return files_good(&all);
 }
 
-static char variable[9][128];
+static char variable[15][128];
 
 static char *const *environment_of(const char *const *variables)
 {
-    static char *list[10];
+    static char *list[sizeof variable / sizeof *variable + 1];
     size_t i = 0;
     for (; variables[i]; i++) {
         snprintf(variable[i], sizeof variable[i], "%s", variables[i]);
@@ -352,6 +352,8 @@ static void test_environment(void **state)
                                             "RFMD_KAFKA__PROPERTIES={sasl.password: x}",
                                             "RFMD_REDIS__PASSWORD=a: {#\"",
                                             "RFMD_MONEY__BASE_CURRENCY=SEK",
+                                            "RFMD_MONEY__RATES__EUR=11.5",
+                                            "RFMD_MONEY__RATES__SEK=1.00",
                                             "RFMD_RFM__THRESHOLDS__FREQUENCY=[1, 2, 3, 4]",
                                             "RFMD_SEGMENTS=rf-10",
                                             "OTHER=1",
@@ -378,6 +380,8 @@ static void test_environment(void **state)
     assert_string_equal(config->kafka.properties.items[1].value, "x");
     assert_string_equal(config->redis.password, "a: {#\"");
     assert_string_equal(config->client.money.base.code, "SEK");
+    assert_int_equal(config->client.money.other_count, 1); /* a rate of 1 for the base currency is none */
+    assert_string_equal(config->client.money.other[0].code, "EUR");
     assert_int_equal(config->client.rfm.frequency[3], 4);
     assert_string_equal(config->segments_source, "rf-10");
     rfm_config_free(config);

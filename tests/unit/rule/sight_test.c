@@ -158,6 +158,7 @@ static void test_money_traits_and_groups(void **state)
     datum(s, rule, "cause", "event.type + \"/\" + event.id");
     datum(s, rule, "then", "event.time");
     datum(s, rule, "who", "client.client_id");
+    datum(s, rule, "whose", "event.client_id");
     datum(s, rule, "mail", "client.consent.email.marketing");
     scene_bind(s);
     scene_event(s, 0, purchase("p1", 12990));
@@ -165,7 +166,7 @@ static void test_money_traits_and_groups(void **state)
     scene_event(s, DAY, (rfm_event){.type = RFM_EVENT_POINTS, .id = rfm_text("q"), .delta = -7});
     expect_data(s, "{\"revenue\":130.4,\"avg\":129.9,\"historic\":129.9,\"r\":51,\"born\":1980,\"height\":true,"
                    "\"kids\":5,\"seen\":\"2023-01-02T03:04:05.000Z\",\"delta\":-7,\"why\":null,\"cause\":\"points/q\","
-                   "\"then\":\"2023-11-16T00:00:00.000Z\",\"who\":\"alice\",\"mail\":null}");
+                   "\"then\":\"2023-11-16T00:00:00.000Z\",\"who\":\"alice\",\"whose\":\"alice\",\"mail\":null}");
     scene_free(s);
 }
 
