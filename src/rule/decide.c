@@ -4,6 +4,7 @@
 #include "channel.h"
 #include "experiment.h"
 #include "exposure.h"
+#include "named.h"
 #include "sight.h"
 #include "trigger.h"
 #include "wall.h"
@@ -72,11 +73,13 @@ static void drop_unknown_rules(rfm_turn *turn)
 }
 
 static void open_turn(rfm_turn *turn, const rfm_rules *rules, const rfm_binding *binding, const rfm_client_conf *conf,
-                      const rfm_names *names, rfm_client *client, const rfm_edges *edges, rfm_sight *sight)
+                      const rfm_names *names, rfm_client *client, const rfm_edges *edges, rfm_tally *tally,
+                      rfm_sight *sight)
 {
     turn->rules = rules, turn->binding = binding, turn->conf = conf, turn->names = names;
     turn->client = client, turn->edges = edges, turn->sight = sight;
-    turn->tally = NULL;
+    turn->tally = tally;
+    turn->inside = 0;
     turn->changed = turn->ratio_known = false;
     memset(&turn->holding, 0, sizeof turn->holding);
     int code = rfm__slots_decode(rfm_bytes_of(client->slots, client->slots_len), &turn->slots);
@@ -84,7 +87,7 @@ static void open_turn(rfm_turn *turn, const rfm_rules *rules, const rfm_binding 
     for (size_t i = 0; i < turn->slots.holding_count; i++) {
         int rule = rfm__binding_rule(binding, turn->slots.holding[i]);
         if (rule == RFM_RULE_NONE)
-            turn->changed = true;
+            rfm__named_take(turn, turn->slots.holding[i]);
         else
             rfm__rule_set_add(&turn->holding, (size_t)rule);
     }
@@ -104,6 +107,7 @@ static void close_turn(rfm_turn *turn)
         if (rfm__rule_set_has(&turn->holding, list->rule[i]))
             slots->holding[slots->holding_count++] = number;
     }
+    rfm__named_put(turn, slots);
     size_t len = rfm__slots_encode(slots, packed);
     memcpy(turn->client->slots, packed, len);
     turn->client->slots_len = (uint16_t)len;
@@ -565,7 +569,7 @@ static void decide_look(rfm_hearing *hearing)
     const rfm_moment *moment = hearing->moment;
     rfm_turn *turn = &hearing->turn;
     int64_t until_ms = moment->review_ms > moment->moment_ms ? moment->review_ms : moment->moment_ms + 1;
-    bool review = moment->is_review && (turn->binding->population || turn->binding->named.count > 0);
+    bool review = moment->is_review && (turn->binding->population || turn->binding->named_count > 0);
     if (rfm__marks_stale(
             turn)) /* as a second before: what comes about at this very moment is not the new version's doing */
         rfm__marks_renew(turn, moment->moment_ms - RFM_SECOND_MS, moment->now_ms);
@@ -600,9 +604,8 @@ void rfm_decide(const rfm_rules *rules, const rfm_binding *binding, const rfm_cl
     hearing.kept_count = 0;
     if (decisions->data != NULL)
         rfm_buffer_clear(decisions->data);
-    open_turn(&hearing.turn, rules, binding, conf, names, client, moment->edges, &hearing.sight);
+    open_turn(&hearing.turn, rules, binding, conf, names, client, moment->edges, decisions->tally, &hearing.sight);
     rfm__sight_open(&hearing.sight, &hearing.turn, moment->client_id, moment->now_ms);
-    hearing.turn.tally = decisions->tally;
     if (moment->event != NULL)
         decide_event(&hearing);
     else
@@ -613,13 +616,13 @@ void rfm_decide(const rfm_rules *rules, const rfm_binding *binding, const rfm_cl
 
 void rfm_decide_renew(const rfm_rules *rules, const rfm_binding *binding, const rfm_client_conf *conf,
                       const rfm_names *names, rfm_client *client, rfm_bytes client_id, const rfm_edges *edges,
-                      int64_t now_ms)
+                      int64_t now_ms, rfm_tally *tally)
 {
     rfm_turn turn;
     rfm_sight sight;
     if (!client->marks.taken || client->marks.version == binding->version)
         return;
-    open_turn(&turn, rules, binding, conf, names, client, edges, &sight);
+    open_turn(&turn, rules, binding, conf, names, client, edges, tally, &sight);
     rfm__sight_open(&sight, &turn, client_id, now_ms);
     rfm__marks_renew(&turn, now_ms, now_ms);
     close_turn(&turn);

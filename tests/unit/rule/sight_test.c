@@ -2,6 +2,7 @@
 #include "scene.h"
 
 #include <rfm/client/json.h>
+#include <rfm/client/kpi.h>
 
 static const rfm_trait traits[] = {{"born", RFM_TRAIT_DATE},   {"height", RFM_TRAIT_DOUBLE},  {"kids", RFM_TRAIT_INT},
                                    {"name", RFM_TRAIT_STRING}, {"seen", RFM_TRAIT_TIMESTAMP}, {"vip", RFM_TRAIT_BOOL}};
@@ -265,12 +266,80 @@ static void test_segments_by_condition(void **state)
     scene_free(s);
 }
 
+static int64_t clients_in(const scene *s, const char *name, uint16_t source)
+{
+    char text[RFM_NAME_BYTES_MAX];
+    snprintf(text, sizeof text, "segment:%s", name);
+    uint16_t number = rfm_names_find(s->names, rfm_text(text));
+    assert_true(number > 0);
+    return rfm_tally_get(s->decisions.tally, (rfm_cell){RFM_KPI_NAMED, 0, number, source});
+}
+
+static void test_segments_by_condition_are_counted(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    rfm_tally *tally = s->decisions.tally = rfm_tally_new();
+    scene_on_event(s, "fresh", RFM_EVENT_VISIT); /* a rule of the same name is another thing */
+    scene_named(s, "buyers", "client.orders > 0");
+    scene_named(s, "fresh", "client.visits < 3");
+    scene_bind(s);
+    scene_event(s, 0, visit("v1"));
+    assert_int_equal(clients_in(s, "buyers", 0), 0);
+    assert_int_equal(clients_in(s, "fresh", 0), 1);
+    rfm_event from_spring = purchase("p", 100);
+    from_spring.campaign = rfm_text("spring");
+    scene_event(s, HOUR, from_spring);
+    uint16_t spring = s->client.source;
+    assert_true(spring > 0);
+    assert_int_equal(clients_in(s, "buyers", spring), 1);
+    /* The engine, which alone knows that the source was another, moves those that were counted before. */
+    assert_int_equal(clients_in(s, "fresh", 0), 1);
+    rfm_named_count(&s->client, s->names, 0, -1, tally);
+    rfm_named_count(&s->client, s->names, spring, 1, tally);
+    assert_int_equal(clients_in(s, "fresh", 0), 0);
+    assert_int_equal(clients_in(s, "fresh", spring), 1);
+    scene_event(s, 2 * HOUR, visit("v2"));
+    scene_event(s, 3 * HOUR, visit("v3"));
+    assert_int_equal(clients_in(s, "fresh", spring), 0);
+    scene_free(s);
+    rfm_tally_free(tally);
+}
+
+/* One that is gone, one that means another thing, one that is new: as of the client's next look, and nothing twice. */
+static void test_counts_follow_the_rules(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    rfm_tally *tally = s->decisions.tally = rfm_tally_new();
+    scene_named(s, "gone", "client.visits > 0");
+    scene_named(s, "other", "client.visits > 0");
+    scene_bind(s);
+    scene_event(s, 0, visit("v1"));
+    assert_int_equal(clients_in(s, "gone", 0), 1);
+    assert_int_equal(clients_in(s, "other", 0), 1);
+    s->rules.named_count = 0;
+    scene_named(s, "fresh", "client.visits > 0");
+    scene_named(s, "other", "client.visits > 5");
+    s->conf.version++;
+    scene_bind(s);
+    scene_advance(s, START_MS + DAY + HOUR); /* a daily look lies between */
+    assert_int_equal(clients_in(s, "gone", 0), 0);
+    assert_int_equal(clients_in(s, "fresh", 0), 1);
+    assert_int_equal(clients_in(s, "other", 0), 0);
+    rfm_named_count(&s->client, s->names, 0, -1, tally); /* erased */
+    assert_int_equal(clients_in(s, "fresh", 0), 0);
+    scene_free(s);
+    rfm_tally_free(tally);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fields_are_those_of_the_state),      cmocka_unit_test(test_money_traits_and_groups),
         cmocka_unit_test(test_a_condition_that_fails_is_counted),  cmocka_unit_test(test_what_waits_is_asked_again),
         cmocka_unit_test(test_an_event_that_is_too_large_to_keep), cmocka_unit_test(test_segments_by_condition),
+        cmocka_unit_test(test_segments_by_condition_are_counted),  cmocka_unit_test(test_counts_follow_the_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
