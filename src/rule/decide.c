@@ -207,9 +207,13 @@ static bool forget_oldest(rfm_turn *turn, int64_t now_ms)
 /* NULL: there is no room, which only matters to a rule that must know of its last send. */
 static rfm_remembered *remember(rfm_turn *turn, size_t rule, int64_t now_ms)
 {
-    rfm_remembered *sent = rfm__slots_remember(&turn->slots, turn->binding->number[rule]);
+    uint16_t number = turn->binding->number[rule];
+    bool known = rfm__slots_sent(&turn->slots, number) != NULL;
+    rfm_remembered *sent = rfm__slots_remember(&turn->slots, number);
     if (sent == NULL && forget_oldest(turn, now_ms))
-        sent = rfm__slots_remember(&turn->slots, turn->binding->number[rule]);
+        sent = rfm__slots_remember(&turn->slots, number);
+    if (sent != NULL && !known)
+        sent->is_virtual = true; /* until it is filled in: `data` sees what was sent before */
     return sent;
 }
 
@@ -247,6 +251,7 @@ static bool put_off(rfm_hearing *hearing, size_t index, const rfm_cause *cause, 
     bool good = rfm__slots_defer(&turn->slots, &pending);
     hearing->kept_count += good && cause->event != NULL;
     turn->changed = turn->changed || good;
+    rfm__sight_renew(&hearing->sight);
     return good;
 }
 
@@ -320,6 +325,7 @@ static void send_offer(rfm_hearing *hearing, const rfm_offer *offer, rfm_suppres
     if (sent->has_id)
         memcpy(sent->id, decision->id, sizeof sent->id);
     turn->changed = true;
+    rfm__sight_renew(&hearing->sight);
 }
 
 /* Steps 4 to 8. */
@@ -394,6 +400,7 @@ static void drop_pending(rfm_turn *turn, uint16_t number, uint32_t cart)
         return;
     rfm__slots_drop(&turn->slots, pending);
     turn->changed = true;
+    rfm__sight_renew(turn->sight);
 }
 
 static rfm_suppression too_soon(rfm_hearing *hearing, size_t index, uint32_t cart)

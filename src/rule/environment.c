@@ -200,6 +200,20 @@ static bool favourites(rfm_sight *sight, rfm_expr_value *value)
     return true;
 }
 
+static bool due(rfm_sight *sight, rfm_expr_value *value)
+{
+    size_t count = rfm__notes_due(&sight->turn->slots, sight->turn->names, sight->due);
+    rfm__notes_list(sight->due, count, sight->due_items, value);
+    return true;
+}
+
+static bool triggers(rfm_sight *sight, rfm_expr_value *value)
+{
+    size_t count = rfm__notes_sent(&sight->turn->slots, sight->turn->names, sight->triggers);
+    rfm__notes_list(sight->triggers, count, sight->trigger_items, value);
+    return true;
+}
+
 static const rfm_expr_member status_members[] = {
 #define X(NAME, name) {#name, &rfm_expr_int},
     RFM_MESSAGE_STATUSES(X)
@@ -451,6 +465,8 @@ static const environment_row rows[] = {
     PERHAPS("client.timezone", string, timezone_name),
     PERHAPS("client.language", string, language),
     PERHAPS("client.source", string, source),
+    GROUP("client.due", rfm__due_type, due),
+    GROUP("client.triggers", rfm__triggers_type, triggers),
 
     CAUSE("event.type", string, event_type),
     CAUSE("event.id", string, event_id),

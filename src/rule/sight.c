@@ -25,6 +25,11 @@ void rfm__sight_turn_to(rfm_sight *sight, const rfm_cause *cause)
     sight->ready = false;
 }
 
+void rfm__sight_renew(rfm_sight *sight)
+{
+    sight->ready = false;
+}
+
 static rfm_expr_result evaluate(rfm_sight *sight, const rfm_expr *expr)
 {
     static const rfm_expr_host host = {.fetch = rfm__environment_fetch, .zone = find_zone};

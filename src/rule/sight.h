@@ -4,6 +4,7 @@
 #define RFM_RULE_SIGHT_H
 
 #include "cause.h"
+#include "notes.h"
 
 struct rfm_sight {
     const rfm_turn *turn;
@@ -14,12 +15,17 @@ struct rfm_sight {
     bool scored;            /* facts stand still, and so does now */
     rfm_scores scores;
     rfm_expr_value favourites[RFM_CATEGORIES_MAX];
+    rfm_note due[RFM_PENDING_MAX], triggers[RFM_REMEMBERED_MAX];
+    rfm_expr_value due_items[RFM_PENDING_MAX], trigger_items[RFM_REMEMBERED_MAX];
     rfm_expr_frame frame;
 };
 
 void rfm__sight_open(rfm_sight *sight, const rfm_turn *turn, rfm_bytes client_id, int64_t now_ms);
 /* From now on about this cause; what was seen is seen anew. */
 void rfm__sight_turn_to(rfm_sight *sight, const rfm_cause *cause);
+
+/* What waits or was sent has changed: seen anew. */
+void rfm__sight_renew(rfm_sight *sight);
 
 typedef enum rfm_truth { RFM_FALSE, RFM_TRUE, RFM_FAILED } rfm_truth;
 rfm_truth rfm__sight_holds(rfm_sight *sight, const rfm_expr *condition);

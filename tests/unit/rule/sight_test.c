@@ -266,6 +266,45 @@ static void test_segments_by_condition(void **state)
     scene_free(s);
 }
 
+/* What waits and what was sent, as it is when a rule is asked: what a rule before it has just done is in there. */
+static void test_due_and_triggers(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    rfm_rule *first = scene_on_event(s, "first", RFM_EVENT_VISIT), *later = scene_on_event(s, "later", RFM_EVENT_VISIT);
+    rfm_rule *third = scene_on_event(s, "third", RFM_EVENT_VISIT),
+             *shown = scene_on_event(s, "shown", RFM_EVENT_POINTS);
+    first->priority = 3, later->priority = 2, third->priority = 1;
+    scene_when(s, first, "!client.triggers.exists(t, t.rule == \"first\" && now - t.time < duration(\"2d\"))");
+    later->delay_ms = DAY;
+    scene_when(s, later, "client.triggers.exists(t, t.rule == \"first\" && t.time == now) || size(client.due) == 0");
+    scene_when(s, third, "client.due.all(d, d.rule == \"later\" && d.time - now == duration(\"24h\"))");
+    datum(s, shown, "due", "client.due");
+    datum(s, shown, "triggers", "client.triggers");
+    datum(s, shown, "last", "client.triggers[0].rule");
+    scene_bind(s);
+    scene_event(s, 0, visit("v1"));
+    scene_event(s, HOUR, visit("v2"));
+    scene_event(s, 2 * HOUR, (rfm_event){.type = RFM_EVENT_POINTS, .id = rfm_text("q"), .delta = 1});
+    rfm_buffer json;
+    rfm_buffer_init(&json, 1 << 16);
+    rfm_slots_json(&json, &s->client, s->names);
+    /* The state has the rule's own send, its data what was there before. */
+    char expected[1024];
+    const char *own = strstr((const char *)json.at, ",{\"id\":");
+    own = strstr(own + 1, ",{\"id\":");
+    assert_non_null(own);
+    snprintf(expected, sizeof expected, "{%.*s],\"last\":\"first\"}", (int)(own - (const char *)json.at),
+             (const char *)json.at);
+    expect_data(s, expected);
+    scene_advance(s, START_MS + 25 * HOUR);
+    /* At its moment `later` has left the list, and `first` was not sent then: the list is empty, and so it holds. */
+    scene_expect(s, "first sent visit/v1 -@0\nthird sent visit/v1 -@0\nshown sent points/q -@7200\n"
+                    "later sent visit/v1 -@86400\n");
+    rfm_buffer_release(&json);
+    scene_free(s);
+}
+
 static int64_t clients_in(const scene *s, const char *name, uint16_t source)
 {
     char text[RFM_NAME_BYTES_MAX];
@@ -336,10 +375,15 @@ static void test_counts_follow_the_rules(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fields_are_those_of_the_state),      cmocka_unit_test(test_money_traits_and_groups),
-        cmocka_unit_test(test_a_condition_that_fails_is_counted),  cmocka_unit_test(test_what_waits_is_asked_again),
-        cmocka_unit_test(test_an_event_that_is_too_large_to_keep), cmocka_unit_test(test_segments_by_condition),
-        cmocka_unit_test(test_segments_by_condition_are_counted),  cmocka_unit_test(test_counts_follow_the_rules),
+        cmocka_unit_test(test_fields_are_those_of_the_state),
+        cmocka_unit_test(test_money_traits_and_groups),
+        cmocka_unit_test(test_a_condition_that_fails_is_counted),
+        cmocka_unit_test(test_what_waits_is_asked_again),
+        cmocka_unit_test(test_an_event_that_is_too_large_to_keep),
+        cmocka_unit_test(test_segments_by_condition),
+        cmocka_unit_test(test_segments_by_condition_are_counted),
+        cmocka_unit_test(test_due_and_triggers),
+        cmocka_unit_test(test_counts_follow_the_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
