@@ -230,7 +230,7 @@ static bool keep_event(rfm_hearing *hearing, size_t index, rfm_cause *cause)
 {
     const rfm_rule *rule = &hearing->turn.rules->rule[index];
     size_t len = 0;
-    if (cause->event == NULL || rule->event_parts == 0)
+    if (cause->event == NULL || (rule->event_parts | rule->event_traits) == 0)
         return true;
     if (hearing->kept_count == RFM_PENDING_MAX ||
         !rfm__sight_keep(&hearing->sight, rule, hearing->kept[hearing->kept_count], &len))

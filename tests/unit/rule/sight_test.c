@@ -28,6 +28,7 @@ static rfm_datum *datum(scene *s, rfm_rule *rule, const char *name, const char *
     added->name = name;
     added->value = scene_expression(s, text, rfm_environment_scope(rule), NULL);
     rule->event_parts |= rfm_environment_event_parts(added->value.expr);
+    rule->event_traits |= rfm_environment_event_traits(added->value.expr);
     return added;
 }
 
@@ -305,6 +306,96 @@ static void test_due_and_triggers(void **state)
     scene_free(s);
 }
 
+static rfm_event purchase_of_items(const char *id, const rfm_event_item *items, size_t count)
+{
+    rfm_event event = purchase(id, 5000);
+    event.items = items, event.item_count = count;
+    event.currency = rfm_text("USD");
+    return event;
+}
+
+/* Prices in the base currency; what an item does not have is absent. */
+static void test_items(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    s->conf.money.other[0] = (rfm_currency){"USD", 2, {9, 1}};
+    s->conf.money.other_count = 1;
+    rfm_rule *rule = scene_on_event(s, "a", RFM_EVENT_PURCHASE);
+    scene_when(s, rule, "event.items.exists(i, i.category == \"shoes\" && i.price * i.quantity > 30.0)");
+    datum(s, rule, "items", "event.items");
+    datum(s, rule, "count", "size(event.items)");
+    datum(s, rule, "all", "event.items.all(i, i.sku.startsWith(\"s-\"))");
+    scene_bind(s);
+    rfm_event_item items[3] = {
+        {rfm_text("s-1"), rfm_text("shoes"), {25, 1}, true, {2000, 2}}, /* 2.5 of 20.00 USD */
+        {rfm_text("s-2"), RFM_BYTES_NONE, {1, 0}, false, {0, 0}},
+        {RFM_BYTES_NONE, rfm_text("hats"), {1, 0}, true, {5, 0}},
+    };
+    scene_event(s, 0, purchase_of_items("p1", items, 3));
+    expect_data(s, "{\"items\":[{\"sku\":\"s-1\",\"category\":\"shoes\",\"quantity\":2.5,\"price\":18},"
+                   "{\"sku\":\"s-2\",\"quantity\":1},{\"category\":\"hats\",\"quantity\":1,\"price\":4.5}],"
+                   "\"count\":3,\"all\":null}");
+    items[0].price.digits = 1300; /* 2.5 x 11.70 EUR */
+    scene_event(s, HOUR, purchase_of_items("p2", items, 3));
+    assert_int_equal(s->decisions.count, 0);
+    scene_event(s, 2 * HOUR, purchase("p3", 1)); /* no items: none of them is one */
+    assert_int_equal(s->decisions.count, 0);
+    scene_free(s);
+}
+
+/* Quiet hours put a rule off: few items are kept, more are too large. */
+static void test_items_of_a_rule_that_waits(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    s->conf.money.other[0] = (rfm_currency){"USD", 2, {9, 1}};
+    s->conf.money.other_count = 1;
+    s->rules.quiet_hours.given = true;
+    s->rules.quiet_hours.to_ms = 8 * (int32_t)HOUR;
+    rfm_rule *rule = scene_on_event(s, "a", RFM_EVENT_PURCHASE);
+    rule->class_ = RFM_CLASS_MARKETING;
+    datum(s, rule, "items", "event.items");
+    scene_when(s, rule, "event.items.exists(i, i.category == \"shoes\")");
+    assert_true(rfm_environment_reads_items(rule->when.expr));
+    scene_bind(s);
+    rfm_event_item items[8];
+    for (size_t i = 0; i < 8; i++)
+        items[i] = (rfm_event_item){rfm_text("s-1"), rfm_text("shoes"), {1, 0}, i == 0, {1999, 2}};
+    scene_event(s, HOUR, purchase_of_items("p1", items, 3));
+    scene_advance(s, START_MS + 9 * HOUR);
+    scene_expect(s, "a sent purchase/p1 -@28800\n");
+    expect_data(s, "{\"items\":[{\"sku\":\"s-1\",\"category\":\"shoes\",\"quantity\":1,\"price\":17.991},"
+                   "{\"sku\":\"s-1\",\"category\":\"shoes\",\"quantity\":1},"
+                   "{\"sku\":\"s-1\",\"category\":\"shoes\",\"quantity\":1}]}");
+    scene_event(s, 25 * HOUR, purchase_of_items("p2", items, 8));
+    scene_expect(s, "a slots_full purchase/p2 -@90000\n");
+    scene_free(s);
+}
+
+/* What the event says, beside what the client is; those that are read are kept while a rule waits. */
+static void test_traits_of_an_event(void **state)
+{
+    (void)state;
+    scene *s = scene_with_traits();
+    rfm_rule *now = scene_on_event(s, "now", RFM_EVENT_PROFILE), *later = scene_on_event(s, "later", RFM_EVENT_PROFILE);
+    now->priority = 1, later->delay_ms = DAY;
+    scene_when(s, now, "has(event.traits.vip) && !event.traits.vip");
+    scene_when(s, later,
+               "event.traits.kids == 2 && event.traits.name.size() == 3 && event.traits.height < 2.0 && "
+               "event.traits.born == timestamp(\"1980-02-29T00:00:00Z\") && event.traits.vip");
+    assert_int_equal(later->event_traits, 1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 5);
+    scene_bind(s);
+    apply_profile(s, 0);
+    static const rfm_trait_value changed[] = {{LITERAL("vip"), RFM_VALUE_BOOL, {0}, false},
+                                              {LITERAL("kids"), RFM_VALUE_TEXT, LITERAL("three"), false}};
+    rfm_event profile = {.type = RFM_EVENT_PROFILE, .id = rfm_text("u"), .traits = changed, .trait_count = 2};
+    scene_event(s, HOUR, profile);
+    scene_advance(s, START_MS + 2 * DAY);
+    scene_expect(s, "now sent profile/u -@3600\nlater sent profile/t -@86400\n");
+    scene_free(s);
+}
+
 static int64_t clients_in(const scene *s, const char *name, uint16_t source)
 {
     char text[RFM_NAME_BYTES_MAX];
@@ -383,6 +474,9 @@ int main(void)
         cmocka_unit_test(test_segments_by_condition),
         cmocka_unit_test(test_segments_by_condition_are_counted),
         cmocka_unit_test(test_due_and_triggers),
+        cmocka_unit_test(test_items),
+        cmocka_unit_test(test_items_of_a_rule_that_waits),
+        cmocka_unit_test(test_traits_of_an_event),
         cmocka_unit_test(test_counts_follow_the_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
