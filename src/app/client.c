@@ -1,3 +1,4 @@
+#include "client_history.h"
 #include "command.h"
 #include "host.h"
 #include "kafka/topics.h"
@@ -17,6 +18,8 @@ struct reading {
     bool edges_known;
     int64_t as_of_ms;
     bool as_of_given;
+    rfm_client_history *history; /* wanted instead of the states; NULL: not */
+    rfm_history_wish wish;
     rfm_buffer json;
     rfm_error error;
     int code;
@@ -115,7 +118,10 @@ static int find_client(struct reading *reading, uint32_t task, const char *id, b
     memcpy(copy, value.at, value.len);
     size_t len_packed = value.len;
     code = read_names(reading, task);
-    if (code == RFM_OK)
+    if (code == RFM_OK && reading->history != NULL)
+        code = rfm_client_history_state(reading->history, id, rfm_bytes_of(copy, len_packed), reading->names,
+                                        &reading->error);
+    else if (code == RFM_OK)
         code = print_client(reading, rfm_text(id), rfm_bytes_of(copy, len_packed));
     free(copy);
     return code;
@@ -161,6 +167,23 @@ static int print_clients(struct reading *reading, char **ids, int id_count)
     return code;
 }
 
+/* A client without a state may have records all the same: one that was erased. */
+static int print_histories(struct reading *reading, char **ids, int id_count)
+{
+    int code = RFM_OK;
+    for (int i = 0; i < id_count; i++)
+        rfm_client_history_ask(reading->history, ids[i]);
+    for (int i = 0; i < id_count && (code == RFM_OK || code == RFM_E_NOT_FOUND); i++)
+        code = print_client_by_id(reading, ids[i]);
+    if (code != RFM_OK && code != RFM_E_NOT_FOUND)
+        return code;
+    reading->error = (rfm_error){0};
+    code = rfm_client_history_read(reading->history, &reading->wish, &reading->error);
+    if (code == RFM_OK)
+        return rfm_client_history_print(reading->history);
+    return code == RFM_E_NOT_FOUND ? RFM_E_REFUSED : code; /* a topic */
+}
+
 static int read_clients(struct reading *reading, bool all, char **ids, int id_count)
 {
     rfm_store_conf conf;
@@ -171,6 +194,8 @@ static int read_clients(struct reading *reading, bool all, char **ids, int id_co
     code = rfm_store_reader_partitions(reading->reader, &reading->partition_count, &reading->error);
     if (code != RFM_OK)
         return code;
+    if (reading->history != NULL)
+        return print_histories(reading, ids, id_count);
     if (reading->config->client.rfm.r == RFM_AXIS_POPULATION || reading->config->client.rfm.f == RFM_AXIS_POPULATION ||
         reading->config->client.rfm.m == RFM_AXIS_POPULATION)
         code = read_population(reading);
@@ -179,27 +204,46 @@ static int read_clients(struct reading *reading, bool all, char **ids, int id_co
     return all ? print_all(reading) : print_clients(reading, ids, id_count);
 }
 
-enum { CONFIG, ALL, AS_OF, OPTION_COUNT };
+enum { CONFIG, ALL, AS_OF, HISTORY, SINCE, EVERY_PARTITION, OPTION_COUNT };
+
+static bool is_usage_right(const rfm_option *options, bool has_ids)
+{
+    const char *wrong = NULL;
+    if (options[HISTORY].given && options[ALL].given)
+        wrong = "--history is of the clients that you name; for everybody read the topics of triggers and the audit";
+    else if (options[ALL].given == has_ids)
+        wrong = "give client ids, or --all";
+    else if (options[HISTORY].given && options[AS_OF].given)
+        wrong = "--as-of is for scores, and a history has none; --since TIME leaves out what is older";
+    else if (!options[HISTORY].given && (options[SINCE].given || options[EVERY_PARTITION].given))
+        wrong = "--since and --every-partition go with --history";
+    if (wrong != NULL)
+        fprintf(stderr, "rfmd client: %s\n", wrong);
+    return wrong == NULL;
+}
 
 int rfm_client_command(int argc, char **argv)
 {
-    rfm_option options[OPTION_COUNT] = {
-        {.name = "config", .letter = 'c'}, {.name = "all", .flag = true}, {.name = "as-of"}};
-    struct reading reading = {.as_of_ms = rfm_clock_wall_ms()};
+    rfm_option options[OPTION_COUNT] = {{.name = "config", .letter = 'c'},
+                                        {.name = "all", .flag = true},
+                                        {.name = "as-of"},
+                                        {.name = "history", .flag = true},
+                                        {.name = "since"},
+                                        {.name = "every-partition", .flag = true}};
+    struct reading reading = {.as_of_ms = rfm_clock_wall_ms(), .wish.since_ms = INT64_MIN};
     int operand_at, exit_code = rfm_options_parse("client", argc, argv, options, OPTION_COUNT, &operand_at);
     if (exit_code >= 0)
         return exit_code;
-    if (options[ALL].given == (operand_at < argc)) {
-        fprintf(stderr, "rfmd client: give client ids, or --all\n");
-        return RFM_EXIT_USAGE;
-    }
-    if (!rfm_option_time("client", &options[AS_OF], &reading.as_of_ms))
+    if (!is_usage_right(options, operand_at < argc) || !rfm_option_time("client", &options[AS_OF], &reading.as_of_ms) ||
+        !rfm_option_time("client", &options[SINCE], &reading.wish.since_ms))
         return RFM_EXIT_USAGE;
     reading.as_of_given = options[AS_OF].given;
+    reading.wish.every_partition = options[EVERY_PARTITION].given;
     rfm_config *config = rfm_command_config("client", &options[CONFIG], &exit_code);
     if (config == NULL)
         return exit_code;
     reading.config = config;
+    reading.history = options[HISTORY].given ? rfm_client_history_new(config) : NULL;
     reading.names = rfm_names_new();
     RFM_ASSERT(reading.names != NULL);
     rfm_buffer_init(&reading.json, 1 << 20);
@@ -209,6 +253,7 @@ int rfm_client_command(int argc, char **argv)
     if (fflush(stdout) != 0)
         code = RFM_E_IO;
     rfm_store_reader_free(reading.reader);
+    rfm_client_history_free(reading.history);
     rfm_names_free(reading.names);
     rfm_buffer_release(&reading.json);
     rfm_config_free(config);

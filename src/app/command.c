@@ -75,11 +75,16 @@ static const rfm_command commands[] = {
      "  -c, --config FILE   its time zone says which day a time is on, its rates convert amounts of NDJSON\n",
      rfm_fit_command},
     {"client", "clients' state as JSON",
-     "Usage: rfmd client -c FILE ID... | --all [--as-of TIME]\n\n"
-     "Reads Redis. NDJSON with --all.\n\n"
+     "Usage: rfmd client -c FILE ID... | --all [--as-of TIME]\n"
+     "       rfmd client -c FILE --history [--since TIME] [--every-partition] ID...\n\n"
+     "Reads Redis, one line of JSON for each client. With --history it reads Redis and Kafka's topics of triggers and\n"
+     "audit: one line for each trigger that was sent, held back (why: suppressed_by) or is due, by time.\n\n"
      "  -c, --config FILE   the configuration\n"
      "  --all               every client\n"
-     "  --as-of TIME        scores at that moment (now); not before the client's last event\n",
+     "  --as-of TIME        scores at that moment (now); not before the client's last event\n"
+     "  --history           what these clients were sent and what was held back\n"
+     "  --since TIME        of what was written to the topics from then on (all that they keep)\n"
+     "  --every-partition   looks into all partitions: where a topic was given more of them since\n",
      rfm_client_command},
     {"report", "figures for the business",
      "Usage: rfmd report -c FILE [--by month|day] [--from PERIOD] [--to PERIOD] [--source NAME]\n"

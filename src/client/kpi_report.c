@@ -322,6 +322,27 @@ static void add_segments(struct making *making)
     }
 }
 
+/* Segments by condition: a client may be in several, or in none. */
+static void add_named(struct making *making)
+{
+    const size_t prefix = strlen(RFM_KPI_NAMED_PREFIX);
+    size_t names = rfm_names_count(making->sums->names), found = 0;
+    struct counted *segments = rfm_arena_take(&making->report->arena, (names + 1) * sizeof *segments);
+    for (size_t i = 1; i <= names; i++) {
+        rfm_bytes name = rfm_names_text(making->sums->names, (uint16_t)i);
+        int64_t clients = cell_of(making, RFM_KPI_NAMED, 0, (unsigned)i);
+        if (clients != 0 && name.len > prefix) {
+            segments[found++] = (struct counted){rfm_bytes_of(name.at + prefix, name.len - prefix), clients,
+                                                 (uint16_t)i};
+        }
+    }
+    qsort(segments, found, sizeof *segments, compare_counted);
+    rfm_sheet *sheet = add_sheet(making->report, "named_segments", "segment", client_columns, 2, found);
+    for (size_t i = 0; i < found; i++) {
+        add_clients(sheet, segments[i].name, segments[i].clients, count_clients(making));
+    }
+}
+
 /* -- cohorts */
 
 #define LATER(X) \
@@ -612,6 +633,7 @@ int rfm_kpi_report_init(rfm_kpi_report *report, const rfm_kpi_sums *sums, const 
     add_value(&making);
     add_lifecycle(&making);
     add_segments(&making);
+    add_named(&making);
     if (!query->by_day) {
         add_periods(&making, "funnel", funnel_columns, FUNNEL_COLUMNS, funnel_figures);
     }

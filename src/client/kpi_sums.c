@@ -41,7 +41,7 @@ int rfm_kpi_sums_add(rfm_kpi_sums *sums, const rfm_names *names, const rfm_bytes
             return RFM_E_CORRUPT;
         }
         cell.source = translated(sums, names, cell.source);
-        if (cell.metric == RFM_KPI_SEGMENT || rfm_kpi_is_of_rule(cell.metric)) {
+        if (cell.metric == RFM_KPI_SEGMENT || cell.metric == RFM_KPI_NAMED || rfm_kpi_is_of_rule(cell.metric)) {
             cell.part = translated(sums, names, cell.part);
         }
         rfm_tally_add(sums->tally, cell, value);

@@ -208,6 +208,17 @@ static bool hold_trait(const rfm_trait_value *value, rfm_trait_type type, kept_v
     return false;
 }
 
+bool rfm_trait_read(const rfm_trait_value *value, rfm_trait_type type, rfm_latest *latest, rfm_bytes *text)
+{
+    kept_value held = {.type = RFM_LATEST_NOTHING};
+    if (!hold_trait(value, type, &held)) {
+        return false;
+    }
+    *latest = (rfm_latest){.type = held.type, .integer = held.integer};
+    *text = held.text;
+    return true;
+}
+
 static const rfm_trait *declared_trait(const rfm_client_conf *conf, rfm_bytes name)
 {
     for (size_t i = 0; i < conf->trait_count; i++) {

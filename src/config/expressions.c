@@ -194,6 +194,19 @@ static void compile(rfm__loader *loader, const rfm_expr_env *env, const rfm_yaml
         report_error(loader, node, &error);
 }
 
+/* What a waiting rule has to keep of its event; that it cannot is known at once where it waits for certain. */
+static void note_event(rfm__loader *loader, const rfm_yaml *node, const rfm_expr *expr, rfm_rule *rule)
+{
+    if (expr == NULL)
+        return;
+    rule->event_parts |= rfm_environment_event_parts(expr);
+    rule->event_traits |= rfm_environment_event_traits(expr);
+    if (rule->delay_ms > 0 && rfm_environment_reads_items(expr))
+        rfm__report(loader, node,
+                    "event.items is not there after a delay: a rule that waits keeps 64 bytes of its event; ask for "
+                    "event.category or client.favourite_categories, or leave the delay out");
+}
+
 static void compile_data(rfm__loader *loader, const rfm_expr_env *env, const rfm_yaml *node, rfm_rule *rule)
 {
     char path[RFM_NAME_BYTES_MAX + 8];
@@ -202,8 +215,7 @@ static void compile_data(rfm__loader *loader, const rfm_expr_env *env, const rfm
         snprintf(path, sizeof path, "data.%s", datum->name);
         loader->key = path;
         compile(loader, env, rfm_yaml_find(node, rfm_text(datum->name)), NULL, &datum->value);
-        if (datum->value.expr)
-            rule->event_parts |= rfm_environment_event_parts(datum->value.expr);
+        note_event(loader, rfm_yaml_find(node, rfm_text(datum->name)), datum->value.expr, rule);
     }
     loader->key = NULL;
 }
@@ -213,9 +225,8 @@ static void compile_rule(rfm__loader *loader, rfm_expr_env *env, const rfm_yaml 
     env->scope = rfm_environment_scope(rule);
     loader->key = "when";
     compile(loader, env, rfm_yaml_find(node, rfm_text("when")), &rfm_expr_bool, &rule->when);
+    note_event(loader, rfm_yaml_find(node, rfm_text("when")), rule->when.expr, rule);
     loader->key = NULL;
-    if (rule->when.expr)
-        rule->event_parts |= rfm_environment_event_parts(rule->when.expr);
     compile_data(loader, env, rfm_yaml_find(node, rfm_text("data")), rule);
 }
 

@@ -256,10 +256,22 @@ static void lost_refund(at_work *work, const rfm_applied *applied)
     rfm__dead_letter(work->worker, work->task, &record, &fault);
 }
 
+/* The event told of an earlier campaign. */
+static void move_source(at_work *work)
+{
+    const rfm_client *client = &work->worker->client;
+    uint16_t before = work->kpi_before.source;
+    if (!work->kpi_before.known || before == client->source)
+        return;
+    rfm_named_count(client, work->task->names, before, -1, work->task->counters.tally);
+    rfm_named_count(client, work->task->names, client->source, 1, work->task->counters.tally);
+}
+
 static void accepted(at_work *work, const rfm_event *event, const rfm_applied *applied, int64_t clock_ms)
 {
     rfm_worker *worker = work->worker;
     rfm_kpi_count(work->task->counters.tally, &work->kpi_before, &worker->client, event, applied, work->task->names);
+    move_source(work);
     rfm_moment moment = moment_of(work, clock_ms, clock_ms);
     moment.event = event;
     moment.bought = applied->bought;
@@ -303,6 +315,7 @@ static void erase(at_work *work, const rfm_event *event, int64_t clock_ms)
         return;
     rfm__counters_move(&task->counters, &work->standing_before, &nothing);
     rfm_kpi_forget(task->counters.tally, &work->kpi_before);
+    rfm_named_count(client, task->names, client->source, -1, task->counters.tally);
     rfm__unlist_minute(worker, task, work->id, entry->hash);
     if (work->listed_before_ms != 0)
         rfm__unlist_client(worker, task, work->id, rfm__due_second(work->listed_before_ms));
@@ -337,7 +350,7 @@ void rfm__apply_record(rfm_worker *worker, rfm__task *task, const rfm_record *re
     const rfm_edges *edges = worker->edges_known ? &worker->edges : NULL;
     if (!work.is_new)
         rfm_decide_renew(worker->conf.rules, task->binding, worker->conf.client, task->names, &worker->client, work.id,
-                         edges, clock_ms);
+                         edges, clock_ms, task->counters.tally);
     rfm_applied applied = {0};
     uint64_t source = (uint64_t)record->input << 56 | (uint64_t)record->offset;
     switch (rfm_client_apply(&worker->client, event, source, worker->conf.client, task->names, &applied)) {

@@ -120,8 +120,8 @@ static inline void clear(rfm_event *event)
     event->has_amount = event->permanent = event->granted = false;
     event->page = event->coupon = event->case_id = event->source = event->reason = RFM_BYTES_NONE;
     event->timezone = event->language = RFM_BYTES_NONE;
-    event->categories = NULL, event->traits = NULL;
-    event->category_count = event->trait_count = 0;
+    event->categories = NULL, event->items = NULL, event->traits = NULL;
+    event->category_count = event->item_count = event->trait_count = 0;
     event->has_margin = event->has_score = false;
     event->margin_minor = event->delta = 0;
     event->feedback = RFM_FEEDBACK_NPS, event->score = 0;

@@ -375,16 +375,16 @@ static bool worth_more(item_worth a, item_worth b)
     return a.digits > b.digits;
 }
 
-static item_worth decode_item(decode_run *run, yyjson_val *item, rfm_bytes *category)
+static item_worth decode_item(decode_run *run, yyjson_val *value, rfm_event_item *item)
 {
     field_values fields;
-    sort_fields(run, item, 3, &fields);
-    (void)text_of(run, FIELD_sku, present(&fields, FIELD_sku), RFM_EVENT_TEXT_MAX);
-    *category = text_of(run, FIELD_category, present(&fields, FIELD_category), RFM_EVENT_TEXT_MAX);
-    rfm_decimal quantity = decimal_or(run, FIELD_quantity, present(&fields, FIELD_quantity), false,
-                                      (rfm_decimal){1, 0});
-    rfm_decimal price = decimal_or(run, FIELD_price, present(&fields, FIELD_price), true, (rfm_decimal){0, 0});
-    return (item_worth){(__int128)quantity.digits * price.digits, quantity.scale + price.scale};
+    sort_fields(run, value, 3, &fields);
+    item->sku = text_of(run, FIELD_sku, present(&fields, FIELD_sku), RFM_EVENT_TEXT_MAX);
+    item->category = text_of(run, FIELD_category, present(&fields, FIELD_category), RFM_EVENT_TEXT_MAX);
+    item->quantity = decimal_or(run, FIELD_quantity, present(&fields, FIELD_quantity), false, (rfm_decimal){1, 0});
+    item->has_price = present(&fields, FIELD_price) != NULL;
+    item->price = decimal_or(run, FIELD_price, present(&fields, FIELD_price), true, (rfm_decimal){0, 0});
+    return (item_worth){(__int128)item->quantity.digits * item->price.digits, item->quantity.scale + item->price.scale};
 }
 
 /* Each once, in the order of the items. */
@@ -400,35 +400,37 @@ static void add_category(rfm_event *event, rfm_bytes *categories, rfm_bytes cate
 
 static void decode_items(decode_run *run)
 {
-    yyjson_val *items = present(&run->fields, FIELD_items), *item;
+    yyjson_val *values = present(&run->fields, FIELD_items), *value;
     item_worth best = {0, 0};
     size_t i, count;
-    if (!items)
+    if (!values)
         return;
-    if (!unsafe_yyjson_is_arr(items)) {
+    if (!unsafe_yyjson_is_arr(values)) {
         refuse(run, RFM_REASON_WRONG_TYPE, "%s is not an array", run->names[FIELD_items]);
         return;
     }
-    if (unsafe_yyjson_get_len(items) > RFM_EVENT_ITEMS_MAX) {
+    if (unsafe_yyjson_get_len(values) > RFM_EVENT_ITEMS_MAX) {
         refuse(run, RFM_REASON_TOO_LARGE, "%s has more than %d", run->names[FIELD_items], RFM_EVENT_ITEMS_MAX);
         return;
     }
-    rfm_bytes *categories = rfm_arena_take(&run->decoder->arena,
-                                           (unsafe_yyjson_get_len(items) + 1) * sizeof *categories);
+    size_t room = unsafe_yyjson_get_len(values) + 1;
+    rfm_bytes *categories = rfm_arena_take(&run->decoder->arena, room * sizeof *categories);
+    rfm_event_item *items = rfm_arena_take(&run->decoder->arena, room * sizeof *items);
     run->event->categories = categories;
-    yyjson_arr_foreach(items, i, count, item)
+    run->event->items = items;
+    yyjson_arr_foreach(values, i, count, value)
     {
-        rfm_bytes category;
-        if (!unsafe_yyjson_is_obj(item)) {
+        if (!unsafe_yyjson_is_obj(value)) {
             refuse(run, RFM_REASON_WRONG_TYPE, "one of %s is not an object", run->names[FIELD_items]);
             return;
         }
-        item_worth worth = decode_item(run, item, &category);
-        add_category(run->event, categories, category);
+        item_worth worth = decode_item(run, value, &items[i]);
+        run->event->item_count = i + 1;
+        add_category(run->event, categories, items[i].category);
         if (i > 0 && !worth_more(worth, best))
             continue;
         best = worth;
-        run->event->category = category;
+        run->event->category = items[i].category;
     }
 }
 

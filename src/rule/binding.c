@@ -1,6 +1,7 @@
 #include "binding.h"
 
 #include "experiment.h"
+#include "named.h"
 
 #include <math.h>
 #include <rfm/base/hash.h>
@@ -138,7 +139,8 @@ static void bind_rule(rfm_binding *binding, const rfm_rule *rule, size_t i, rfm_
 
 rfm_binding *rfm_binding_new(const rfm_rules *rules, const rfm_client_conf *conf, rfm_names *names)
 {
-    RFM_ASSERT(rules->count <= RFM_RULES_MAX && conf->segments.count <= RFM_SEGMENTS_MAX);
+    RFM_ASSERT(rules->count <= RFM_RULES_MAX && conf->segments.count <= RFM_SEGMENTS_MAX &&
+               rules->named_count <= RFM_NAMED_MAX);
     rfm_binding *binding = calloc(1, sizeof *binding);
     if (binding == NULL)
         return NULL;
@@ -152,6 +154,9 @@ rfm_binding *rfm_binding_new(const rfm_rules *rules, const rfm_client_conf *conf
         binding->segment[i] = rfm_names_own(names, rfm_text(conf->segments.name[i]));
     for (size_t i = 0; i < rules->count; i++)
         bind_rule(binding, &rules->rule[i], i, names);
+    binding->named_count = rules->named_count;
+    for (size_t i = 0; i < rules->named_count; i++)
+        binding->named_number[i] = rfm__named_number(&rules->named[i], names);
     for (size_t i = 0; i < rules->cap_count; i++)
         bind_cap(binding, &rules->cap[i], i, names);
     order_by_number(binding, rules->count);

@@ -57,6 +57,8 @@ struct rfm_binding {
     uint32_t salt[RFM_RULES_MAX];                      /* of an experiment, hashed */
     uint16_t arm[RFM_RULES_MAX][1 + RFM_VARIANTS_MAX]; /* control first; RFM_NUMBER_NONE: no room for the name */
     rfm_cap_numbers cap[RFM_CAPS_MAX];
+    size_t named_count; /* as rules.named */
+    uint16_t named_number[RFM_NAMED_MAX];
     size_t best_count; /* the channels that rules name, each once: what `best` chooses from first */
     uint16_t best_number[RFM_BEST_CHANNELS_MAX];
     rfm_bytes best_text[RFM_BEST_CHANNELS_MAX]; /* views into the rules */

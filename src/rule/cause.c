@@ -1,6 +1,7 @@
 #include "cause.h"
 
 #include "exposure.h"
+#include "named.h"
 #include "sight.h"
 #include "wall.h"
 
@@ -303,15 +304,14 @@ static void move_segment(rfm_turn *turn, uint8_t segment, int64_t now_ms, rfm_ru
 static void move_named(rfm_turn *turn, rfm_rule_set *causes)
 {
     const rfm_rule_list *list = &turn->binding->named;
-    uint64_t known = 0, inside = 0;
+    uint64_t inside = 0;
+    for (size_t i = 0; i < turn->binding->named_count; i++)
+        if (rfm__sight_holds(turn->sight, turn->rules->named[i].condition.expr) == RFM_TRUE)
+            inside |= UINT64_C(1) << i;
+    rfm__named_move(turn, inside);
     for (size_t i = 0; i < list->count; i++) {
         const rfm_rule *rule = &turn->rules->rule[list->rule[i]];
-        uint64_t bit = UINT64_C(1) << rule->on.segment;
-        const rfm_expr *condition = turn->rules->named[rule->on.segment].condition.expr;
-        if (!(known & bit) && rfm__sight_holds(turn->sight, condition) == RFM_TRUE)
-            inside |= bit;
-        known |= bit;
-        bool was = rfm__rule_set_has(&turn->holding, list->rule[i]), is = (inside & bit) != 0;
+        bool was = rfm__rule_set_has(&turn->holding, list->rule[i]), is = inside >> rule->on.segment & 1;
         if (causes != NULL && was != is && is == (rule->on.kind == RFM_CAUSE_ENTER_NAMED))
             rfm__rule_set_add(causes, list->rule[i]);
         set_holding(turn, list->rule[i], is);

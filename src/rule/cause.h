@@ -23,7 +23,8 @@ typedef struct rfm_turn {
     rfm_tally *tally; /* NULL: nothing is added up */
     rfm_slots slots;
     rfm_rule_set holding; /* slots.holding by index of rules */
-    bool changed;         /* slots or holding: to be packed again */
+    uint64_t inside;      /* and of segments by condition */
+    bool changed;         /* slots, holding or inside: to be packed again */
     bool ratio_known;     /* several rules ask for it at one instant; facts stand still in a turn */
     int64_t ratio_ms;
     double ratio; /* as good as the ratio for any comparison that is made */

@@ -4,6 +4,7 @@
 #include "channel.h"
 #include "experiment.h"
 #include "exposure.h"
+#include "named.h"
 #include "sight.h"
 #include "trigger.h"
 #include "wall.h"
@@ -72,11 +73,13 @@ static void drop_unknown_rules(rfm_turn *turn)
 }
 
 static void open_turn(rfm_turn *turn, const rfm_rules *rules, const rfm_binding *binding, const rfm_client_conf *conf,
-                      const rfm_names *names, rfm_client *client, const rfm_edges *edges, rfm_sight *sight)
+                      const rfm_names *names, rfm_client *client, const rfm_edges *edges, rfm_tally *tally,
+                      rfm_sight *sight)
 {
     turn->rules = rules, turn->binding = binding, turn->conf = conf, turn->names = names;
     turn->client = client, turn->edges = edges, turn->sight = sight;
-    turn->tally = NULL;
+    turn->tally = tally;
+    turn->inside = 0;
     turn->changed = turn->ratio_known = false;
     memset(&turn->holding, 0, sizeof turn->holding);
     int code = rfm__slots_decode(rfm_bytes_of(client->slots, client->slots_len), &turn->slots);
@@ -84,7 +87,7 @@ static void open_turn(rfm_turn *turn, const rfm_rules *rules, const rfm_binding 
     for (size_t i = 0; i < turn->slots.holding_count; i++) {
         int rule = rfm__binding_rule(binding, turn->slots.holding[i]);
         if (rule == RFM_RULE_NONE)
-            turn->changed = true;
+            rfm__named_take(turn, turn->slots.holding[i]);
         else
             rfm__rule_set_add(&turn->holding, (size_t)rule);
     }
@@ -104,6 +107,7 @@ static void close_turn(rfm_turn *turn)
         if (rfm__rule_set_has(&turn->holding, list->rule[i]))
             slots->holding[slots->holding_count++] = number;
     }
+    rfm__named_put(turn, slots);
     size_t len = rfm__slots_encode(slots, packed);
     memcpy(turn->client->slots, packed, len);
     turn->client->slots_len = (uint16_t)len;
@@ -203,9 +207,13 @@ static bool forget_oldest(rfm_turn *turn, int64_t now_ms)
 /* NULL: there is no room, which only matters to a rule that must know of its last send. */
 static rfm_remembered *remember(rfm_turn *turn, size_t rule, int64_t now_ms)
 {
-    rfm_remembered *sent = rfm__slots_remember(&turn->slots, turn->binding->number[rule]);
+    uint16_t number = turn->binding->number[rule];
+    bool known = rfm__slots_sent(&turn->slots, number) != NULL;
+    rfm_remembered *sent = rfm__slots_remember(&turn->slots, number);
     if (sent == NULL && forget_oldest(turn, now_ms))
-        sent = rfm__slots_remember(&turn->slots, turn->binding->number[rule]);
+        sent = rfm__slots_remember(&turn->slots, number);
+    if (sent != NULL && !known)
+        sent->is_virtual = true; /* until it is filled in: `data` sees what was sent before */
     return sent;
 }
 
@@ -222,7 +230,7 @@ static bool keep_event(rfm_hearing *hearing, size_t index, rfm_cause *cause)
 {
     const rfm_rule *rule = &hearing->turn.rules->rule[index];
     size_t len = 0;
-    if (cause->event == NULL || rule->event_parts == 0)
+    if (cause->event == NULL || (rule->event_parts | rule->event_traits) == 0)
         return true;
     if (hearing->kept_count == RFM_PENDING_MAX ||
         !rfm__sight_keep(&hearing->sight, rule, hearing->kept[hearing->kept_count], &len))
@@ -243,6 +251,7 @@ static bool put_off(rfm_hearing *hearing, size_t index, const rfm_cause *cause, 
     bool good = rfm__slots_defer(&turn->slots, &pending);
     hearing->kept_count += good && cause->event != NULL;
     turn->changed = turn->changed || good;
+    rfm__sight_renew(&hearing->sight);
     return good;
 }
 
@@ -316,6 +325,7 @@ static void send_offer(rfm_hearing *hearing, const rfm_offer *offer, rfm_suppres
     if (sent->has_id)
         memcpy(sent->id, decision->id, sizeof sent->id);
     turn->changed = true;
+    rfm__sight_renew(&hearing->sight);
 }
 
 /* Steps 4 to 8. */
@@ -390,6 +400,7 @@ static void drop_pending(rfm_turn *turn, uint16_t number, uint32_t cart)
         return;
     rfm__slots_drop(&turn->slots, pending);
     turn->changed = true;
+    rfm__sight_renew(turn->sight);
 }
 
 static rfm_suppression too_soon(rfm_hearing *hearing, size_t index, uint32_t cart)
@@ -565,7 +576,7 @@ static void decide_look(rfm_hearing *hearing)
     const rfm_moment *moment = hearing->moment;
     rfm_turn *turn = &hearing->turn;
     int64_t until_ms = moment->review_ms > moment->moment_ms ? moment->review_ms : moment->moment_ms + 1;
-    bool review = moment->is_review && (turn->binding->population || turn->binding->named.count > 0);
+    bool review = moment->is_review && (turn->binding->population || turn->binding->named_count > 0);
     if (rfm__marks_stale(
             turn)) /* as a second before: what comes about at this very moment is not the new version's doing */
         rfm__marks_renew(turn, moment->moment_ms - RFM_SECOND_MS, moment->now_ms);
@@ -600,9 +611,8 @@ void rfm_decide(const rfm_rules *rules, const rfm_binding *binding, const rfm_cl
     hearing.kept_count = 0;
     if (decisions->data != NULL)
         rfm_buffer_clear(decisions->data);
-    open_turn(&hearing.turn, rules, binding, conf, names, client, moment->edges, &hearing.sight);
+    open_turn(&hearing.turn, rules, binding, conf, names, client, moment->edges, decisions->tally, &hearing.sight);
     rfm__sight_open(&hearing.sight, &hearing.turn, moment->client_id, moment->now_ms);
-    hearing.turn.tally = decisions->tally;
     if (moment->event != NULL)
         decide_event(&hearing);
     else
@@ -613,13 +623,13 @@ void rfm_decide(const rfm_rules *rules, const rfm_binding *binding, const rfm_cl
 
 void rfm_decide_renew(const rfm_rules *rules, const rfm_binding *binding, const rfm_client_conf *conf,
                       const rfm_names *names, rfm_client *client, rfm_bytes client_id, const rfm_edges *edges,
-                      int64_t now_ms)
+                      int64_t now_ms, rfm_tally *tally)
 {
     rfm_turn turn;
     rfm_sight sight;
     if (!client->marks.taken || client->marks.version == binding->version)
         return;
-    open_turn(&turn, rules, binding, conf, names, client, edges, &sight);
+    open_turn(&turn, rules, binding, conf, names, client, edges, tally, &sight);
     rfm__sight_open(&sight, &turn, client_id, now_ms);
     rfm__marks_renew(&turn, now_ms, now_ms);
     close_turn(&turn);

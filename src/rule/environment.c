@@ -200,6 +200,20 @@ static bool favourites(rfm_sight *sight, rfm_expr_value *value)
     return true;
 }
 
+static bool due(rfm_sight *sight, rfm_expr_value *value)
+{
+    size_t count = rfm__notes_due(&sight->turn->slots, sight->turn->names, sight->due);
+    rfm__notes_list(sight->due, count, sight->due_items, value);
+    return true;
+}
+
+static bool triggers(rfm_sight *sight, rfm_expr_value *value)
+{
+    size_t count = rfm__notes_sent(&sight->turn->slots, sight->turn->names, sight->triggers);
+    rfm__notes_list(sight->triggers, count, sight->trigger_items, value);
+    return true;
+}
+
 static const rfm_expr_member status_members[] = {
 #define X(NAME, name) {#name, &rfm_expr_int},
     RFM_MESSAGE_STATUSES(X)
@@ -375,6 +389,19 @@ OF_EVENT(event_reason, put_text(value, event->reason))
 OF_EVENT(event_timezone, put_text(value, event->timezone))
 OF_EVENT(event_language, put_text(value, event->language))
 
+static bool event_items(rfm_sight *sight, rfm_expr_value *value)
+{
+    sight->items.money = &sight->turn->conf->money;
+    rfm__items_of_event(&sight->items, sight->cause->event, value);
+    return true;
+}
+
+const rfm_items *rfm__items_context(void *context)
+{
+    const rfm_sight *sight = context;
+    return &sight->items;
+}
+
 static bool event_permanent(rfm_sight *sight, rfm_expr_value *value)
 {
     value->truth = sight->cause->event->permanent;
@@ -408,6 +435,9 @@ static bool event_granted(rfm_sight *sight, rfm_expr_value *value)
     {                                                     \
         {path, &rfm_expr_##type, true, on}, fetch, number \
     }
+
+/* Of an event's traits those that are read are kept, each by its name. */
+enum { ITEMS_PART = 26, TRAIT_PART = 27 };
 
 static const environment_row rows[] = {
     ALWAYS("now", timestamp, now),
@@ -451,6 +481,8 @@ static const environment_row rows[] = {
     PERHAPS("client.timezone", string, timezone_name),
     PERHAPS("client.language", string, language),
     PERHAPS("client.source", string, source),
+    GROUP("client.due", rfm__due_type, due),
+    GROUP("client.triggers", rfm__triggers_type, triggers),
 
     CAUSE("event.type", string, event_type),
     CAUSE("event.id", string, event_id),
@@ -481,9 +513,21 @@ static const environment_row rows[] = {
     PART(23, "event.reason", string, event_reason, ON(POINTS)),
     PART(24, "event.timezone", string, event_timezone, ON(PROFILE)),
     PART(25, "event.language", string, event_language, ON(PROFILE)),
+    {{"event.items", &rfm__items_type, true, ON(PURCHASE)}, event_items, ITEMS_PART},
 };
 enum { ROW_COUNT = sizeof rows / sizeof *rows };
-_Static_assert(ROW_COUNT + RFM_TRAITS_MAX <= RFM_EXPR_FIELDS_MAX, "every field has an index");
+_Static_assert(ROW_COUNT + 2 * RFM_TRAITS_MAX <= RFM_EXPR_FIELDS_MAX, "every field has an index");
+_Static_assert(RFM_TRAITS_MAX <= 64, "a bit for each trait");
+
+/* Behind the rows: of the i-th declared trait the client's, then the event's. */
+static bool is_event_trait(size_t field)
+{
+    return field >= ROW_COUNT && (field - ROW_COUNT) % 2 == 1;
+}
+static size_t trait_of(size_t field)
+{
+    return (field - ROW_COUNT) / 2;
+}
 
 static const rfm_expr_type *type_of_trait(rfm_trait_type type)
 {
@@ -496,20 +540,28 @@ static const rfm_expr_type *type_of_trait(rfm_trait_type type)
     }
 }
 
+static const char *path_of(const char *group, const char *name, rfm_arena *arena)
+{
+    size_t size = strlen(group) + strlen(name) + 1;
+    char *path = rfm_arena_take(arena, size);
+    snprintf(path, size, "%s%s", group, name);
+    return path;
+}
+
 const rfm_expr_field *rfm_environment_fields(const rfm_trait *traits, size_t trait_count, rfm_arena *arena,
                                              size_t *count)
 {
-    rfm_expr_field *fields = rfm_arena_take(arena, (ROW_COUNT + trait_count) * sizeof *fields);
+    rfm_expr_field *fields = rfm_arena_take(arena, (ROW_COUNT + 2 * trait_count) * sizeof *fields);
     RFM_ASSERT(trait_count <= RFM_TRAITS_MAX);
     for (size_t i = 0; i < ROW_COUNT; i++)
         fields[i] = rows[i].field;
     for (size_t i = 0; i < trait_count; i++) {
-        size_t size = strlen(traits[i].name) + sizeof "client.traits.";
-        char *path = rfm_arena_take(arena, size);
-        snprintf(path, size, "client.traits.%s", traits[i].name);
-        fields[ROW_COUNT + i] = (rfm_expr_field){path, type_of_trait(traits[i].type), true, 0};
+        const rfm_expr_type *type = type_of_trait(traits[i].type);
+        fields[ROW_COUNT + 2 * i] = (rfm_expr_field){path_of("client.traits.", traits[i].name, arena), type, true, 0};
+        fields[ROW_COUNT + 2 * i + 1] = (rfm_expr_field){path_of("event.traits.", traits[i].name, arena), type, true,
+                                                         ON(PROFILE)};
     }
-    *count = ROW_COUNT + trait_count;
+    *count = ROW_COUNT + 2 * trait_count;
     return fields;
 }
 
@@ -535,6 +587,34 @@ uint64_t rfm_environment_event_parts(const rfm_expr *expr)
     return parts;
 }
 
+uint64_t rfm_environment_event_traits(const rfm_expr *expr)
+{
+    size_t count;
+    const uint16_t *reads = rfm_expr_reads(expr, &count);
+    uint64_t traits = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (is_event_trait(reads[i]))
+            traits |= UINT64_C(1) << trait_of(reads[i]);
+    }
+    return traits;
+}
+
+bool rfm_environment_reads_items(const rfm_expr *expr)
+{
+    return rfm_environment_event_parts(expr) >> ITEMS_PART & 1;
+}
+
+static void put_trait(rfm_expr_value *value, const rfm_latest *trait, rfm_bytes text)
+{
+    switch ((rfm_trait_type)trait->type) {
+    case RFM_TRAIT_STRING: value->text = text; break;
+    case RFM_TRAIT_DOUBLE: value->number = trait->number; break;
+    case RFM_TRAIT_BOOL: value->truth = trait->integer != 0; break;
+    case RFM_TRAIT_DATE: value->time_ms = trait->integer * RFM_DAY_MS; break;
+    default: value->integer = trait->integer;
+    }
+}
+
 static bool fetch_trait(const rfm_sight *sight, size_t i, rfm_expr_value *value)
 {
     const rfm_trait *declared = &sight->turn->conf->traits[i];
@@ -542,13 +622,27 @@ static bool fetch_trait(const rfm_sight *sight, size_t i, rfm_expr_value *value)
     const rfm_latest *trait = rfm_client_trait(client_of(sight), number, declared->type);
     if (trait == NULL)
         return false;
-    switch (declared->type) {
-    case RFM_TRAIT_STRING: value->text = rfm_client_trait_text(client_of(sight), trait); break;
-    case RFM_TRAIT_DOUBLE: value->number = trait->number; break;
-    case RFM_TRAIT_BOOL: value->truth = trait->integer != 0; break;
-    case RFM_TRAIT_DATE: value->time_ms = trait->integer * RFM_DAY_MS; break;
-    default: value->integer = trait->integer;
+    put_trait(value, trait, rfm_client_trait_text(client_of(sight), trait));
+    return true;
+}
+
+/* As the event says it, the last of several. */
+static bool event_trait(const rfm_event *event, const rfm_trait *declared, rfm_latest *trait, rfm_bytes *text)
+{
+    for (size_t i = event->trait_count; i-- > 0;) {
+        if (rfm_bytes_is(event->traits[i].name, declared->name))
+            return rfm_trait_read(&event->traits[i], declared->type, trait, text);
     }
+    return false;
+}
+
+static bool fetch_event_trait(const rfm_sight *sight, size_t i, rfm_expr_value *value)
+{
+    rfm_latest trait;
+    rfm_bytes text;
+    if (!event_trait(sight->cause->event, &sight->turn->conf->traits[i], &trait, &text))
+        return false;
+    put_trait(value, &trait, text);
     return true;
 }
 
@@ -580,14 +674,54 @@ static void write_part(rfm_buffer *kept, const environment_row *row, const rfm_e
     }
 }
 
-void rfm__environment_keep(rfm_sight *sight, uint64_t parts, rfm_buffer *kept)
+static void write_items(rfm_buffer *kept, const rfm_event *event)
+{
+    uint8_t bytes[RFM_KEPT_BYTES_MAX];
+    rfm_buffer items = rfm_buffer_over(bytes, sizeof bytes);
+    rfm__items_keep(event, &items);
+    rfm_write_u8(kept, ITEMS_PART);
+    rfm_write_sized(kept, rfm_buffer_view(&items));
+    kept->bad = kept->bad || items.bad;
+}
+
+static void write_trait(rfm_buffer *kept, const rfm_trait *declared, const rfm_latest *trait, rfm_bytes text)
+{
+    rfm_write_u8(kept, TRAIT_PART);
+    rfm_write_sized(kept, rfm_text(declared->name));
+    rfm_write_u8(kept, trait->type);
+    if (trait->type == RFM_TRAIT_STRING)
+        rfm_write_sized(kept, text);
+    else if (trait->type == RFM_TRAIT_DOUBLE)
+        write_number(kept, trait->number);
+    else
+        rfm_write_zigzag(kept, trait->integer);
+}
+
+static void keep_traits(const rfm_sight *sight, uint64_t traits, rfm_buffer *kept)
+{
+    rfm_latest trait;
+    rfm_bytes text;
+    for (; traits != 0; traits &= traits - 1) {
+        const rfm_trait *declared = &sight->turn->conf->traits[__builtin_ctzll(traits)];
+        if (event_trait(sight->cause->event, declared, &trait, &text))
+            write_trait(kept, declared, &trait, text);
+    }
+}
+
+void rfm__environment_keep(rfm_sight *sight, const rfm_rule *rule, rfm_buffer *kept)
 {
     rfm_expr_value value;
+    uint64_t parts = rule->event_parts;
     for (size_t i = 0; parts != 0 && i < ROW_COUNT; i++) {
         const environment_row *row = &rows[i];
-        if (row->part != 0 && parts >> row->part & 1 && row->fetch(sight, &value))
+        if (row->part == 0 || !(parts >> row->part & 1))
+            continue;
+        if (row->part == ITEMS_PART)
+            write_items(kept, sight->cause->event);
+        else if (row->fetch(sight, &value))
             write_part(kept, row, &value);
     }
+    keep_traits(sight, rule->event_traits, kept);
 }
 
 static const environment_row *row_of_part(uint8_t part)
@@ -609,28 +743,72 @@ static void read_part(rfm_reader *reader, const environment_row *row, rfm_expr_v
     }
 }
 
-bool rfm__environment_kept(rfm_bytes kept, uint8_t part, rfm_expr_value *value)
+static rfm_bytes read_trait(rfm_reader *reader, rfm_latest *trait, rfm_bytes *text)
+{
+    rfm_bytes name = rfm_read_sized(reader);
+    trait->type = rfm_read_u8(reader);
+    if (trait->type == RFM_TRAIT_STRING)
+        *text = rfm_read_sized(reader);
+    else if (trait->type == RFM_TRAIT_DOUBLE)
+        trait->number = read_number(reader);
+    else
+        trait->integer = rfm_read_zigzag(reader);
+    return name;
+}
+
+/* The part's value, or with TRAIT_PART that of the declared trait. */
+static bool find_kept(rfm_bytes kept, uint8_t part, const rfm_trait *declared, rfm_expr_value *value)
 {
     rfm_reader reader = rfm_reader_of(kept);
     while (rfm_reader_left(&reader) > 0) {
-        const environment_row *row = row_of_part(rfm_read_u8(&reader));
-        if (row == NULL)
+        uint8_t found = rfm_read_u8(&reader);
+        const environment_row *row = row_of_part(found);
+        rfm_latest trait;
+        rfm_bytes name = RFM_BYTES_NONE, text = RFM_BYTES_NONE;
+        if (found == TRAIT_PART)
+            name = read_trait(&reader, &trait, &text);
+        else if (row != NULL)
+            read_part(&reader, row, value);
+        else
             return false;
-        read_part(&reader, row, value);
         if (reader.bad)
             return false;
-        if (row->part == part)
+        if (found != part)
+            continue;
+        if (declared == NULL)
             return true;
+        if (rfm_bytes_is(name, declared->name) && trait.type == declared->type) {
+            put_trait(value, &trait, text);
+            return true;
+        }
     }
     return false;
+}
+
+bool rfm__environment_kept(rfm_bytes kept, uint8_t part, rfm_expr_value *value)
+{
+    return part != TRAIT_PART && find_kept(kept, part, NULL, value);
+}
+
+static bool kept_items(rfm_sight *sight, rfm_expr_value *value)
+{
+    rfm_expr_value packed;
+    sight->items.money = &sight->turn->conf->money;
+    return rfm__environment_kept(sight->cause->kept, ITEMS_PART, &packed) &&
+           rfm__items_of_kept(&sight->items, packed.text, value);
 }
 
 bool rfm__environment_fetch(void *context, size_t field, rfm_expr_value *value)
 {
     rfm_sight *sight = context;
+    if (is_event_trait(field) && sight->cause->event == NULL)
+        return find_kept(sight->cause->kept, TRAIT_PART, &sight->turn->conf->traits[trait_of(field)], value);
     if (field >= ROW_COUNT)
-        return fetch_trait(sight, field - ROW_COUNT, value);
+        return is_event_trait(field) ? fetch_event_trait(sight, trait_of(field), value)
+                                     : fetch_trait(sight, trait_of(field), value);
     const environment_row *row = &rows[field];
+    if (row->part == ITEMS_PART && sight->cause->event == NULL)
+        return kept_items(sight, value);
     if (row->part != 0 && sight->cause->event == NULL)
         return rfm__environment_kept(sight->cause->kept, row->part, value);
     return row->fetch(sight, value);

@@ -25,6 +25,11 @@ void rfm__sight_turn_to(rfm_sight *sight, const rfm_cause *cause)
     sight->ready = false;
 }
 
+void rfm__sight_renew(rfm_sight *sight)
+{
+    sight->ready = false;
+}
+
 static rfm_expr_result evaluate(rfm_sight *sight, const rfm_expr *expr)
 {
     static const rfm_expr_host host = {.fetch = rfm__environment_fetch, .zone = find_zone};
@@ -64,7 +69,7 @@ void rfm__sight_write_data(rfm_sight *sight, const rfm_rule *rule, rfm_buffer *j
 bool rfm__sight_keep(rfm_sight *sight, const rfm_rule *rule, uint8_t kept[RFM_KEPT_BYTES_MAX], size_t *len)
 {
     rfm_buffer buffer = rfm_buffer_over(kept, RFM_KEPT_BYTES_MAX);
-    rfm__environment_keep(sight, rule->event_parts, &buffer);
+    rfm__environment_keep(sight, rule, &buffer);
     *len = buffer.len;
     return !buffer.bad;
 }

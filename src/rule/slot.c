@@ -33,7 +33,7 @@ _Static_assert(RFM_EVENT_PURCHASE == 0 && RFM_EVENT_REFUND == 1 && RFM_EVENT_VIS
 /* The worst case of each section, every id of a send given up: entries' fields and their varints at full width. */
 enum {
     RULE_BYTES = 3, /* a varint of 17 bits */
-    HOLDING_BYTES = 2 + RFM_RULES_MAX + RFM_NAMES_MAX / 128,
+    HOLDING_BYTES = 2 + RFM_HOLDING_MAX + RFM_NAMES_MAX / 128,
     SINCE_BYTES = 2 + RFM_EVENT_TYPE_COUNT * 11,
     SENT_BYTES = 2 + RFM_REMEMBERED_MAX * (RULE_BYTES + 7),
     PENDING_BYTES = 2 + RFM_PENDING_BYTES_MAX,
@@ -69,7 +69,7 @@ static uint16_t read_rule(rfm_reader *reader, uint32_t *before, bool may_repeat)
 static void read_holding(rfm_reader *reader, uint64_t count, rfm_slots *slots)
 {
     uint32_t rule = 0;
-    if (count > RFM_RULES_MAX) {
+    if (count > RFM_HOLDING_MAX) {
         reader->bad = true;
         return;
     }

@@ -3,7 +3,8 @@
  *     nothing remembered: no bytes; else: version 3, then sections of ascending kind, each once and not empty:
  *     header: varint(count << 4 | kind), then `count` entries in ascending order of their key
  *       HOLDING  rule: of a crossing or an idle rule whose condition holds now. A known side that does not hold needs no
- *                entry: every such rule of a client is known once its value is (marks.version covers changes of the rules)
+ *                entry: every such rule of a client is known once its value is (marks.version covers changes of the rules).
+ *                Or segment by condition, by the number of RFM_KPI_NAMED_PREFIX and its name: the client is in it
  *       SINCE    event type, time: the last event of a type whose time is no fact
  *       SENT     rule << 1 | has id, time, id: the last send or virtual send
  *       PENDING  rule, due, cause, what is kept of the cause's event, when it was deferred: one that is delayed or waits
@@ -28,6 +29,7 @@
 #include <rfm/rule/rules.h>
 
 enum {
+    RFM_HOLDING_MAX = RFM_RULES_MAX + RFM_NAMED_MAX,
     RFM_PENDING_MAX = 8,
     RFM_PENDING_BYTES_MAX = 1536,
     RFM_KEPT_BYTES_MAX = 64,
@@ -94,7 +96,7 @@ typedef struct rfm_bought {
 
 typedef struct rfm_slots {
     uint16_t holding_count, sent_count, pending_count, recent_count, met_count, exposure_count, bought_count;
-    uint16_t holding[RFM_RULES_MAX];
+    uint16_t holding[RFM_HOLDING_MAX];
     int64_t since_ms[RFM_EVENT_TYPE_COUNT]; /* RFM_SINCE_NONE: not known */
     rfm_remembered sent[RFM_REMEMBERED_MAX];
     rfm_pending pending[RFM_PENDING_MAX]; /* causes' ids are views into the packed bytes or an event */

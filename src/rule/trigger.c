@@ -1,7 +1,5 @@
 #include "trigger.h"
 
-#include "slot.h"
-
 #include <rfm/base/hash.h>
 #include <rfm/base/time.h>
 #include <rfm/base/utf8.h>
@@ -194,71 +192,4 @@ void rfm_trigger_encode(const rfm_rules *rules, const rfm_client_conf *conf, con
     write_value(value, rules, conf, names, decision, client, moment);
     rfm_write_text(value, "}");
     rfm_headers_add(headers, "content-type", rfm_text("application/cloudevents+json; charset=UTF-8"));
-}
-
-/* One line of the client's JSON: what is due, what was sent. */
-typedef struct rfm_note {
-    int64_t time_ms;
-    rfm_bytes rule;
-    const rfm_remembered *sent; /* NULL: due */
-} rfm_note;
-
-static void add_note(rfm_note *notes, size_t *count, rfm_note note)
-{
-    size_t at = (*count)++;
-    for (; at > 0; at--) {
-        const rfm_note *before = &notes[at - 1];
-        if (before->time_ms < note.time_ms ||
-            (before->time_ms == note.time_ms && rfm_bytes_compare(before->rule, note.rule) <= 0))
-            break;
-        notes[at] = *before;
-    }
-    notes[at] = note;
-}
-
-static void write_id(rfm_buffer *json, const rfm_remembered *sent)
-{
-    char id[33];
-    rfm_hex(sent->id, sizeof sent->id, id);
-    if (sent->has_id)
-        rfm_write_format(json, "\"id\":\"%s\",", id);
-    else
-        rfm_write_text(json, "\"id\":null,");
-}
-
-static void write_notes(rfm_buffer *json, const rfm_note *notes, size_t count)
-{
-    rfm_write_text(json, "[");
-    for (size_t i = 0; i < count; i++) {
-        rfm_write_text(json, i == 0 ? "{" : ",{");
-        if (notes[i].sent != NULL)
-            write_id(json, notes[i].sent);
-        rfm_write_text(json, "\"rule\":");
-        rfm_write_json_string(json, notes[i].rule);
-        rfm_write_text(json, ",\"time\":");
-        rfm_write_json_time(json, notes[i].time_ms);
-        rfm_write_text(json, "}");
-    }
-    rfm_write_text(json, "]");
-}
-
-void rfm_slots_json(rfm_buffer *json, const rfm_client *client, const rfm_names *names)
-{
-    rfm_slots slots;
-    rfm_note notes[RFM_REMEMBERED_MAX];
-    size_t count = 0;
-    (void)rfm__slots_decode(rfm_bytes_of(client->slots, client->slots_len), &slots); /* unreadable: shown as none */
-    for (size_t i = 0; i < slots.pending_count; i++)
-        add_note(notes, &count,
-                 (rfm_note){slots.pending[i].due_ms, rfm_names_text(names, slots.pending[i].rule), NULL});
-    rfm_write_text(json, "\"due\":");
-    write_notes(json, notes, count);
-    count = 0;
-    for (size_t i = 0; i < slots.sent_count; i++) {
-        const rfm_remembered *sent = &slots.sent[i];
-        if (!sent->is_virtual)
-            add_note(notes, &count, (rfm_note){sent->time_ms, rfm_names_text(names, sent->rule), sent});
-    }
-    rfm_write_text(json, ",\"triggers\":");
-    write_notes(json, notes, count);
 }

@@ -3,6 +3,7 @@ import csv
 import io
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -226,6 +227,50 @@ def test_clients_and_their_value(year):
     assert value["cac"] == pytest.approx(cost / len(buyers), abs=.5)
     assert value["ltv_to_cac"] == pytest.approx(value["ltv"] * len(buyers) / cost, rel=.01)
     assert abs(value["top_share"] - kpi.top_share()) <= .01
+
+
+CONDITIONS = {
+    "regulars": ("client.orders >= 2 && client.revenue > 150", lambda c: c["orders"] >= 2 and float(c["revenue"]) > 150),
+    "window_shoppers": ("client.orders == 0 && client.visits > 0", lambda c: c["orders"] == 0 and c["visits"] > 0),
+    "unhappy": ("has(client.nps) && client.nps <= 6 || client.open_complaints > 0",
+                lambda c: c["nps"] is not None and c["nps"] <= 6 or c["open_complaints"] > 0),
+    "once_only": ("client.orders == 1", lambda c: c["orders"] == 1),
+    "nobody": ("client.orders > 1000000", lambda c: False),
+    "fails": ("1 / client.orders > 0", lambda c: c["orders"] == 1),
+}
+
+
+def counted(clients, source=...) -> dict:
+    """By walking over every client's state."""
+    own = [client for client in clients if source is ... or client["source"] == source]
+    counts = {name: sum(bool(holds(client)) for client in own) for name, (_, holds) in CONDITIONS.items()}
+    return {name: count for name, count in counts.items() if count}
+
+
+def in_named(report: dict) -> dict:
+    return {row["segment"]: row["clients"] for row in report["named_segments"]}
+
+
+def test_segments_by_condition(tmp_path):
+    """Events come late and in any order, clients' sources change with them, some clients are erased."""
+    document = {"segments": {name: condition for name, (condition, _) in CONDITIONS.items()}, "rules": [
+        {"name": "regulars", "on": {"enter": {"segment": "regulars"}}, "class": "transactional", "channels": ["email"],
+         "topic": "triggers"}]}
+    config = merged(base_config(tmp_path, document), {"money": {"rates": {n: float(r) for n, r in RATES.items()}}})
+    shop = Shop(3)
+    for number in range(0, 300, 9):
+        shop.arrivals.append((YEAR_MS + (200 + number) * DAY_MS, 10**9 + number, {
+            "type": "erase", "id": f"erase-{number}", "client_id": f"client-{number}", "time": YEAR_MS + 365 * DAY_MS}))
+    replayed = Replayed(tmp_path, config, shop.events, "2026-03-01T00:00:00Z")
+    report = replayed.report("--clients", tmp_path / "clients")
+    clients = [json.loads(line) for line in (tmp_path / "clients").read_text().splitlines()]
+    assert in_named(report) == counted(clients) and len(in_named(report)) == 5
+    assert all(row["share"] == row["clients"] / len(clients) for row in report["named_segments"])
+    assert [row["clients"] for row in report["named_segments"]] == sorted(in_named(report).values(), reverse=True)
+    of_one = replayed.report("--report-source", CAMPAIGNS[0], "--partitions", "7")
+    assert in_named(of_one) == counted(clients, CAMPAIGNS[0])
+    text = replayed.run(report="r.txt").decode()
+    assert re.search(rf"\nnamed_segments\nsegment .*(\n.*)*\nunhappy +{counted(clients)['unhappy']} ", text)
 
 
 def test_partitions_and_order_do_not_show(year):

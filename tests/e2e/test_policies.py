@@ -1,4 +1,4 @@
-"""Random rule sets and policies through `rfmd replay` against the reference: the same triggers, the same audit, the same ids.
+"""Random rule sets, conditions and policies through `rfmd replay` against the reference: the same triggers, the same audit, the same ids.
 
 RFM_POLICY_SETS: how many sets."""
 import json
@@ -13,6 +13,7 @@ import xxhash
 import yaml
 
 from harness.rfmd import base_config, replay, run_command, write_config
+from reference.conditions import Part, random_condition
 from reference.decode import decode, parse_time_ms, time_text
 from reference.facts import Facts
 from reference.rules import ClientRules
@@ -23,11 +24,12 @@ HOUR_MS = 3_600_000
 T0 = parse_time_ms("2026-03-20T00:00:00Z")
 CHANNELS = ["email", "push", "sms"]
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Auckland"]
+OTHERS = ["visit", "message", "refund", "points", "feedback", "profile"]
 SETS = int(os.environ.get("RFM_POLICY_SETS", "12"))
 
 
 def random_rule(rng: random.Random, name: str) -> dict:
-    on = rng.choice([{"event": rng.choice(["purchase", "visit", "visit", "consent"])}, {"event": "visit"},
+    on = rng.choice([{"event": rng.choice(["purchase", "visit", "visit", "consent"])}, {"event": rng.choice(OTHERS)},
                      {"enter": {"lifecycle": "new"}}, {"fall": {"activity_ratio": round(rng.uniform(0.6, 0.99), 2)}}])
     rule = {"name": name, "on": on, "class": rng.choice(["marketing", "marketing", "transactional"]), "topic": "triggers",
             "priority": rng.randrange(-1, 3)}
@@ -51,6 +53,15 @@ def random_rule(rng: random.Random, name: str) -> dict:
         rule["experiment"] = {"salt": f"s{rng.randrange(1000)}", "control": f"{control}%",
                               "variants": [{"name": "a", "share": "10%"}, {"name": "b", "share": f"{90 - control}%"}]}
     return rule
+
+
+def random_conditions(rng: random.Random, rules: list[dict]) -> dict[str, Part]:
+    """Puts `when` into some of the rules; what each means."""
+    conditions = {rule["name"]: random_condition(rng, rule["on"].get("event")) for rule in rules if rng.random() < 0.6}
+    for rule in rules:
+        if rule["name"] in conditions:
+            rule["when"] = conditions[rule["name"]].text
+    return conditions
 
 
 def random_policies(rng: random.Random, rules: list[dict]) -> dict:
@@ -88,7 +99,7 @@ def random_events(rng: random.Random, count: int, clients: int) -> list[dict]:
         clock += rng.randrange(1, 2 * DAY_MS // clients)
         client = f"client {rng.randrange(clients)}"
         late = rng.randrange(24 * HOUR_MS) if rng.random() < 0.2 else 0
-        event = {"type": rng.choice(["purchase", "visit", "visit", "visit", "consent", "message", "refund"]), "id": f"e{number}",
+        event = {"type": rng.choice(["purchase", "visit", "visit", "visit", "consent", "message", "refund", *OTHERS[3:]]), "id": f"e{number}",
                  "client_id": client, "time": clock}
         if event["type"] in ("visit", "purchase") and rng.random() < 0.5:
             event["cart_id"] = rng.choice("abc")
@@ -100,19 +111,30 @@ def random_events(rng: random.Random, count: int, clients: int) -> list[dict]:
             event.update(channel=rng.choice(CHANNELS), granted=rng.random() < 0.8)
         elif event["type"] == "message":
             event.update(channel=rng.choice(CHANNELS), status=rng.choice(["delivered", "bounced", "unsubscribed", "clicked"]))
+        elif event["type"] == "points":
+            event["delta"] = rng.randrange(-5, 20)
+        elif event["type"] == "feedback":
+            event["kind"] = rng.choice(["nps", "complaint", "resolved"])
+            event.update({"score": rng.randrange(11)} if event["kind"] == "nps" else {"case_id": rng.choice("xy")})
+        elif event["type"] == "profile":
+            traits = {"vip": rng.random() < 0.5, "age": rng.randrange(18, 90), "tier": rng.choice(["gold", "b"])}
+            event.update(traits={name: traits[name] for name in rng.sample(sorted(traits), 2)}, language=rng.choice(["de", "en"]))
+        if rng.random() < 0.3:
+            event.update({"visit": {"action": "page_view", "page": "/a"}, "purchase": {"coupon": "gold"}, "points": {"reason": "a"},
+                          "message": {"campaign": "b"}}.get(event["type"], {}))
         if event["type"] in ("visit", "purchase"):
             event["time"] -= late
         events.append(event)
     return events
 
 
-def expected(rules: list[dict], policies: dict, events: list[dict], until_ms: int) -> list[tuple]:
+def expected(rules: list[dict], policies: dict, conditions: dict, events: list[dict], until_ms: int) -> list[tuple]:
     clients, clock = {}, 0
     for fields in events:
         event = decode(json.dumps(fields).encode(), Settings())
         clock = max(clock, event.time_ms)
         if event.client_id not in clients:
-            clients[event.client_id] = ClientRules(rules, Settings(), Facts(event.client_id), policies)
+            clients[event.client_id] = ClientRules(rules, Settings(), Facts(event.client_id), policies, conditions)
         clients[event.client_id].event(event, clock)
     for client in clients.values():
         client.advance(until_ms)
@@ -148,9 +170,10 @@ def test_random_rules_and_policies(tmp_path, seed):
     rng = random.Random(seed)
     rules = [random_rule(rng, f"r{number}") for number in range(rng.randrange(2, 9))]
     rules.append({"name": "always", "on": {"event": "visit"}, "class": "transactional", "topic": "triggers"})
+    conditions = random_conditions(rng, rules[:-1])
     policies, events = random_policies(rng, rules), random_events(rng, 1000, rng.randrange(5, 30))
     until = max(event["time"] for event in events) + 10 * DAY_MS
-    ours, theirs = expected(rules, policies, events, until), run(tmp_path, rules, policies, events, until)
+    ours, theirs = expected(rules, policies, conditions, events, until), run(tmp_path, rules, policies, events, until)
     show = f"{yaml.safe_dump(rules)}\n{policies}"
     missing, surplus = [o for o in ours if o not in set(theirs)], [t for t in theirs if t not in set(ours)]
     assert ours == theirs, f"{len(ours)} expected\nmissing {missing[:5]}\nsurplus {surplus[:5]}\n{show}"

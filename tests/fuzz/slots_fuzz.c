@@ -6,6 +6,10 @@
 /* What is kept of an event is read whatever it is; a text lies within it. */
 static void read_kept(rfm_bytes kept)
 {
+    static rfm_items items;
+    rfm_expr_value list;
+    if (rfm__items_of_kept(&items, kept, &list))
+        RFM_ASSERT(list.list.count <= RFM_KEPT_ITEMS_MAX);
     for (uint8_t part = 0; part < 64; part++) {
         rfm_expr_value value = {.text = RFM_BYTES_NONE};
         if (!rfm__environment_kept(kept, part, &value) || (part != 1 && part != 4))

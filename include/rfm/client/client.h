@@ -217,9 +217,11 @@ uint32_t rfm_client_open_complaints(const rfm_client *client);
 /* A trait by its name's number as the configuration declares it; NULL: not known, taken away, or kept under another type. */
 const rfm_latest *rfm_client_trait(const rfm_client *client, uint16_t name, rfm_trait_type type);
 rfm_bytes rfm_client_trait_text(const rfm_client *client, const rfm_latest *trait); /* of a STRING */
-bool rfm_client_nps(const rfm_client *client, int64_t *nps);                        /* 0 to 10; false: none */
-bool rfm_client_csat(const rfm_client *client, double *csat);                       /* 0 to 100; false: none */
-uint16_t rfm_client_timezone(const rfm_client *client); /* the name's number; 0: not known */
+/* What an event says of a trait, as if it were kept: false: not as declared, or taken away. `text`: of a STRING. */
+bool rfm_trait_read(const rfm_trait_value *value, rfm_trait_type type, rfm_latest *latest, rfm_bytes *text);
+bool rfm_client_nps(const rfm_client *client, int64_t *nps);  /* 0 to 10; false: none */
+bool rfm_client_csat(const rfm_client *client, double *csat); /* 0 to 100; false: none */
+uint16_t rfm_client_timezone(const rfm_client *client);       /* the name's number; 0: not known */
 uint16_t rfm_client_language(const rfm_client *client);
 
 #endif

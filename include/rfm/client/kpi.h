@@ -39,6 +39,7 @@ typedef enum rfm_kpi_metric {
     /* now, by source; period 0 */
     RFM_KPI_LIFECYCLE = 'l', /* part: rfm_lifecycle, as of the client's last look */
     RFM_KPI_SEGMENT = 'g',   /* part: the name's number */
+    RFM_KPI_NAMED = 'G',     /* segments by condition; part: the number of RFM_KPI_NAMED_PREFIX and the name */
     RFM_KPI_CLIENTS = 'b',   /* with purchases */
     RFM_KPI_TURNOVER = 't',  /* their revenue */
     RFM_KPI_NPS = 'p',       /* part: the last answer, 0 to 10 */
@@ -57,7 +58,8 @@ typedef enum rfm_kpi_metric {
     RFM_KPI_ATTRIBUTED = 'A', /* revenue */
     RFM_KPI_ATTRIBUTED_ORDERS = 'J',
 } rfm_kpi_metric;
-#define RFM_KPI_SQUARED_MAX (INT64_C(1) << 40)
+#define RFM_KPI_NAMED_PREFIX "segment:" /* no rule has such a name */
+#define RFM_KPI_SQUARED_MAX  (INT64_C(1) << 40)
 /* Its source is a rule and no campaign, its part a name. */
 static inline bool rfm_kpi_is_of_rule(char metric)
 {

@@ -57,7 +57,7 @@ typedef struct rfm_sheet {
     rfm_figure *changes;
 } rfm_sheet;
 
-enum { RFM_SHEETS_MAX = 8 };
+enum { RFM_SHEETS_MAX = 9 };
 typedef struct rfm_kpi_report {
     rfm_arena arena;
     rfm_kpi_query query;

@@ -70,6 +70,14 @@ typedef struct rfm_trait_value {
     bool truth;          /* BOOL */
 } rfm_trait_value;
 
+/* One of a purchase's, as it was sent. */
+typedef struct rfm_event_item {
+    rfm_bytes sku, category; /* empty: none */
+    rfm_decimal quantity;    /* 1 where none is given */
+    bool has_price;
+    rfm_decimal price; /* of one, in the event's currency */
+} rfm_event_item;
+
 typedef struct rfm_event {
     rfm_event_type type;
     rfm_bytes id, client_id;
@@ -89,6 +97,8 @@ typedef struct rfm_event {
     rfm_bytes page, coupon, case_id, source, reason, timezone, language; /* source: consent's; reason: points' */
     const rfm_bytes *categories; /* purchase: the distinct ones of its items, in their order */
     size_t category_count;
+    const rfm_event_item *items; /* purchase */
+    size_t item_count;
     bool has_margin;
     int64_t margin_minor;       /* purchase */
     rfm_feedback_kind feedback; /* feedback */

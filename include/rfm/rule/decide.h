@@ -65,7 +65,8 @@ typedef struct rfm_decisions {
     uint64_t too_old; /* causes dropped for max_trigger_age */
     rfm_buffer *data; /* the caller's, for what `data` comes to; NULL: it is not wanted */
     uint64_t *errors; /* the caller's, a count for each rule: conditions that failed; NULL: not wanted */
-    rfm_tally *tally; /* the caller's: what experiments and attribution come to is added; NULL: it is not */
+    rfm_tally
+        *tally; /* the caller's: what experiments, attribution and segments by condition come to; NULL: it is not */
 } rfm_decisions;
 
 /* Moves marks and slots; fills decisions (count is reset). An event moves what it can have changed, which is not what time
@@ -77,7 +78,11 @@ void rfm_decide(const rfm_rules *rules, const rfm_binding *binding, const rfm_cl
  * an event is applied, so that the event's own transitions are seen; rfm_decide does it too, but knows only the facts after. */
 void rfm_decide_renew(const rfm_rules *rules, const rfm_binding *binding, const rfm_client_conf *conf,
                       const rfm_names *names, rfm_client *client, rfm_bytes client_id, const rfm_edges *edges,
-                      int64_t now_ms);
+                      int64_t now_ms, rfm_tally *tally);
+/* Counts the client `clients` times more in each segment by condition that its state has it in, as come by that source: for what
+ * deciding does not see, another source (out of the one, into the other) and an erasure. */
+void rfm_named_count(const rfm_client *client, const rfm_names *names, uint16_t source, int64_t clients,
+                     rfm_tally *tally);
 
 /* Slots as they come from a store: RFM_E_CORRUPT, RFM_E_VERSION. rfm_decide takes readable slots for granted. */
 int rfm_slots_check(rfm_bytes packed);

@@ -111,7 +111,8 @@ typedef struct rfm_rule {
     uint8_t topic;                     /* index into rfm_rules.topic */
     rfm_datum *data;                   /* NULL: null */
     size_t data_count;
-    uint64_t event_parts; /* what its expressions read of the event (rfm_environment_event_parts) */
+    uint64_t event_parts;  /* what its expressions read of the event (rfm_environment_event_parts) */
+    uint64_t event_traits; /* and of its traits (rfm_environment_event_traits) */
 } rfm_rule;
 
 #define RFM_ATTRIBUTION_DEFAULT_MS (INT64_C(14) * 86400000)

@@ -1,4 +1,4 @@
-"""Triggers of rules for one client: event, enter lifecycle, fall of the activity ratio; delay, cancel_on, restart, once,
+"""Triggers of rules for one client: event, enter lifecycle, fall of the activity ratio; when, delay, cancel_on, restart, once,
 cooldown, schedule, consent and the other policies. The clock is given with every event; timers fire strictly before the next
 event."""
 from __future__ import annotations
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import xxhash
 
+from .conditions import Part, Sight, holds
 from .decode import Event
 from .facts import Facts
 from .policies import Policies, Sent, arm, duration_ms
@@ -31,6 +32,7 @@ class Pending:
     cause_ms: int
     cart_id: str | None
     deferred_ms: int | None = None
+    event: Event | None = None
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,13 @@ class Outcome:
 
 @dataclass
 class ClientRules:
-    """Facts and rules of one client, run event by event."""
+    """Facts and rules of one client, run event by event. `conditions`: what `when` comes to, by the rule's name."""
 
     rules: list[dict]
     settings: Settings
     facts: Facts
     policies: dict = field(default_factory=dict)
+    conditions: dict[str, Part] = field(default_factory=dict)
     sent: list[Outcome] = field(default_factory=list)
     held_back: list[Outcome] = field(default_factory=list)
     repeats: int = 0
@@ -107,10 +110,15 @@ class ClientRules:
             self._cause(self.rules[self._rank(key)], f"due:{moment}", moment, None)
             return
         pending, rule = self._pending.pop(key), self.rules[self._rank(key[0])]
-        if self.own.in_force(rule.get("schedule"), moment):
+        if self._asks(rule, pending.event, moment):
             self._offer(rule, pending, moment)
         else:
             self._hold_back(rule, pending.cause, moment, "condition")
+
+    def _asks(self, rule: dict, event: Event | None, now_ms: int) -> bool:
+        condition = self.conditions.get(rule["name"])
+        return self.own.in_force(rule.get("schedule"), now_ms) and (
+            condition is None or holds(condition, Sight(self.facts, self.settings, event, now_ms)))
 
     def _look(self, now_ms: int) -> dict:
         facts, settings = self.facts, self.settings
@@ -151,12 +159,12 @@ class ClientRules:
 
     def _cause(self, rule: dict, cause: str, now_ms: int, event: Event | None) -> None:
         name, cart_id = rule["name"], event.cart_id if event else None
-        if event and self._too_old(event, now_ms) or not self.own.in_force(rule.get("schedule"), now_ms):
+        if event and self._too_old(event, now_ms) or not self._asks(rule, event, now_ms):
             return
         reason = self._too_soon(rule, now_ms)
         if reason is None and (name, cart_id) in self._pending and not rule.get("restart"):
             reason = "pending"
-        pending = Pending(now_ms, cause, event.time_ms if event else now_ms, cart_id)
+        pending = Pending(now_ms, cause, event.time_ms if event else now_ms, cart_id, event=event)
         if reason:
             self._hold_back(rule, cause, now_ms, reason)
         elif delay := duration_ms(rule.get("delay")):
@@ -216,8 +224,8 @@ class ClientRules:
             return False
         release_ms = self.own.release_ms(now_ms)
         if release_ms > now_ms:
-            self._put_off(rule, Pending(release_ms, pending.cause, pending.cause_ms, pending.cart_id, since_ms), now_ms,
-                          channel)
+            put_off = Pending(release_ms, pending.cause, pending.cause_ms, pending.cart_id, since_ms, pending.event)
+            self._put_off(rule, put_off, now_ms, channel)
         return release_ms == now_ms
 
     def _policy(self, rule: dict, send: Sent) -> tuple[str | None, str | None]:

@@ -384,6 +384,16 @@ static void test_expressions(void **state)
     }
     all = with_rules("rules:\n  - name: a\n    on: {event: visit}\n    when: |\n      true &&\n      client.x2\n");
     files_bad(&all, "r.yaml:4:11: when: client has no x2; the nearest is x (line 2, column 8 of the expression)\n");
+    all = with_rules("rules:\n  - {name: a, on: {event: purchase}, delay: 1s, when: size(event.items) > 1}\n"
+                     "  - {name: b, on: {event: purchase}, delay: 1s, data: {x: event.items}}\n"
+                     "  - {name: c, on: {event: purchase}, when: size(event.items) > 1, data: {x: event.items}}\n"
+                     "  - {name: d, on: {event: visit}, when: size(event.items) > 1}\n");
+#define NOT_KEPT                                                                                      \
+    "event.items is not there after a delay: a rule that waits keeps 64 bytes of its event; ask for " \
+    "event.category or client.favourite_categories, or leave the delay out\n"
+    files_bad(&all, "r.yaml:2:55: when: " NOT_KEPT "r.yaml:3:59: data.x: " NOT_KEPT
+                    "r.yaml:5:52: when: event.items is not there in this place\n");
+#undef NOT_KEPT
 }
 
 static void test_bad_policies(void **state)

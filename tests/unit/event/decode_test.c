@@ -128,6 +128,28 @@ static void a_purchase_has_categories_and_more(void **state)
     assert_int_equal(event.margin_minor, -46);
 }
 
+static void a_purchase_has_its_items(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        decode("{'type':'purchase'," HEAD ",'order_id':'o','amount':10,'currency':'USD','items':["
+               "{'sku':'s','category':'c','quantity':2.5,'price':'19.90','colour':'red'},{},{'price':null}]}"),
+        RFM_REASON_NONE);
+    assert_int_equal(event.item_count, 3);
+    const rfm_event_item *item = &event.items[0];
+    is_text(item->sku, "s");
+    is_text(item->category, "c");
+    assert_true(item->quantity.digits == 25 && item->quantity.scale == 1);
+    assert_true(item->has_price && item->price.digits == 199 && item->price.scale == 1);
+    for (item++; item < event.items + 3; item++) {
+        assert_int_equal(item->sku.len + item->category.len, 0);
+        assert_true(!item->has_price && item->quantity.digits == 1 && item->quantity.scale == 0);
+    }
+    assert_int_equal(decode("{'type':'purchase'," HEAD ",'order_id':'o','amount':10,'currency':'USD'}"),
+                     RFM_REASON_NONE);
+    assert_int_equal(event.item_count, 0);
+}
+
 static void what_only_rules_read_is_cut(void **state)
 {
     char json[2048], page[1500];
@@ -647,6 +669,7 @@ int main(void)
         cmocka_unit_test(a_purchase),
         cmocka_unit_test(a_refund),
         cmocka_unit_test(a_purchase_has_categories_and_more),
+        cmocka_unit_test(a_purchase_has_its_items),
         cmocka_unit_test(what_only_rules_read_is_cut),
         cmocka_unit_test(feedback_of_each_kind),
         cmocka_unit_test(a_profile),

@@ -642,7 +642,7 @@ static void test_renewed_before_an_event_its_own_transitions_count(void **state)
         scene_bind(s);
         if (renew)
             rfm_decide_renew(&s->rules, s->binding, &s->conf, s->names, &s->client, rfm_text("alice"), &s->edges,
-                             START_MS + HOUR);
+                             START_MS + HOUR, NULL);
         scene_event(s, HOUR, purchase("q", 60000));
         scene_event(s, 2 * HOUR, purchase("r", 1));
         scene_expect(s, "");

@@ -795,7 +795,7 @@ static void test_anniversaries_by_the_client_s_clock(void **state)
             s->conf.version++;
             scene_bind(s);
             rfm_decide_renew(&s->rules, s->binding, &s->conf, s->names, &s->client, rfm_text("alice"), &s->edges,
-                             START_MS + HOUR);
+                             START_MS + HOUR, NULL);
         }
         scene_advance(s, START_MS + 3 * 366 * DAY);
         char expected[256];

@@ -107,6 +107,7 @@ static inline void scene_when(scene *s, rfm_rule *rule, const char *text)
 {
     rule->when = scene_expression(s, text, rfm_environment_scope(rule), &rfm_expr_bool);
     rule->event_parts |= rfm_environment_event_parts(rule->when.expr);
+    rule->event_traits |= rfm_environment_event_traits(rule->when.expr);
 }
 
 /* Returns the named segment's index. */

@@ -2,6 +2,7 @@
 #include "scene.h"
 
 #include <rfm/client/json.h>
+#include <rfm/client/kpi.h>
 
 static const rfm_trait traits[] = {{"born", RFM_TRAIT_DATE},   {"height", RFM_TRAIT_DOUBLE},  {"kids", RFM_TRAIT_INT},
                                    {"name", RFM_TRAIT_STRING}, {"seen", RFM_TRAIT_TIMESTAMP}, {"vip", RFM_TRAIT_BOOL}};
@@ -27,6 +28,7 @@ static rfm_datum *datum(scene *s, rfm_rule *rule, const char *name, const char *
     added->name = name;
     added->value = scene_expression(s, text, rfm_environment_scope(rule), NULL);
     rule->event_parts |= rfm_environment_event_parts(added->value.expr);
+    rule->event_traits |= rfm_environment_event_traits(added->value.expr);
     return added;
 }
 
@@ -266,12 +268,217 @@ static void test_segments_by_condition(void **state)
     scene_free(s);
 }
 
+/* What waits and what was sent, as it is when a rule is asked: what a rule before it has just done is in there. */
+static void test_due_and_triggers(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    rfm_rule *first = scene_on_event(s, "first", RFM_EVENT_VISIT), *later = scene_on_event(s, "later", RFM_EVENT_VISIT);
+    rfm_rule *third = scene_on_event(s, "third", RFM_EVENT_VISIT),
+             *shown = scene_on_event(s, "shown", RFM_EVENT_POINTS);
+    first->priority = 3, later->priority = 2, third->priority = 1;
+    scene_when(s, first, "!client.triggers.exists(t, t.rule == \"first\" && now - t.time < duration(\"2d\"))");
+    later->delay_ms = DAY;
+    scene_when(s, later, "client.triggers.exists(t, t.rule == \"first\" && t.time == now) || size(client.due) == 0");
+    scene_when(s, third, "client.due.all(d, d.rule == \"later\" && d.time - now == duration(\"24h\"))");
+    datum(s, shown, "due", "client.due");
+    datum(s, shown, "triggers", "client.triggers");
+    datum(s, shown, "last", "client.triggers[0].rule");
+    scene_bind(s);
+    scene_event(s, 0, visit("v1"));
+    scene_event(s, HOUR, visit("v2"));
+    scene_event(s, 2 * HOUR, (rfm_event){.type = RFM_EVENT_POINTS, .id = rfm_text("q"), .delta = 1});
+    rfm_buffer json;
+    rfm_buffer_init(&json, 1 << 16);
+    rfm_slots_json(&json, &s->client, s->names);
+    /* The state has the rule's own send, its data what was there before. */
+    char expected[1024];
+    const char *own = strstr((const char *)json.at, ",{\"id\":");
+    own = strstr(own + 1, ",{\"id\":");
+    assert_non_null(own);
+    snprintf(expected, sizeof expected, "{%.*s],\"last\":\"first\"}", (int)(own - (const char *)json.at),
+             (const char *)json.at);
+    expect_data(s, expected);
+    scene_advance(s, START_MS + 25 * HOUR);
+    /* At its moment `later` has left the list, and `first` was not sent then: the list is empty, and so it holds. */
+    scene_expect(s, "first sent visit/v1 -@0\nthird sent visit/v1 -@0\nshown sent points/q -@7200\n"
+                    "later sent visit/v1 -@86400\n");
+    rfm_buffer_release(&json);
+    scene_free(s);
+}
+
+static rfm_event purchase_of_items(const char *id, const rfm_event_item *items, size_t count)
+{
+    rfm_event event = purchase(id, 5000);
+    event.items = items, event.item_count = count;
+    event.currency = rfm_text("USD");
+    return event;
+}
+
+/* Prices in the base currency; what an item does not have is absent. */
+static void test_items(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    s->conf.money.other[0] = (rfm_currency){"USD", 2, {9, 1}};
+    s->conf.money.other_count = 1;
+    rfm_rule *rule = scene_on_event(s, "a", RFM_EVENT_PURCHASE);
+    scene_when(s, rule, "event.items.exists(i, i.category == \"shoes\" && i.price * i.quantity > 30.0)");
+    datum(s, rule, "items", "event.items");
+    datum(s, rule, "count", "size(event.items)");
+    datum(s, rule, "all", "event.items.all(i, i.sku.startsWith(\"s-\"))");
+    scene_bind(s);
+    rfm_event_item items[3] = {
+        {rfm_text("s-1"), rfm_text("shoes"), {25, 1}, true, {2000, 2}}, /* 2.5 of 20.00 USD */
+        {rfm_text("s-2"), RFM_BYTES_NONE, {1, 0}, false, {0, 0}},
+        {RFM_BYTES_NONE, rfm_text("hats"), {1, 0}, true, {5, 0}},
+    };
+    scene_event(s, 0, purchase_of_items("p1", items, 3));
+    expect_data(s, "{\"items\":[{\"sku\":\"s-1\",\"category\":\"shoes\",\"quantity\":2.5,\"price\":18},"
+                   "{\"sku\":\"s-2\",\"quantity\":1},{\"category\":\"hats\",\"quantity\":1,\"price\":4.5}],"
+                   "\"count\":3,\"all\":null}");
+    items[0].price.digits = 1300; /* 2.5 x 11.70 EUR */
+    scene_event(s, HOUR, purchase_of_items("p2", items, 3));
+    assert_int_equal(s->decisions.count, 0);
+    scene_event(s, 2 * HOUR, purchase("p3", 1)); /* no items: none of them is one */
+    assert_int_equal(s->decisions.count, 0);
+    scene_free(s);
+}
+
+/* Quiet hours put a rule off: few items are kept, more are too large. */
+static void test_items_of_a_rule_that_waits(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    s->conf.money.other[0] = (rfm_currency){"USD", 2, {9, 1}};
+    s->conf.money.other_count = 1;
+    s->rules.quiet_hours.given = true;
+    s->rules.quiet_hours.to_ms = 8 * (int32_t)HOUR;
+    rfm_rule *rule = scene_on_event(s, "a", RFM_EVENT_PURCHASE);
+    rule->class_ = RFM_CLASS_MARKETING;
+    datum(s, rule, "items", "event.items");
+    scene_when(s, rule, "event.items.exists(i, i.category == \"shoes\")");
+    assert_true(rfm_environment_reads_items(rule->when.expr));
+    scene_bind(s);
+    rfm_event_item items[8];
+    for (size_t i = 0; i < 8; i++)
+        items[i] = (rfm_event_item){rfm_text("s-1"), rfm_text("shoes"), {1, 0}, i == 0, {1999, 2}};
+    scene_event(s, HOUR, purchase_of_items("p1", items, 3));
+    scene_advance(s, START_MS + 9 * HOUR);
+    scene_expect(s, "a sent purchase/p1 -@28800\n");
+    expect_data(s, "{\"items\":[{\"sku\":\"s-1\",\"category\":\"shoes\",\"quantity\":1,\"price\":17.991},"
+                   "{\"sku\":\"s-1\",\"category\":\"shoes\",\"quantity\":1},"
+                   "{\"sku\":\"s-1\",\"category\":\"shoes\",\"quantity\":1}]}");
+    scene_event(s, 25 * HOUR, purchase_of_items("p2", items, 8));
+    scene_expect(s, "a slots_full purchase/p2 -@90000\n");
+    scene_free(s);
+}
+
+/* What the event says, beside what the client is; those that are read are kept while a rule waits. */
+static void test_traits_of_an_event(void **state)
+{
+    (void)state;
+    scene *s = scene_with_traits();
+    rfm_rule *now = scene_on_event(s, "now", RFM_EVENT_PROFILE), *later = scene_on_event(s, "later", RFM_EVENT_PROFILE);
+    now->priority = 1, later->delay_ms = DAY;
+    scene_when(s, now, "has(event.traits.vip) && !event.traits.vip");
+    scene_when(s, later,
+               "event.traits.kids == 2 && event.traits.name.size() == 3 && event.traits.height < 2.0 && "
+               "event.traits.born == timestamp(\"1980-02-29T00:00:00Z\") && event.traits.vip");
+    assert_int_equal(later->event_traits, 1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 5);
+    scene_bind(s);
+    apply_profile(s, 0);
+    static const rfm_trait_value changed[] = {{LITERAL("vip"), RFM_VALUE_BOOL, {0}, false},
+                                              {LITERAL("kids"), RFM_VALUE_TEXT, LITERAL("three"), false}};
+    rfm_event profile = {.type = RFM_EVENT_PROFILE, .id = rfm_text("u"), .traits = changed, .trait_count = 2};
+    scene_event(s, HOUR, profile);
+    scene_advance(s, START_MS + 2 * DAY);
+    scene_expect(s, "now sent profile/u -@3600\nlater sent profile/t -@86400\n");
+    scene_free(s);
+}
+
+static int64_t clients_in(const scene *s, const char *name, uint16_t source)
+{
+    char text[RFM_NAME_BYTES_MAX];
+    snprintf(text, sizeof text, "segment:%s", name);
+    uint16_t number = rfm_names_find(s->names, rfm_text(text));
+    assert_true(number > 0);
+    return rfm_tally_get(s->decisions.tally, (rfm_cell){RFM_KPI_NAMED, 0, number, source});
+}
+
+static void test_segments_by_condition_are_counted(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    rfm_tally *tally = s->decisions.tally = rfm_tally_new();
+    scene_on_event(s, "fresh", RFM_EVENT_VISIT); /* a rule of the same name is another thing */
+    scene_named(s, "buyers", "client.orders > 0");
+    scene_named(s, "fresh", "client.visits < 3");
+    scene_bind(s);
+    scene_event(s, 0, visit("v1"));
+    assert_int_equal(clients_in(s, "buyers", 0), 0);
+    assert_int_equal(clients_in(s, "fresh", 0), 1);
+    rfm_event from_spring = purchase("p", 100);
+    from_spring.campaign = rfm_text("spring");
+    scene_event(s, HOUR, from_spring);
+    uint16_t spring = s->client.source;
+    assert_true(spring > 0);
+    assert_int_equal(clients_in(s, "buyers", spring), 1);
+    /* The engine, which alone knows that the source was another, moves those that were counted before. */
+    assert_int_equal(clients_in(s, "fresh", 0), 1);
+    rfm_named_count(&s->client, s->names, 0, -1, tally);
+    rfm_named_count(&s->client, s->names, spring, 1, tally);
+    assert_int_equal(clients_in(s, "fresh", 0), 0);
+    assert_int_equal(clients_in(s, "fresh", spring), 1);
+    scene_event(s, 2 * HOUR, visit("v2"));
+    scene_event(s, 3 * HOUR, visit("v3"));
+    assert_int_equal(clients_in(s, "fresh", spring), 0);
+    scene_free(s);
+    rfm_tally_free(tally);
+}
+
+/* One that is gone, one that means another thing, one that is new: as of the client's next look, and nothing twice. */
+static void test_counts_follow_the_rules(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    rfm_tally *tally = s->decisions.tally = rfm_tally_new();
+    scene_named(s, "gone", "client.visits > 0");
+    scene_named(s, "other", "client.visits > 0");
+    scene_bind(s);
+    scene_event(s, 0, visit("v1"));
+    assert_int_equal(clients_in(s, "gone", 0), 1);
+    assert_int_equal(clients_in(s, "other", 0), 1);
+    s->rules.named_count = 0;
+    scene_named(s, "fresh", "client.visits > 0");
+    scene_named(s, "other", "client.visits > 5");
+    s->conf.version++;
+    scene_bind(s);
+    scene_advance(s, START_MS + DAY + HOUR); /* a daily look lies between */
+    assert_int_equal(clients_in(s, "gone", 0), 0);
+    assert_int_equal(clients_in(s, "fresh", 0), 1);
+    assert_int_equal(clients_in(s, "other", 0), 0);
+    rfm_named_count(&s->client, s->names, 0, -1, tally); /* erased */
+    assert_int_equal(clients_in(s, "fresh", 0), 0);
+    scene_free(s);
+    rfm_tally_free(tally);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fields_are_those_of_the_state),      cmocka_unit_test(test_money_traits_and_groups),
-        cmocka_unit_test(test_a_condition_that_fails_is_counted),  cmocka_unit_test(test_what_waits_is_asked_again),
-        cmocka_unit_test(test_an_event_that_is_too_large_to_keep), cmocka_unit_test(test_segments_by_condition),
+        cmocka_unit_test(test_fields_are_those_of_the_state),
+        cmocka_unit_test(test_money_traits_and_groups),
+        cmocka_unit_test(test_a_condition_that_fails_is_counted),
+        cmocka_unit_test(test_what_waits_is_asked_again),
+        cmocka_unit_test(test_an_event_that_is_too_large_to_keep),
+        cmocka_unit_test(test_segments_by_condition),
+        cmocka_unit_test(test_segments_by_condition_are_counted),
+        cmocka_unit_test(test_due_and_triggers),
+        cmocka_unit_test(test_items),
+        cmocka_unit_test(test_items_of_a_rule_that_waits),
+        cmocka_unit_test(test_traits_of_an_event),
+        cmocka_unit_test(test_counts_follow_the_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -178,7 +178,7 @@ static void test_ids(void **state)
     s->client.marks.taken = true;
     s->client.marks.lifecycle = RFM_LIFECYCLE_PROSPECT;
     rfm_decide_renew(&s->rules, s->binding, &s->conf, s->names, &s->client, rfm_text("alice"), NULL,
-                     INT64_C(1600000000000));
+                     INT64_C(1600000000000), NULL);
     rfm_moment moment = {.client_id = rfm_text("client-42"),
                          .moment_ms = START_MS,
                          .now_ms = START_MS + DAY,

@@ -3,6 +3,7 @@
 #include "scene.h"
 
 #include <math.h>
+#include <rfm/client/kpi.h>
 
 static uint64_t random_state;
 
@@ -742,6 +743,18 @@ static rfm_event random_event(char id[16], int i, int64_t now_ms)
     return event;
 }
 
+/* The sums have the one client in those segments by condition in which the model has it. */
+static void check_counts(const model *m, rfm_tally *tally)
+{
+    const scene *s = m->s;
+    for (uint8_t i = 0; i < s->rules.named_count; i++) {
+        char name[RFM_NAME_BYTES_MAX];
+        snprintf(name, sizeof name, "segment:%s", s->named[i].name);
+        rfm_cell cell = {RFM_KPI_NAMED, 0, rfm_names_find(s->names, rfm_text(name)), s->client.source};
+        assert_int_equal(rfm_tally_get(tally, cell), m->any && named_holds(m, i));
+    }
+}
+
 static void walk(uint64_t seed, const rfm_zones *zones, size_t *decisions)
 {
     random_state = seed * 7919 + 1;
@@ -753,6 +766,8 @@ static void walk(uint64_t seed, const rfm_zones *zones, size_t *decisions)
     m->s = s, m->names = rfm_names_new(), m->last_consent_ms = m->zone_ms = m->date_ms = INT64_MIN,
     m->from_ms = START_MS - 1;
     rfm_client_init(&m->client);
+    rfm_tally *tally = s->decisions.tally = rfm_tally_new();
+    assert_non_null(tally);
     s->conf.lifecycle.at_risk = 0.4 + draw(40) / 100.0;
     for (int i = 0; i < 12; i++)
         random_rule(s, i);
@@ -784,10 +799,12 @@ static void walk(uint64_t seed, const rfm_zones *zones, size_t *decisions)
             print_message("%s", s->log);
         for (const char *at = s->log; *at; at++)
             *decisions += *at == '\n';
+        check_counts(m, tally);
         s->log_len = m->log_len = 0;
         s->log[0] = m->log[0] = 0;
     }
     rfm_zone_free(zone);
+    rfm_tally_free(tally);
     rfm_names_free(m->names);
     free(m);
     scene_free(s);
