@@ -5,6 +5,7 @@
 #include "log.h"
 #include <errno.h>
 #include <pthread.h>
+#include <rfm/client/format.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -565,7 +566,8 @@ void rfm_store_conf_of(const rfm_config *config, uint32_t partition_count, rfm_s
                              .key_file = none_if_empty(config->redis.key_file),
                              .prefix = config->redis.prefix,
                              .timeout_ms = (uint32_t)config->redis.timeout_ms,
-                             .partition_count = partition_count};
+                             .partition_count = partition_count,
+                             .format = RFM_FORMAT};
 }
 
 static void make_names(rfm_host *host)

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-static const rfm_store_field meta[] = {{"group", "g"}, {"partitions", "4"}};
+static const rfm_store_field meta[] = {{"group", "g", false}, {"partitions", "4", false}, {"format", "2", true}};
 static const rfm_identity identity = {
     .username = "user",
     .password = "secret",

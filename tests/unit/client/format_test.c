@@ -4,7 +4,8 @@
 #include <rfm/client/client.h>
 
 static const char *const files[] = {"state-1.ndjson", "state-2.ndjson"};
-static const char *const written[] = {"state-1.ndjson", "state-2.ndjson"}; /* by the present code, each where it will do */
+static const char *const written[] = {"state-1.ndjson",
+                                      "state-2.ndjson"}; /* by the present code, each where it will do */
 
 static void mirror_orders(mirror *at, rfm_client *client)
 {
@@ -53,8 +54,7 @@ static void mirror_channels(mirror *at, rfm_client *client)
         MIRROR(&entry, stats, reach);
         MIRROR(&entry, stats, reach_ms);
         for (size_t status = 0; status < RFM_STATUS_COUNT; status++) {
-            mirror_number(&entry, statuses[status], &stats->by_status[status],
-                          sizeof stats->by_status[status], false);
+            mirror_number(&entry, statuses[status], &stats->by_status[status], sizeof stats->by_status[status], false);
         }
     }
 }

@@ -5,7 +5,8 @@
 #include "engine/counters.h"
 #include "engine/erased.h"
 static const char *const files[] = {"redo-1.ndjson", "redo-2.ndjson"};
-static const char *const written[] = {"redo-1.ndjson", "redo-2.ndjson"}; /* by the present code, each where it will do */
+static const char *const written[] = {"redo-1.ndjson",
+                                      "redo-2.ndjson"}; /* by the present code, each where it will do */
 
 enum { ITEMS_MAX = 64 };
 typedef struct record {
