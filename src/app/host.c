@@ -5,7 +5,7 @@
 #include "log.h"
 #include <errno.h>
 #include <pthread.h>
-#include <rfm/client/format.h>
+#include <rfm/client/state_format.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -567,7 +567,7 @@ void rfm_store_conf_of(const rfm_config *config, uint32_t partition_count, rfm_s
                              .prefix = config->redis.prefix,
                              .timeout_ms = (uint32_t)config->redis.timeout_ms,
                              .partition_count = partition_count,
-                             .format = RFM_FORMAT};
+                             .format = RFM_STATE_FORMAT};
 }
 
 static void make_names(rfm_host *host)

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <rfm/client/format.h>
+#include <rfm/client/state_format.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -247,7 +247,7 @@ static void make_meta(rfm_service *service)
     snprintf(service->partition_text, sizeof service->partition_text, "%u", service->topics.partition_count);
     /* The two ways count changes differently, and only one of them has a WAL that leads to the state. */
     bool once = service->config->kafka.delivery == RFM_DELIVERY_EXACTLY_ONCE;
-    snprintf(service->format_text, sizeof service->format_text, once ? "%d" : "%d at_least_once", RFM_FORMAT);
+    snprintf(service->format_text, sizeof service->format_text, once ? "%d" : "%d at_least_once", RFM_STATE_FORMAT);
     add_meta(service, "format", service->format_text);
     service->host_conf.meta[0].is_format = true;
     add_meta(service, "group", service->config->kafka.group);

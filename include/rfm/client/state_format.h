@@ -7,9 +7,11 @@
  *
  * What is packed has a version of its own besides: a Redis that came back from a backup may name an older format than its WAL
  * leads to, and is then refused by whoever does not know what it finds. */
-#ifndef RFM_CLIENT_FORMAT_H
-#define RFM_CLIENT_FORMAT_H
+#ifndef RFM_CLIENT_STATE_FORMAT_H
+#define RFM_CLIENT_STATE_FORMAT_H
 
-enum { RFM_FORMAT = 1 };
+#ifndef RFM_STATE_FORMAT /* another one: for a program that tests/e2e/upgrade.py takes for a newer one */
+#define RFM_STATE_FORMAT 1
+#endif
 
 #endif
