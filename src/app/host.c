@@ -271,10 +271,9 @@ static void begin_stop(rfm_host *host)
         return;
     host->stopping = true;
     host->stop_deadline_ns = uv_hrtime() + (uint64_t)STOP_MS * 1000000;
-    if (host->failed)
+    rfm_consumer_close(host->consumer, on_closed);
+    if (host->failed) /* it leaves when it is freed, after the publisher, without waiting for the tasks */
         on_closed(host);
-    else
-        rfm_consumer_close(host->consumer, on_closed);
 }
 
 /* -- other threads' wishes */

@@ -89,7 +89,7 @@ def record(folder: Path, release: str) -> dict:
             "inputs": [_record_of(record) for record in cluster.read("events")],
             "wal": [_record_of(record) for record in cluster.read(cluster.config["kafka"]["wal"])],
             "offsets": _offsets(cluster),
-            "redis": _dump(cluster.redis.client()),
+            "redis": dump(cluster.redis.client()),
             "as_of": as_of,
             "clients": sorted(line.decode() for line in client_lines(cluster.config_path, as_of)),
             "triggers": len(cluster.triggers()),
@@ -98,15 +98,15 @@ def record(folder: Path, release: str) -> dict:
 
 def _record_of(record: topics.Record) -> dict:
     return {"partition": record.partition, "offset": record.offset, "timestamp": record.timestamp_ms,
-            "key": _text(record.key), "value": _text(record.value),
-            "headers": [[name, _text(value)] for name, value in record.headers]}
+            "key": text_of(record.key), "value": text_of(record.value),
+            "headers": [[name, text_of(value)] for name, value in record.headers]}
 
 
-def _text(data: bytes | None) -> str | None:
+def text_of(data: bytes | None) -> str | None:
     return None if data is None else base64.b64encode(data).decode()
 
 
-def _bytes(text: str | None) -> bytes | None:
+def bytes_of(text: str | None) -> bytes | None:
     return None if text is None else base64.b64decode(text)
 
 
@@ -116,25 +116,25 @@ def _offsets(cluster: Cluster) -> list:
     return [[partition, offset, metadata[topic, partition]] for (topic, partition), offset in sorted(committed.items())]
 
 
-def _dump(client) -> dict:
+def dump(client) -> dict:
     """Every key with its type and value."""
     found = {}
     for key in sorted(client.keys("*")):
         kind = client.type(key).decode()
-        value = {"string": lambda: _text(client.get(key)),
-                 "list": lambda: [_text(entry) for entry in client.lrange(key, 0, -1)],
-                 "hash": lambda: sorted([_text(name), _text(entry)] for name, entry in client.hgetall(key).items())}[kind]()
+        value = {"string": lambda: text_of(client.get(key)),
+                 "list": lambda: [text_of(entry) for entry in client.lrange(key, 0, -1)],
+                 "hash": lambda: sorted([text_of(name), text_of(entry)] for name, entry in client.hgetall(key).items())}[kind]()
         found[key.decode()] = [kind, value]
     return found
 
 
 def save(world: dict, path: Path) -> None:
     text = json.dumps(world, separators=(",", ":"), sort_keys=True)
-    path.write_bytes(gzip.compress(text.encode(), mtime=0))
+    path.writebytes_of(gzip.compress(text.encode(), mtime=0))
 
 
 def load(release: str) -> dict:
-    return json.loads(gzip.decompress(path_of(release).read_bytes()))
+    return json.loads(gzip.decompress(path_of(release).readbytes_of()))
 
 
 # -- putting it back
@@ -154,7 +154,7 @@ def restore(cluster: Cluster, world: dict, redis: bool = True) -> None:
 def _produce(cluster: Cluster, topic: str, records: list) -> None:
     writer = cluster.writer()
     for record in records:
-        writer.send(topic, _bytes(record["key"]), _bytes(record["value"]), record["timestamp"], record["partition"])
+        writer.send(topic, bytes_of(record["key"]), bytes_of(record["value"]), record["timestamp"], record["partition"])
     for record, (_, partition, offset, _) in zip(records, writer.flush()):
         assert (partition, offset) == (record["partition"], record["offset"])
 
@@ -176,8 +176,8 @@ def _produce_transactions(cluster: Cluster, topic: str, records: list) -> None:
 
 def _produce_at(producer: Producer, topic: str, record: dict) -> None:
     found = []
-    producer.produce(topic, _bytes(record["value"]), _bytes(record["key"]), record["partition"], timestamp=record["timestamp"],
-                     headers=[(name, _bytes(value)) for name, value in record["headers"]],
+    producer.produce(topic, bytes_of(record["value"]), bytes_of(record["key"]), record["partition"], timestamp=record["timestamp"],
+                     headers=[(name, bytes_of(value)) for name, value in record["headers"]],
                      on_delivery=lambda error, message: found.append((error, message.offset())))
     producer.flush(30)
     assert found == [(None, record["offset"])], f"{found} instead of {record['offset']}"
@@ -196,11 +196,11 @@ def _commit(cluster: Cluster, offsets: list) -> None:
 def _fill(client, keys: dict) -> None:
     for key, (kind, value) in keys.items():
         if kind == "string":
-            client.set(key, _bytes(value))
+            client.set(key, bytes_of(value))
         elif kind == "list":
-            client.rpush(key, *[_bytes(entry) for entry in value])
+            client.rpush(key, *[bytes_of(entry) for entry in value])
         else:
-            client.hset(key, mapping={_bytes(name): _bytes(entry) for name, entry in value})
+            client.hset(key, mapping={bytes_of(name): bytes_of(entry) for name, entry in value})
 
 
 def _name_cluster(cluster: Cluster, fields: dict[str, str]) -> None:

@@ -107,10 +107,11 @@ class Upgrade:
         if first.running:
             self._wait_ready(first)
             self.say("the old program works again in the group; all go back, and forth again")
-            for process in self.cluster.processes[1:]:
-                self._replace(process, self.old)
-            for process in self.cluster.processes:
-                self._replace(process, self.new)
+            for program in (self.old, self.new):
+                for process in self.cluster.processes:
+                    if process.program != program:
+                        self._pause()
+                        self._replace(process, program)
         elif self._refused(first):
             self.say("the old program refuses: " + _refusal(first))
             first.program = self.new
