@@ -131,7 +131,7 @@ def a_newer_state_is_refused(cluster) -> None:
     key = min(client.keys("rfm:*:c:*"))
     name = key.decode().rsplit(":", 1)[1]
     client.setrange(key, 0, b"\x63")
-    process = cluster.processes[0].start()
+    process = cluster.processes[0].start(wait=False)
     time_ms = bygone.traffic()[2] + 1000
     writer = cluster.writer()
     writer.send("events", name, {"type": "visit", "id": "n1", "client_id": name, "time": time_ms}, time_ms)

@@ -130,11 +130,11 @@ def dump(client) -> dict:
 
 def save(world: dict, path: Path) -> None:
     text = json.dumps(world, separators=(",", ":"), sort_keys=True)
-    path.writebytes_of(gzip.compress(text.encode(), mtime=0))
+    path.write_bytes(gzip.compress(text.encode(), mtime=0))
 
 
 def load(release: str) -> dict:
-    return json.loads(gzip.decompress(path_of(release).readbytes_of()))
+    return json.loads(gzip.decompress(path_of(release).read_bytes()))
 
 
 # -- putting it back
@@ -161,7 +161,9 @@ def _produce(cluster: Cluster, topic: str, records: list) -> None:
 
 def _produce_transactions(cluster: Cluster, topic: str, records: list) -> None:
     """Each transaction's control record takes an offset: where one is missing, one has ended."""
-    producer = Producer({"bootstrap.servers": cluster.broker.address, "transactional.id": "bygone", "log_level": 0})
+    found = []
+    producer = Producer({"bootstrap.servers": cluster.broker.address, "transactional.id": "bygone", "log_level": 0,
+                         "linger.ms": 0})
     producer.init_transactions(30)
     for number, record in enumerate(records):
         before = records[number - 1] if number else None
@@ -170,17 +172,11 @@ def _produce_transactions(cluster: Cluster, topic: str, records: list) -> None:
             if number:
                 producer.commit_transaction(30)
             producer.begin_transaction()
-        _produce_at(producer, topic, record)
+        producer.produce(topic, bytes_of(record["value"]), bytes_of(record["key"]), record["partition"],
+                         timestamp=record["timestamp"], headers=[(name, bytes_of(value)) for name, value in record["headers"]],
+                         on_delivery=lambda error, message: found.append((message.partition(), message.offset())))
     producer.commit_transaction(30)
-
-
-def _produce_at(producer: Producer, topic: str, record: dict) -> None:
-    found = []
-    producer.produce(topic, bytes_of(record["value"]), bytes_of(record["key"]), record["partition"], timestamp=record["timestamp"],
-                     headers=[(name, bytes_of(value)) for name, value in record["headers"]],
-                     on_delivery=lambda error, message: found.append((error, message.offset())))
-    producer.flush(30)
-    assert found == [(None, record["offset"])], f"{found} instead of {record['offset']}"
+    assert found == [(record["partition"], record["offset"]) for record in records]
 
 
 def _commit(cluster: Cluster, offsets: list) -> None:
