@@ -5,6 +5,7 @@
 #include "log.h"
 #include <errno.h>
 #include <pthread.h>
+#include <rfm/client/state_format.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -270,10 +271,9 @@ static void begin_stop(rfm_host *host)
         return;
     host->stopping = true;
     host->stop_deadline_ns = uv_hrtime() + (uint64_t)STOP_MS * 1000000;
-    if (host->failed)
+    rfm_consumer_close(host->consumer, on_closed);
+    if (host->failed) /* it leaves when it is freed, after the publisher, without waiting for the tasks */
         on_closed(host);
-    else
-        rfm_consumer_close(host->consumer, on_closed);
 }
 
 /* -- other threads' wishes */
@@ -565,7 +565,8 @@ void rfm_store_conf_of(const rfm_config *config, uint32_t partition_count, rfm_s
                              .key_file = none_if_empty(config->redis.key_file),
                              .prefix = config->redis.prefix,
                              .timeout_ms = (uint32_t)config->redis.timeout_ms,
-                             .partition_count = partition_count};
+                             .partition_count = partition_count,
+                             .format = RFM_STATE_FORMAT};
 }
 
 static void make_names(rfm_host *host)

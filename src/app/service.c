@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <rfm/client/state_format.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -25,8 +26,7 @@ enum {
     AGAIN_MS = 5000,
     STOP_TIMEOUT_MS = 23000,
     LIVE_MS = 30000,
-    WATCH_MS = 2000,
-    FORMAT = 1
+    WATCH_MS = 2000
 };
 
 struct retired {
@@ -254,7 +254,7 @@ static int await_topics(rfm_service *service, rfm_error *error)
 static void add_meta(rfm_service *service, const char *name, const char *value)
 {
     RFM_ASSERT(service->host_conf.meta_count < RFM_META_FIELDS_MAX);
-    service->host_conf.meta[service->host_conf.meta_count++] = (rfm_store_field){name, value};
+    service->host_conf.meta[service->host_conf.meta_count++] = (rfm_store_field){.name = name, .value = value};
 }
 
 static void make_meta(rfm_service *service)
@@ -262,8 +262,9 @@ static void make_meta(rfm_service *service)
     snprintf(service->partition_text, sizeof service->partition_text, "%u", service->topics.partition_count);
     /* The two ways count changes differently, and only one of them has a WAL that leads to the state. */
     bool once = service->config->kafka.delivery == RFM_DELIVERY_EXACTLY_ONCE;
-    snprintf(service->format_text, sizeof service->format_text, once ? "%d" : "%d at_least_once", FORMAT);
+    snprintf(service->format_text, sizeof service->format_text, once ? "%d" : "%d at_least_once", RFM_STATE_FORMAT);
     add_meta(service, "format", service->format_text);
+    service->host_conf.meta[0].is_format = true;
     add_meta(service, "group", service->config->kafka.group);
     add_meta(service, "cluster", service->topics.cluster_id);
     add_meta(service, "partitions", service->partition_text);
@@ -581,6 +582,22 @@ static void check_after_rebalance(rfm_service *service)
 
 /* -- life */
 
+/* Who must not touch the state is told before it joins the group, whose members would have to wait for it when it has gone
+ * again. Whatever else is wrong with Redis the workers find, and wait for. */
+static int check_state(rfm_service *service, rfm_error *error)
+{
+    rfm_store_conf conf;
+    rfm_store_reader *reader = NULL;
+    if (service->conf.mock)
+        return RFM_OK;
+    rfm_store_conf_of(service->config, service->topics.partition_count, &conf);
+    conf.meta = service->host_conf.meta;
+    conf.meta_count = service->host_conf.meta_count;
+    int code = rfm_store_reader_new(&conf, &reader, error);
+    rfm_store_reader_free(reader);
+    return code == RFM_E_REFUSED ? code : RFM_OK;
+}
+
 static void work(rfm_service *service)
 {
     while (!service->stop && !service->failed) {
@@ -609,7 +626,8 @@ static int start(rfm_service *service, rfm_error *error)
     rfm_log(RFM_LOG_INFO, "rfmd %s: group %s, %u partitions, %u workers, %zu rules", RFM_VERSION,
             service->config->kafka.group, service->topics.partition_count, service->host_conf.count,
             service->config->rules.count);
-    return start_hosts(service, error);
+    code = check_state(service, error);
+    return code != RFM_OK ? code : start_hosts(service, error);
 }
 
 void rfm_service_free(rfm_service *service)

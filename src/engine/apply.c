@@ -30,11 +30,9 @@ static bool begin(at_work *work)
     if (work->is_new) {
         rfm_client_init(&worker->client);
     } else if (rfm_client_decode(rfm__entry_packed(entry), &worker->client) != RFM_OK) {
-        rfm__halt(
-            worker,
-            "the state of client '%.*s' (task %u) cannot be read: it is damaged or was written by a newer version; "
-            "restore Redis from a backup",
-            (int)work->id.len, (const char *)work->id.at, work->task->number);
+        rfm__halt(worker,
+                  "the state of client '%.*s' (task %u) cannot be read: it is damaged; restore Redis from a backup",
+                  (int)work->id.len, (const char *)work->id.at, work->task->number);
         return false;
     }
     work->listed_before_ms = worker->client.listed_ms;

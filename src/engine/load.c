@@ -90,27 +90,40 @@ bool rfm__has_client_loads(const rfm_worker *worker, const rfm__task *task)
 
 /* -- answers */
 
-/* States are checked once, where they come in. */
-static bool is_readable(rfm_worker *worker, rfm_bytes packed)
+/* States are checked once, where they come in. RFM_E_VERSION: *version is the one that is not known. */
+static int check_state(rfm_worker *worker, rfm_bytes packed, uint8_t *version)
 {
     if (packed.len == 0)
-        return true;
-    if (packed.len > RFM_CLIENT_PACKED_MAX || rfm_client_decode(packed, &worker->client) != RFM_OK)
-        return false;
-    return rfm_slots_check(rfm_bytes_of(worker->client.slots, worker->client.slots_len)) == RFM_OK;
+        return RFM_OK;
+    *version = packed.at[0];
+    int code = packed.len > RFM_CLIENT_PACKED_MAX ? RFM_E_CORRUPT : rfm_client_decode(packed, &worker->client);
+    if (code != RFM_OK)
+        return code;
+    *version = worker->client.slots_len > 0 ? worker->client.slots[0] : 0;
+    return rfm_slots_check(rfm_bytes_of(worker->client.slots, worker->client.slots_len));
+}
+
+static void cannot_read(rfm_worker *worker, uint32_t task, rfm_bytes key, int code, uint8_t version)
+{
+    if (code == RFM_E_VERSION)
+        rfm__halt(
+            worker,
+            "task %u: the Redis key '%.*s' has version %u, which a newer rfmd has written; this one, %s, does not "
+            "know it: run the newer one",
+            task, (int)key.len, (const char *)key.at, version, RFM_VERSION);
+    else
+        rfm__halt(worker, "task %u: the Redis key '%.*s' cannot be read: it is damaged; restore Redis from a backup",
+                  task, (int)key.len, (const char *)key.at);
 }
 
 static void clients_loaded(rfm_worker *worker, rfm__load *load, const rfm_bytes *values)
 {
     for (size_t i = 0; i < load->entries.count; i++) {
         uint32_t index = load->entries.items[i];
-        if (!is_readable(worker, values[i])) {
-            rfm_bytes key = load->keys.items[i];
-            rfm__halt(
-                worker,
-                "task %u: the Redis key '%.*s' cannot be read: it is damaged or was written by a newer version; restore Redis "
-                "from a backup, or run that version",
-                load->task, (int)key.len, (const char *)key.at);
+        uint8_t version;
+        int code = check_state(worker, values[i], &version);
+        if (code != RFM_OK) {
+            cannot_read(worker, load->task, load->keys.items[i], code, version);
             return;
         }
         rfm__cache_put(&worker->cache, index, values[i]);

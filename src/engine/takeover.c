@@ -337,9 +337,14 @@ static bool take_part(rfm_worker *worker, rfm__task *task, rfm_bytes part, int64
         return true;
     int code = rfm_redo_open(part, &header, &rest);
     if (code != RFM_OK) {
-        rfm__halt(worker, "WAL [%u] offset %lld: %s", task->number, (long long)offset,
-                  code == RFM_E_VERSION ? "written by a newer version of rfmd; run that version"
-                                        : "not a redo record: something else wrote to the WAL topic");
+        if (code == RFM_E_VERSION)
+            rfm__halt(worker,
+                      "WAL [%u] offset %lld: it has version %u, which a newer rfmd has written; this one, %s, does not "
+                      "know it: run the newer one",
+                      task->number, (long long)offset, part.at[0], RFM_VERSION);
+        else
+            rfm__halt(worker, "WAL [%u] offset %lld: not a redo record: something else wrote to the WAL topic",
+                      task->number, (long long)offset);
         return false;
     }
     bool follows = (header.part == task->replay_parts.count - task->replay_whole + 1 || RFM_FAULT(REPLAY_PARTS)) &&

@@ -119,14 +119,18 @@ static void ask_committed(rfm__positions *positions)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-/* The metadata is a WAL offset in decimal; anything else was not written by us and names none. */
+/* The metadata is a WAL offset in decimal; anything else was not written by us and names none. Clients of other languages, by
+ * which somebody may put offsets back, end a text with a zero. */
 static int64_t wal_of(const rd_kafka_topic_partition_t *at)
 {
     const char *text = at->metadata;
+    size_t len = at->metadata_size;
     int64_t wal = 0;
-    if (at->metadata_size == 0 || at->metadata_size > 19)
+    if (len > 0 && text[len - 1] == '\0')
+        len--;
+    if (len == 0 || len > 19)
         return RFM_OFFSET_NONE;
-    for (size_t i = 0; i < at->metadata_size; i++) {
+    for (size_t i = 0; i < len; i++) {
         if (text[i] < '0' || text[i] > '9' || wal > (INT64_MAX - 9) / 10)
             return RFM_OFFSET_NONE;
         wal = wal * 10 + (text[i] - '0');

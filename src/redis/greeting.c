@@ -96,20 +96,23 @@ void rfm__visit_write(rfm_request *request, const rfm_identity *identity, bool m
     }
 }
 
-void rfm__identify_write(rfm_request *request, const rfm_identity *identity, rfm_buffer *out)
+void rfm__identify_write(rfm_request *request, const rfm_identity *identity, bool raise, rfm_buffer *out)
 {
-    request->greeting.identity = identity;
     rfm__command_words(out, "MULTI");
+    request->greeting.identity = identity;
+    request->expected = 1 + 2; /* MULTI; EXEC and HGETALL */
     for (size_t i = 0; i < identity->meta_count; i++) {
+        if (raise && !identity->meta[i].is_format)
+            continue;
         rfm__command_begin(out, 4);
-        rfm__command_text(out, "HSETNX");
+        rfm__command_text(out, raise ? "HSET" : "HSETNX");
         write_meta_key(out, identity);
         rfm__command_text(out, identity->meta[i].name);
         rfm__command_text(out, identity->meta[i].value);
+        request->expected++;
     }
     rfm__command_words(out, "EXEC");
     write_read_meta(out, identity);
-    request->expected = 1 + identity->meta_count + 2;
 }
 
 static greeting_step step_of(const rfm_request *request)
@@ -196,19 +199,58 @@ static rfm_verdict take_policy(rfm_greeting *greeting, const rfm_reply *reply, c
                         greeting->policy);
 }
 
-rfm_verdict rfm__meta_check(const rfm_identity *identity, const rfm_bytes *values, size_t count, char why[RFM_WHY_MAX])
+uint32_t rfm__format_of(rfm_bytes text, rfm_bytes *rest)
+{
+    uint64_t format = 0;
+    size_t i = 0;
+    for (; i < text.len && text.at[i] >= '0' && text.at[i] <= '9'; i++)
+        format = format < UINT32_MAX ? format * 10 + (uint64_t)(text.at[i] - '0') : format;
+    *rest = rfm_bytes_of(text.at + i, text.len - i);
+    return format < UINT32_MAX ? (uint32_t)format : UINT32_MAX;
+}
+
+rfm_bytes rfm__meta_value(const rfm_bytes *values, size_t count, const char *name)
+{
+    for (size_t i = 0; i + 1 < count; i += 2)
+        if (rfm_bytes_is(values[i], name))
+            return values[i + 1];
+    return RFM_BYTES_NONE;
+}
+
+/* How a value stands to what we would have written. */
+typedef enum likeness { OTHER, SAME, OLDER, NEWER } likeness;
+
+static likeness likeness_of(const rfm_store_field *field, rfm_bytes value, uint32_t *format)
+{
+    rfm_bytes rest, own_rest;
+    if (!value.at || rfm_bytes_is(value, field->value))
+        return value.at ? SAME : OTHER;
+    uint32_t own = rfm__format_of(rfm_text(field->value), &own_rest);
+    *format = rfm__format_of(value, &rest);
+    if (!field->is_format || *format == 0 || *format == own || !rfm_bytes_equal(rest, own_rest))
+        return OTHER;
+    return *format < own ? OLDER : NEWER;
+}
+
+rfm_verdict rfm__meta_check(const rfm_identity *identity, const rfm_bytes *values, size_t count, uint32_t *older_format,
+                            char why[RFM_WHY_MAX])
 {
     for (size_t i = 0; i < identity->meta_count; i++) {
         const rfm_store_field *field = &identity->meta[i];
+        rfm_bytes value = rfm__meta_value(values, count, field->name);
         char found[96] = "nothing";
-        bool same = false;
-        for (size_t k = 0; k + 1 < count; k += 2) {
-            if (!rfm_bytes_is(values[k], field->name))
-                continue;
-            same = rfm_bytes_is(values[k + 1], field->value);
-            rfm__reply_quote(values[k + 1], found, sizeof found);
-        }
-        if (!same)
+        uint32_t format;
+        likeness is = likeness_of(field, value, &format);
+        if (value.at)
+            rfm__reply_quote(value, found, sizeof found);
+        if (is == OLDER)
+            *older_format = format;
+        if (is == NEWER)
+            return rfm__verdict(RFM_REFUSE, why,
+                                "%s:meta says %s=%s, which a newer rfmd has made; this one, %s, knows up to %.96s: run "
+                                "the newer one",
+                                identity->prefix, field->name, found, RFM_VERSION, field->value);
+        if (is == OTHER)
             return rfm__verdict(
                 RFM_REFUSE, why,
                 "%s:meta says %s=%s, but this configuration has %.96s: the state under this prefix is "
@@ -226,7 +268,7 @@ static rfm_verdict take_meta(rfm_greeting *greeting, const rfm_reply *reply, boo
         greeting->meta_absent = greeting->identity->meta_count > 0;
         return RFM_GOES_ON;
     }
-    return rfm__meta_check(greeting->identity, reply->elements, reply->count, why);
+    return rfm__meta_check(greeting->identity, reply->elements, reply->count, &greeting->older_format, why);
 }
 
 rfm_verdict rfm__greet_take(rfm_request *request, const rfm_reply *reply, char why[RFM_WHY_MAX])

@@ -271,11 +271,22 @@ static void ask_sentinel(rfm_link *link)
     queue(link, request);
 }
 
-static void ask_identity(rfm_link *link)
+static void ask_identity(rfm_link *link, bool raise)
 {
     rfm_request *request = rfm__request_take(&link->world->pool, RFM_REQUEST_IDENTIFY);
-    rfm__identify_write(request, &link->world->site.identity, rfm__wire_out(link->wire));
+    rfm__identify_write(request, &link->world->site.identity, raise, rfm__wire_out(link->wire));
     queue(link, request);
+}
+
+static void say_raised(const rfm_link *link, uint32_t from)
+{
+    char message[RFM_STORE_PREFIX_MAX + 160];
+    const rfm_store_calls *calls = &link->world->calls;
+    snprintf(message, sizeof message,
+             "the state under %s was of format %u and is now of that of rfmd %s: no older rfmd can go on with it",
+             link->world->site.identity.prefix, from, RFM_VERSION);
+    if (calls->log)
+        calls->log(calls->owner, message);
 }
 
 static void ask_watch(rfm_link *link)
@@ -403,8 +414,11 @@ static void moved(rfm_link *link)
 
 static void met(rfm_link *link, const rfm_request *request)
 {
-    if (request->kind == RFM_REQUEST_GREET && request->greeting.meta_absent) {
-        ask_identity(link);
+    const rfm_greeting *greeting = &request->greeting;
+    if (request->kind == RFM_REQUEST_GREET && (greeting->meta_absent || greeting->older_format > 0)) {
+        if (!greeting->meta_absent)
+            say_raised(link, greeting->older_format);
+        ask_identity(link, !greeting->meta_absent);
         return;
     }
     link->met = true;

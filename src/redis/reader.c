@@ -456,39 +456,53 @@ void rfm_store_reader_free(rfm_store_reader *reader)
     free(reader);
 }
 
-static int ask_partitions(rfm_store_reader *reader, const char *key, rfm_error *error)
+static int ask_meta(rfm_store_reader *reader, rfm_error *error)
 {
+    char key[RFM_STORE_PREFIX_MAX + 8];
     uint32_t hops = 0;
+    snprintf(key, sizeof key, "%s:meta", reader->site.identity.prefix);
     int code = begin(reader, error);
     while (!code) {
         rfm_buffer *out = rfm__wire_out(reader->wire);
-        rfm__command_begin(out, 3);
-        rfm__command_text(out, "HGET");
+        rfm__command_begin(out, 2);
+        rfm__command_text(out, "HGETALL");
         rfm__command_text(out, key);
-        rfm__command_text(out, "partitions");
         code = ask(reader, error);
         if (code || !reader->moved)
             break;
         code = follow(reader, &hops, error);
     }
+    if (!code && reader->reply.kind != RFM_REPLY_ARRAY)
+        code = refuse_reply(reader, "HGETALL", error);
     return code;
+}
+
+/* What a newer program has made is not to be guessed at. */
+static int check_format(const rfm_store_reader *reader, rfm_error *error)
+{
+    rfm_bytes rest, text = rfm__meta_value(reader->reply.elements, reader->reply.count, "format");
+    uint32_t format = rfm__format_of(text, &rest);
+    if (format <= reader->site.format || reader->site.format == 0)
+        return RFM_OK;
+    return rfm_fail(error, RFM_E_VERSION,
+                    "Redis at %s: %s:meta says format=%u, which a newer rfmd has made; this one, %s, knows up to %u: "
+                    "run the newer one",
+                    reader->peer->name, reader->site.identity.prefix, format, RFM_VERSION, reader->site.format);
 }
 
 int rfm_store_reader_partitions(rfm_store_reader *reader, uint32_t *count, rfm_error *error)
 {
-    char key[RFM_STORE_PREFIX_MAX + 8];
-    snprintf(key, sizeof key, "%s:meta", reader->site.identity.prefix);
-    int code = ask_partitions(reader, key, error);
+    int code = ask_meta(reader, error);
     if (code)
         return code;
     char text[12] = {0};
-    bool fits = reader->reply.kind == RFM_REPLY_TEXT && reader->reply.text.len < sizeof text;
-    if (fits)
-        memcpy(text, reader->reply.text.at, reader->reply.text.len);
+    rfm_bytes partitions = rfm__meta_value(reader->reply.elements, reader->reply.count, "partitions");
+    if (partitions.len > 0 && partitions.len < sizeof text)
+        memcpy(text, partitions.at, partitions.len);
     long found = strtol(text, NULL, 10);
     if (found < 1 || found > RFM_TASKS_MAX)
-        return rfm_fail(error, RFM_E_NOT_FOUND, "Redis at %s: %s does not tell a number of partitions",
-                        reader->peer->name, key);
+        return rfm_fail(error, RFM_E_NOT_FOUND, "Redis at %s: %s:meta does not tell a number of partitions",
+                        reader->peer->name, reader->site.identity.prefix);
     *count = reader->site.partition_count = (uint32_t)found;
-    return RFM_OK;
+    return check_format(reader, error);
 }

@@ -26,7 +26,7 @@ int rfm_store_reader_scan(rfm_store_reader *reader, uint32_t task, rfm_bytes sta
                           void *owner, rfm_error *error);
 
 /* The number of partitions that the state was made for, as `<prefix>:meta` has it; the reader goes by it from then on. For
- * whom does not ask Kafka: conf's partition_count may then be 1. */
+ * whom does not ask Kafka: conf's partition_count may then be 1. RFM_E_VERSION: a newer program has made the state. */
 int rfm_store_reader_partitions(rfm_store_reader *reader, uint32_t *count, rfm_error *error);
 
 #endif

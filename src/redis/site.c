@@ -46,6 +46,7 @@ static bool copy_texts(rfm_site *site, const rfm_store_conf *conf)
         identity->meta_count++;
         copied = copy_text(conf->meta[i].name, &site->meta[i].name) &&
                  copy_text(conf->meta[i].value, &site->meta[i].value);
+        site->meta[i].is_format = conf->meta[i].is_format;
     }
     return copied;
 }
@@ -55,6 +56,7 @@ int rfm__site_init(rfm_site *site, const rfm_store_conf *conf, rfm_error *error)
     *site = (rfm_site){
         .limits = conf->limits,
         .partition_count = conf->partition_count,
+        .format = conf->format,
         .timeout_ms = conf->timeout_ms ? conf->timeout_ms : TIMEOUT_MS,
     };
     int code = check(conf, error);

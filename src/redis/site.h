@@ -13,7 +13,7 @@ typedef struct rfm_site {
     rfm_store_limits limits;
     rfm_identity identity; /* its texts are the site's */
     rfm_store_field meta[RFM_STORE_META_MAX];
-    uint32_t partition_count, timeout_ms;
+    uint32_t partition_count, timeout_ms, format;
 } rfm_site;
 
 /* As rfm_store_new. The site must not be moved. After a failure there is nothing to release. */

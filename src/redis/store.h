@@ -17,9 +17,11 @@
 
 enum { RFM_STORE_PREFIX_MAX = 128, RFM_STORE_META_MAX = 32 };
 
-/* A field of the hash `<prefix>:meta` and what it must hold; written where there is no such hash yet. */
+/* A field of the hash `<prefix>:meta` and what it must hold; written where there is no such hash yet. `is_format`: the value
+ * begins with the number of the newest format that is known; whoever opens a state of an older one makes it this. */
 typedef struct rfm_store_field {
     const char *name, *value;
+    bool is_format;
 } rfm_store_field;
 
 /* A reply beyond these is no reply: the connection is given up. 0: the default. */
@@ -39,6 +41,7 @@ typedef struct rfm_store_conf {
     const char *prefix;
     uint32_t timeout_ms; /* without a byte of an expected answer; 0: 5,000 */
     uint32_t partition_count;
+    uint32_t format; /* the newest that is known, for those who read without comparing meta; 0: any will do */
     const rfm_store_field *meta; /* the identity: group, cluster, topic ids, partition count, format */
     size_t meta_count;
     rfm_store_limits limits;

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-static const rfm_store_field meta[] = {{"group", "g"}, {"partitions", "4"}};
+static const rfm_store_field meta[] = {{"group", "g", false}, {"partitions", "4", false}, {"format", "2", true}};
 static const rfm_identity identity = {
     .username = "user",
     .password = "secret",
@@ -55,7 +55,7 @@ static rfm_request *ask(rfm_request_pool *pool, uint8_t choice, rfm_buffer *out)
     rfm_request *request = rfm__request_take(pool, kind);
     switch (request->kind) {
     case RFM_REQUEST_GREET: rfm__greet_write(request, &identity, choice & 64, true, out); break;
-    case RFM_REQUEST_IDENTIFY: rfm__identify_write(request, &identity, out); break;
+    case RFM_REQUEST_IDENTIFY: rfm__identify_write(request, &identity, choice & 64, out); break;
     case RFM_REQUEST_WATCH: rfm__watch_write(request, &space, out); break;
     case RFM_REQUEST_LOAD: write_load(request, choice / 5, &space, out); break;
     case RFM_REQUEST_CHANGE: write_change(request, !(choice & 64), &space, out); break;

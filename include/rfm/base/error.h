@@ -15,7 +15,7 @@
     X(UNKNOWN_NAME, INPUT, "unknown name")                          \
     X(DUPLICATE, INPUT, "there already")                            \
     X(CORRUPT, FATAL, "stored data cannot be read")                 \
-    X(VERSION, FATAL, "written by a newer version")                 \
+    X(VERSION, FATAL, "written by a newer rfmd: run that one")      \
     X(IO, RETRY, "input or output failed")                          \
     X(AWAY, RETRY, "the service cannot be reached")                 \
     X(DENIED, FATAL, "not allowed")                                 \

@@ -121,12 +121,13 @@ class Rfmd(Process):
     def __init__(self, folder: Path, name: str, config: dict, instance_id: str | None = None, env: dict | None = None):
         super().__init__(name, folder / f"{name}.log")
         self.port, self.env = free_port(), env or {}
+        self.program: Path | None = None  # None: the program under test
         kafka = {"instance_id": instance_id} if instance_id else {}
         self.config = merged(config, {"http": {"listen": f"127.0.0.1:{self.port}"}, "kafka": kafka})
         self.config_path = write_config(folder / f"{name}.yaml", self.config)
 
     def start(self, wait: bool = True, timeout_s: float = 60) -> "Rfmd":
-        self.spawn([str(binary()), "run", "-c", str(self.config_path)], env={**os.environ, **self.env})
+        self.spawn([str(self.program or binary()), "run", "-c", str(self.config_path)], env={**os.environ, **self.env})
         if wait:
             self.wait_ready(timeout_s)
         return self

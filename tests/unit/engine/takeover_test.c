@@ -176,6 +176,25 @@ static void positions_that_cannot_be_are_refused(void **state)
     expect_halt(at, "does not name a WAL offset");
 }
 
+static void a_record_of_a_newer_program_is_not_replayed(void **state)
+{
+    (void)state;
+    desk *at = desk_new();
+    const rfm_bytes *parts;
+    static const int64_t offsets[] = {31, 33, 34};
+    assert_int_equal(redo_parts(at, 30, 1, &parts), 3);
+    uint8_t newer[256];
+    assert_true(parts[2].len <= sizeof newer);
+    memcpy(newer, parts[2].at, parts[2].len);
+    newer[0] = 200;
+    const rfm_bytes read[] = {parts[0], parts[1], rfm_bytes_of(newer, parts[2].len)};
+    tell_position(at, 20, 34);
+    tell_opened(at, "30 15");
+    tell_wal(at, read, offsets, 3, 0, true);
+    assert_int_equal(at->seen[RFM_OUT_STORE], 0);
+    expect_halt(at, "WAL [0] offset 34: it has version 200, which a newer rfmd has written");
+}
+
 /* Parts come in batches of their own; they are stored in one EXEC, and what comes after them apart. */
 static void parts_are_stored_together(void **state)
 {
@@ -316,6 +335,7 @@ int main(void)
         cmocka_unit_test(a_wal_that_is_gone_is_missed),
         cmocka_unit_test(a_new_task_needs_a_whole_log),
         cmocka_unit_test(positions_that_cannot_be_are_refused),
+        cmocka_unit_test(a_record_of_a_newer_program_is_not_replayed),
         cmocka_unit_test(parts_are_stored_together),
         cmocka_unit_test(what_is_read_after_storing_counts),
         cmocka_unit_test(who_is_in_the_way_is_evicted),

@@ -457,6 +457,55 @@ static void test_what_waits_behind_a_later_record_is_met_before_timers(void **st
     rfm_view_free(view);
 }
 
+/* A client's visit comes, and Redis holds `state` for the client. */
+static void meet_state(desk *at, rfm_bytes state)
+{
+    const int64_t now_ms = (int64_t)NOW_MS * 1000;
+    char text[200];
+    begin_new(at);
+    rfm_record record = event_of(text, 0, 0, "visit", now_ms, now_ms);
+    assert_int_equal(rfm_worker_feed(at->worker, &record, 1, now_ms), 1);
+    take(at);
+    size_t i = 0; /* the minute's list may be asked for as well */
+    while (i < at->load_count && at->loads[i].load.what != RFM_LOAD_KEYS)
+        i++;
+    assert_true(i < at->load_count);
+    rfm_input loaded = {.kind = RFM_IN_LOADED,
+                        .term = at->loads[i].term,
+                        .now_ms = now_ms,
+                        .loaded = {.load = at->loads[i].load.load, .values = &state, .count = 1}};
+    tell(at, loaded);
+}
+
+/* Neither counted as damaged, nor taken for another state, nor for a new client. */
+static void test_a_state_of_a_newer_program_stops_it(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *packed, *said;
+        size_t len;
+    } states[] = {
+        {"\x63\x00", "'c:c' has version 99, which a newer rfmd has written", 2},
+        {"\x01\x40\x62\x11", "'c:c' has version 98, which a newer rfmd has written", 4}, /* of slots */
+        {"\x01\x40\x00\x11", "'c:c' cannot be read: it is damaged", 4},
+        {"\x00\x00", "'c:c' cannot be read: it is damaged", 2},
+    };
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        desk *at = desk_new(1 << 20);
+        meet_state(at, rfm_bytes_of(states[i].packed, states[i].len));
+        assert_int_equal(at->seen[RFM_OUT_HALT], 1);
+        assert_int_equal(at->seen[RFM_OUT_PUBLISH] + at->seen[RFM_OUT_STORE], 0);
+        if (strstr(at->last[RFM_OUT_HALT].reason, states[i].said) == NULL)
+            fail_msg("%s", at->last[RFM_OUT_HALT].reason);
+        desk_free(at);
+    }
+    desk *at = desk_new(1 << 20);
+    meet_state(at, rfm_bytes_of("\x01\x00", 2));
+    assert_int_equal(at->seen[RFM_OUT_HALT], 0);
+    assert_int_equal(at->seen[RFM_OUT_PUBLISH], 1);
+    desk_free(at);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -468,6 +517,7 @@ int main(void)
         cmocka_unit_test(test_a_key_that_is_not_the_client_is_wrong_in_every_format),
         cmocka_unit_test(test_what_is_ignored_is_counted_and_no_dead_letter),
         cmocka_unit_test(test_what_waits_behind_a_later_record_is_met_before_timers),
+        cmocka_unit_test(test_a_state_of_a_newer_program_stops_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,8 @@ typedef struct test_driver {
     char url[256];
 } test_driver;
 
-static const rfm_store_field driver__meta[] = {{"group", "shop"}, {"partitions", "4"}, {"format", "1"}};
+static const rfm_store_field driver__meta[] = {
+    {"group", "shop", false}, {"partitions", "4", false}, {"format", "2", true}};
 
 static inline rfm_bytes driver__copy(test_driver *driver, rfm_bytes bytes)
 {
@@ -87,6 +88,7 @@ static inline void driver_init(test_driver *driver, const test_server *server)
         .url = driver->url,
         .prefix = PREFIX,
         .partition_count = TASK_COUNT,
+        .format = 2,
         .meta = driver__meta,
         .meta_count = 3,
     };

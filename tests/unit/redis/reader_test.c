@@ -170,6 +170,28 @@ static void no_state_anothers_state_no_server(void **state)
     driver_start(&world);
 }
 
+static void set_format(const char *format)
+{
+    freeReplyObject(server_ask(&server, "HSET " PREFIX ":meta partitions 4 format %s", format));
+}
+
+static void a_newer_state_is_not_read(void **state)
+{
+    (void)state;
+    write_state();
+    rfm_store_reader *reader = reader_new();
+    rfm_error error = {0};
+    uint32_t count;
+    assert_int_equal(rfm_store_reader_partitions(reader, &count, &error), RFM_OK);
+    assert_int_equal(count, 4);
+    set_format("3 at_least_once");
+    assert_int_equal(rfm_store_reader_partitions(reader, &count, &error), RFM_E_VERSION);
+    assert_non_null(strstr(error.message, "format=3, which a newer rfmd has made"));
+    set_format("1");
+    assert_int_equal(rfm_store_reader_partitions(reader, &count, &error), RFM_OK);
+    rfm_store_reader_free(reader);
+}
+
 static void it_connects_anew(void **state)
 {
     (void)state;
@@ -210,6 +232,7 @@ int main(void)
         TEST(a_value_and_a_hash),     TEST(all_clients_of_a_task_and_of_all),
         TEST(a_prefix_is_no_pattern), TEST(no_state_anothers_state_no_server),
         TEST(it_connects_anew),       TEST(it_waits_as_long_after_a_rest),
+        TEST(it_connects_anew),       TEST(a_newer_state_is_not_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -551,6 +551,60 @@ static void an_incomplete_meta_is_refused_and_not_completed(void **state)
     freeReplyObject(reply);
 }
 
+static void set_format(const char *format)
+{
+    freeReplyObject(server_ask(&server, "HSET " PREFIX ":meta group shop partitions 4 format %s", format));
+    world.term++; /* a new take-over looks at meta again */
+}
+
+static void assert_format(const char *format)
+{
+    redisReply *reply = server_ask(&server, "HGET " PREFIX ":meta format");
+    assert_string_equal(reply->str, format);
+    freeReplyObject(reply);
+}
+
+static void an_older_format_is_raised_by_who_opens_it(void **state)
+{
+    (void)state;
+    driver_start(&world);
+    driver_opened(&world);
+    assert_format("2"); /* made by us */
+    assert_null(strstr(world.log, "format"));
+    set_format("1");
+    assert_null(driver_opened(&world)->input.wal_value.at);
+    assert_format("2");
+    assert_non_null(strstr(world.log, "was of format 1 and is now"));
+    redisReply *reply = server_ask(&server, "HLEN " PREFIX ":meta");
+    assert_int_equal(reply->integer, 3);
+    freeReplyObject(reply);
+    driver_stored(&world, &one_client, 1, "2 1");
+}
+
+static void a_format_that_cannot_be_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *format, *said;
+    } wrong[] = {{"3", "format=3, which a newer rfmd has made"},
+                 {"4294967297", "a newer rfmd"}, /* 1, in 32 bits */
+                 {"10", "a newer rfmd"},
+                 {"2_at_least_once", "another's"},
+                 {"0", "another's"},
+                 {"02", "another's"},
+                 {"-1", "another's"},
+                 {"two", "another's"}};
+    driver_start(&world);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        set_format(wrong[i].format);
+        driver_open(&world);
+        const test_answer *refused = driver_expect(&world, RFM_IN_OPENED, RFM_REFUSED_FOR_GOOD);
+        if (!strstr(refused->reason, wrong[i].said))
+            fail_msg("%s: %s", wrong[i].format, refused->reason);
+        assert_format(wrong[i].format);
+    }
+}
+
 /* -- login */
 
 static void a_wrong_password_says_so_and_is_tried_again(void **state)
@@ -672,6 +726,8 @@ int main(void)
         TEST(a_cluster_node_is_refused),
         TEST(another_meta_is_refused),
         TEST(an_incomplete_meta_is_refused_and_not_completed),
+        TEST(an_older_format_is_raised_by_who_opens_it),
+        TEST(a_format_that_cannot_be_is_refused),
         TEST(a_wrong_password_says_so_and_is_tried_again),
         TEST(a_missing_password_says_so),
         TEST(a_value_beyond_the_limit_breaks_the_connection),
