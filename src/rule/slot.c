@@ -297,7 +297,7 @@ static void read_bought(rfm_reader *reader, uint64_t count, rfm_slots *slots)
     }
     for (uint64_t i = 0; i < count && !reader->bad; i++) {
         rfm_bought *bought = &slots->bought[i];
-        bought->id48 = rfm_read_u48(reader);
+        bought->id39 = rfm_id39(rfm_read_u48(reader)); /* of 48 bits before version 4 */
         int64_t step_ms = rfm_read_zigzag(reader);
         uint64_t left_minor = rfm_read_varint(reader), rule = rfm_read_varint(reader);
         if (__builtin_add_overflow(time_ms, step_ms, &time_ms) || time_ms < 0 || time_ms > SENT_TIME_MAX_MS ||
@@ -528,7 +528,7 @@ static void write_bought(rfm_buffer *buffer, const rfm_slots *slots)
     write_header(buffer, slots->bought_count, KIND_BOUGHT);
     for (size_t i = 0; i < slots->bought_count; i++) {
         const rfm_bought *bought = &slots->bought[i];
-        rfm_write_u48(buffer, bought->id48);
+        rfm_write_u48(buffer, bought->id39);
         rfm_write_zigzag(buffer, bought->time_ms - before_ms);
         rfm_write_varint(buffer, (uint64_t)bought->left_minor);
         rfm_write_varint(buffer, bought->rule);

@@ -87,7 +87,7 @@ typedef struct rfm_exposure {
 } rfm_exposure;
 
 typedef struct rfm_bought {
-    uint64_t id48;
+    uint64_t id39;
     int64_t time_ms, left_minor;
     uint16_t rule; /* whose send it is attributed to; 0: none */
 } rfm_bought;

@@ -48,14 +48,14 @@ static size_t assert_round_trip(const rfm_client *client)
     assert_int_equal(decoded.order_count, client->order_count);
     for (size_t i = 0; i < client->order_count; i++) {
         const rfm_order *a = &client->order[i], *b = &decoded.order[i];
-        assert_true(a->id48 == b->id48 && a->time_ms == b->time_ms && a->left_minor == b->left_minor &&
+        assert_true(a->id39 == b->id39 && a->time_ms == b->time_ms && a->left_minor == b->left_minor &&
                     a->refunded_minor == b->refunded_minor && a->source == b->source &&
                     a->refunds_full == b->refunds_full && a->waiting == b->waiting && a->currency == b->currency &&
                     a->unnamed.digits == b->unnamed.digits && a->unnamed.scale == b->unnamed.scale);
     }
     assert_int_equal(decoded.seen_count, client->seen_count);
     for (size_t i = 0; i < client->seen_count; i++) {
-        assert_int_equal(decoded.seen[i].id48, client->seen[i].id48);
+        assert_int_equal(decoded.seen[i].id39, client->seen[i].id39);
         assert_int_equal(decoded.seen[i].time_ms, client->seen[i].time_ms);
     }
     assert_memory_equal(&decoded.marks, &client->marks, sizeof decoded.marks);
@@ -244,7 +244,7 @@ static void the_largest_client_fits(void **state)
     client.channel_count = RFM_CHANNELS_MAX + 1, client.consent_count = RFM_CONSENTS_MAX;
     for (size_t i = 0; i < RFM_ORDERS_MAX; i++) {
         int64_t time_ms = i % 2 ? client.last_ms / 1000 * 1000 : client.first_ms;
-        client.order[i] = (rfm_order){.id48 = 0xffffffffffff - i,
+        client.order[i] = (rfm_order){.id39 = 0x7fffffffff - i,
                                       .time_ms = time_ms,
                                       .refunded_minor = INT64_MAX,
                                       .source = UINT64_MAX,
@@ -254,7 +254,7 @@ static void the_largest_client_fits(void **state)
                                       .waiting = true};
     }
     for (size_t i = 0; i < RFM_SEEN_MAX; i++) {
-        client.seen[i] = (rfm_seen){0xffffffffffff - i, i % 2 ? client.last_ms / 1000 * 1000 : client.first_ms};
+        client.seen[i] = (rfm_seen){0x7fffffffff - i, i % 2 ? client.last_ms / 1000 * 1000 : client.first_ms};
     }
     for (size_t i = 0; i <= RFM_CHANNELS_MAX; i++) {
         client.channel[i] = (rfm_channel_stats){
@@ -280,7 +280,7 @@ static void broken_bytes_are_refused(void **state)
     assert_int_equal(rfm_client_decode(RFM_BYTES_NONE, &client), RFM_E_CORRUPT);
     assert_int_equal(rfm_client_decode(rfm_text("\x01"), &client), RFM_E_CORRUPT);
     assert_int_equal(rfm_client_decode(rfm_bytes_of("\x00\x00", 2), &client), RFM_E_CORRUPT);
-    assert_int_equal(rfm_client_decode(rfm_bytes_of("\x03\x00", 2), &client), RFM_E_VERSION);
+    assert_int_equal(rfm_client_decode(rfm_bytes_of("\x04\x00", 2), &client), RFM_E_VERSION);
     assert_int_equal(rfm_client_decode(rfm_bytes_of("\x01\x00x", 3), &client), RFM_E_CORRUPT);
     assert_int_equal(rfm_client_decode(rfm_bytes_of("\x01\x80\x08", 3), &client), RFM_E_CORRUPT); /* no such section */
     assert_int_equal(rfm_client_decode(rfm_bytes_of("\x02\x80\x80\x02", 4), &client), RFM_E_CORRUPT); /* none either */
@@ -288,7 +288,7 @@ static void broken_bytes_are_refused(void **state)
 }
 
 /* A state as the first version wrote it, on 1 January 2026: two purchases, a visit, a delivered e-mail and a consent, marks.
- * It is read for ever, and one that says nothing new is still written so. */
+ * It is read for ever, and written as the newest. */
 static void states_of_version_1_are_read(void **state)
 {
     (void)state;
@@ -312,13 +312,8 @@ static void states_of_version_1_are_read(void **state)
     assert_int_equal(client.consent_count, 1);
     assert_int_equal(client.marks.segment, 7);
     assert_int_equal(client.category_count + client.latest_count + client.case_count + client.source, 0);
-    assert_int_equal(rfm_client_encode(&client, again), sizeof old);
-    assert_memory_equal(old, again, sizeof old);
-    rfm_event event = event_of(RFM_EVENT_POINTS, 9, T0);
-    event.delta = 5;
-    apply(&client, event);
-    assert_true(assert_round_trip(&client) > 0);
-    assert_int_equal((rfm_client_encode(&client, again), again[0]), 2);
+    assert_true(assert_round_trip(&client) < sizeof old);
+    assert_int_equal((rfm_client_encode(&client, again), again[0]), 3);
 }
 
 /* Every prefix and every changed byte: refused or read, never more. */

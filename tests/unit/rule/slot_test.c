@@ -67,7 +67,7 @@ static void assert_slots_equal(const rfm_slots *a, const rfm_slots *b)
     }
     assert_int_equal(a->bought_count, b->bought_count);
     for (size_t i = 0; i < a->bought_count; i++) {
-        assert_int_equal(a->bought[i].id48, b->bought[i].id48);
+        assert_int_equal(a->bought[i].id39, b->bought[i].id39);
         assert_int_equal(a->bought[i].time_ms, b->bought[i].time_ms);
         assert_int_equal(a->bought[i].left_minor, b->bought[i].left_minor);
         assert_int_equal(a->bought[i].rule, b->bought[i].rule);
