@@ -33,6 +33,8 @@ _Static_assert(RFM_EVENT_PURCHASE == 0 && RFM_EVENT_REFUND == 1 && RFM_EVENT_VIS
 #define SENT_FROM_MS     INT64_C(1767225600000) /* 2026: the times of sends are differences from it */
 
 enum { FORM_SHARED = 7, FORM_BITS = 3 }; /* beside rfm_id_form, in states alone */
+enum { CODE_BITS = 4, CODE_MASK = (1 << CODE_BITS) - 1, KEPT_MAX = 15 };
+_Static_assert((int)RFM_EVENT_TYPE_COUNT <= (int)CODE_MASK, "every event's code fits");
 
 /* The worst case of each section, every id of a send given up: entries' fields and their varints at full width. */
 enum {
@@ -103,11 +105,19 @@ static int64_t read_before(rfm_reader *reader, int64_t time_ms)
     return (int64_t)((uint64_t)time_ms - (uint64_t)rfm_read_zigzag(reader));
 }
 
-static void read_id(rfm_reader *reader, uint8_t id[16])
+enum { HASH_BYTES = 16 };
+
+/* After the first `kept` bytes of it. */
+static void read_id(rfm_reader *reader, size_t kept, size_t len, rfm_remembered *sent)
 {
-    rfm_bytes bytes = rfm_read_bytes(reader, 16);
-    if (!reader->bad)
-        memcpy(id, bytes.at, bytes.len);
+    rfm_bytes bytes = rfm_read_bytes(reader, len);
+    if (kept + len > sizeof sent->id || bytes.len != len)
+        reader->bad = true;
+    if (reader->bad)
+        return;
+    if (len > 0)
+        memcpy(sent->id + kept, bytes.at, len);
+    sent->id_len = (uint8_t)(kept + len);
 }
 
 static bool is_time(int64_t time_ms)
@@ -128,7 +138,7 @@ static void read_old_send(rfm_reader *reader, uint32_t *rule, rfm_remembered *se
     *rule += (uint32_t)step;
     sent->rule = (uint16_t)*rule;
     if (sent->form == RFM_ID_GIVEN)
-        read_id(reader, sent->id);
+        read_id(reader, 0, HASH_BYTES, sent);
 }
 
 /* Sends follow each other at once or after whole seconds, as delays have them. */
@@ -145,15 +155,34 @@ static int64_t read_time_after(rfm_reader *reader, int64_t before_ms)
     return time_ms;
 }
 
-static void read_event(rfm_reader *reader, rfm_remembered *sent)
+/* Ids of one producer begin alike: the start is taken from the nearest send before that has one. */
+static const rfm_remembered *model_of(const rfm_remembered *sent, size_t i)
 {
-    sent->code = rfm_read_u8(reader);
-    if (sent->form == RFM_ID_OF_UUID)
-        read_id(reader, sent->id);
-    else
-        sent->cause_id = rfm_read_sized(reader);
-    if (sent->code == RFM_CAUSE_TIMER || sent->code > RFM_EVENT_TYPE_COUNT || sent->cause_id.len > RFM_SENT_CAUSE_MAX)
+    for (size_t back = 1; back <= i; back++) {
+        if (sent[-(ptrdiff_t)back].form == RFM_ID_OF_EVENT)
+            return sent - back;
+    }
+    return NULL;
+}
+
+static void read_event(rfm_reader *reader, rfm_remembered *sent, size_t i)
+{
+    uint8_t head = rfm_read_u8(reader);
+    size_t kept = head >> CODE_BITS, len = HASH_BYTES;
+    sent->code = head & CODE_MASK;
+    if (sent->form == RFM_ID_OF_EVENT) {
+        const rfm_remembered *model = model_of(sent, i);
+        len = rfm_read_u8(reader);
+        if (kept > (model != NULL ? model->id_len : 0))
+            reader->bad = true;
+        else if (kept > 0)
+            memcpy(sent->id, model->id, kept);
+    }
+    if (sent->code == RFM_CAUSE_TIMER || sent->code > RFM_EVENT_TYPE_COUNT ||
+        (sent->form == RFM_ID_OF_UUID && kept > 0))
         reader->bad = true;
+    if (!reader->bad)
+        read_id(reader, kept, len, sent);
 }
 
 /* The cause of an earlier send, which is named by how far before this one it stands. */
@@ -166,7 +195,7 @@ static void read_shared(rfm_reader *reader, rfm_remembered *sent, size_t i)
         return;
     }
     const rfm_remembered *first = sent - back;
-    sent->form = first->form, sent->code = first->code, sent->cause_id = first->cause_id;
+    sent->form = first->form, sent->code = first->code, sent->id_len = first->id_len;
     memcpy(sent->id, first->id, sizeof sent->id);
 }
 
@@ -182,10 +211,10 @@ static void read_send(rfm_reader *reader, uint32_t *rule, int64_t before_ms, rfm
     sent->rule = (uint16_t)*rule;
     switch (form) {
     case RFM_ID_NONE: break;
-    case RFM_ID_GIVEN: read_id(reader, sent->id); break;
+    case RFM_ID_GIVEN: read_id(reader, 0, HASH_BYTES, sent); break;
     case RFM_ID_OF_TIMER: sent->cause_ms = read_before(reader, sent->time_ms); break;
     case RFM_ID_OF_EVENT:
-    case RFM_ID_OF_UUID: read_event(reader, sent); break;
+    case RFM_ID_OF_UUID: read_event(reader, sent, i); break;
     case FORM_SHARED: read_shared(reader, sent, i); break;
     default: reader->bad = true;
     }
@@ -499,25 +528,33 @@ static size_t shared_back(const rfm_slots *slots, size_t i)
         return 0;
     for (size_t back = 1; back <= i; back++) {
         const rfm_remembered *other = sent - back;
-        if (other->form == sent->form && other->code == sent->code &&
-            rfm_bytes_equal(other->cause_id, sent->cause_id) && memcmp(other->id, sent->id, sizeof sent->id) == 0)
+        if (other->form == sent->form && other->code == sent->code && other->id_len == sent->id_len &&
+            memcmp(other->id, sent->id, sizeof sent->id) == 0)
             return back;
     }
     return 0;
 }
 
-static void write_id(rfm_buffer *buffer, const rfm_remembered *sent)
+static void write_event(rfm_buffer *buffer, const rfm_remembered *sent, size_t i)
+{
+    const rfm_remembered *model = model_of(sent, i);
+    size_t most = model == NULL ? 0 : model->id_len < sent->id_len ? model->id_len : sent->id_len, kept = 0;
+    while (kept < most && kept < KEPT_MAX && model->id[kept] == sent->id[kept])
+        kept++;
+    rfm_write_u8(buffer, (uint8_t)(kept << CODE_BITS | sent->code));
+    rfm_write_u8(buffer, (uint8_t)(sent->id_len - kept));
+    rfm_write_bytes(buffer, rfm_bytes_of(sent->id + kept, sent->id_len - kept));
+}
+
+static void write_id(rfm_buffer *buffer, const rfm_remembered *sent, size_t i)
 {
     switch (sent->form) {
-    case RFM_ID_GIVEN: rfm_write_bytes(buffer, rfm_bytes_of(sent->id, sizeof sent->id)); break;
+    case RFM_ID_GIVEN: rfm_write_bytes(buffer, rfm_bytes_of(sent->id, sent->id_len)); break;
     case RFM_ID_OF_TIMER: write_before(buffer, sent->time_ms, sent->cause_ms); break;
-    case RFM_ID_OF_EVENT:
-        rfm_write_u8(buffer, sent->code);
-        rfm_write_sized(buffer, sent->cause_id);
-        break;
+    case RFM_ID_OF_EVENT: write_event(buffer, sent, i); break;
     case RFM_ID_OF_UUID:
         rfm_write_u8(buffer, sent->code);
-        rfm_write_bytes(buffer, rfm_bytes_of(sent->id, sizeof sent->id));
+        rfm_write_bytes(buffer, rfm_bytes_of(sent->id, sent->id_len));
         break;
     default: break;
     }
@@ -538,7 +575,7 @@ static void write_sent(rfm_buffer *buffer, const rfm_slots *slots)
         if (back > 0)
             rfm_write_varint(buffer, back);
         else
-            write_id(buffer, sent);
+            write_id(buffer, sent, i);
         before = sent->rule, before_ms = sent->time_ms;
     }
 }
@@ -750,27 +787,35 @@ static bool parse_uuid(rfm_bytes text, uint8_t uuid[16])
     return true;
 }
 
+static void set_id(rfm_remembered *sent, rfm_id_form form, rfm_bytes id)
+{
+    sent->form = (uint8_t)form, sent->id_len = (uint8_t)id.len;
+    if (id.len > 0)
+        memcpy(sent->id, id.at, id.len);
+}
+
 void rfm__sent_by(rfm_remembered *sent, const rfm_cause *cause, const uint8_t id[16])
 {
+    uint8_t uuid[HASH_BYTES];
     *sent = (rfm_remembered){.rule = sent->rule, .time_ms = sent->time_ms, .code = cause->code};
     if (cause->code == RFM_CAUSE_TIMER) {
         sent->form = RFM_ID_OF_TIMER, sent->cause_ms = cause->time_ms;
     } else if (cause->id.len <= RFM_SENT_CAUSE_MAX) {
-        sent->form = RFM_ID_OF_EVENT, sent->cause_id = cause->id;
-    } else if (parse_uuid(cause->id, sent->id)) {
-        sent->form = RFM_ID_OF_UUID;
+        set_id(sent, RFM_ID_OF_EVENT, cause->id);
+    } else if (parse_uuid(cause->id, uuid)) {
+        set_id(sent, RFM_ID_OF_UUID, rfm_bytes_of(uuid, sizeof uuid));
     } else {
-        sent->form = RFM_ID_GIVEN, sent->code = 0;
-        memcpy(sent->id, id, sizeof sent->id);
+        set_id(sent, RFM_ID_GIVEN, rfm_bytes_of(id, HASH_BYTES));
+        sent->code = 0;
     }
 }
 
 rfm_bytes rfm__sent_event(const rfm_remembered *sent, char uuid[RFM_UUID_TEXT + 1])
 {
-    char digits[33];
+    char digits[2 * HASH_BYTES + 1];
     if (sent->form == RFM_ID_OF_EVENT)
-        return sent->cause_id;
-    rfm_hex(sent->id, sizeof sent->id, digits);
+        return rfm_bytes_of(sent->id, sent->id_len);
+    rfm_hex(sent->id, HASH_BYTES, digits);
     for (size_t i = 0, at = 0; i < RFM_UUID_TEXT; i++)
         uuid[i] = is_dash(i) ? '-' : digits[at++];
     return rfm_bytes_of(uuid, RFM_UUID_TEXT);

@@ -75,9 +75,9 @@ typedef struct rfm_remembered {
     uint8_t code;    /* the cause's, where that is an event */
     bool is_virtual; /* held back by a hold-out or a control arm, which counts for once and cooldown */
     int64_t time_ms;
-    int64_t cause_ms;   /* OF_TIMER */
-    rfm_bytes cause_id; /* OF_EVENT: RFM_SENT_CAUSE_MAX at most; a view, as those of pending causes */
-    uint8_t id[16];     /* GIVEN; OF_UUID: the UUID */
+    int64_t cause_ms; /* OF_TIMER */
+    uint8_t id_len;
+    uint8_t id[RFM_SENT_CAUSE_MAX]; /* GIVEN; OF_UUID: the UUID; OF_EVENT: the event's; zeros after its end */
 } rfm_remembered;
 
 typedef struct rfm_recent {
@@ -131,7 +131,7 @@ rfm_remembered *rfm__slots_remember(rfm_slots *slots, uint16_t rule);
 void rfm__slots_forget(rfm_slots *slots, rfm_remembered *sent);
 /* What its id is known by: the cause, as long as that is at hand, or the id. */
 void rfm__sent_by(rfm_remembered *sent, const rfm_cause *cause, const uint8_t id[16]);
-/* The id of the event that caused it, OF_EVENT or OF_UUID: a view, of `uuid` perhaps. */
+/* The id of the event that caused it, OF_EVENT or OF_UUID: a view of it or of `uuid`. */
 rfm_bytes rfm__sent_event(const rfm_remembered *sent, char uuid[RFM_UUID_TEXT + 1]);
 
 rfm_pending *rfm__slots_pending(rfm_slots *slots, uint16_t rule, uint32_t cart); /* NULL: none */

@@ -250,7 +250,7 @@ static void id_of(const rfm_note *note, rfm_bytes client_id, uint8_t id[16])
     char uuid[RFM_UUID_TEXT + 1], text[RFM_CAUSE_BYTES_MAX];
     const rfm_remembered *sent = note->sent;
     if (sent->form == RFM_ID_GIVEN) {
-        memcpy(id, sent->id, sizeof sent->id);
+        memcpy(id, sent->id, 16);
         return;
     }
     bool timer = sent->form == RFM_ID_OF_TIMER;

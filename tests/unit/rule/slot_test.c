@@ -35,7 +35,7 @@ static void assert_slots_equal(const rfm_slots *a, const rfm_slots *b)
         assert_int_equal(a->sent[i].form, b->sent[i].form);
         assert_int_equal(a->sent[i].code, b->sent[i].code);
         assert_int_equal(a->sent[i].cause_ms, b->sent[i].cause_ms);
-        assert_true(rfm_bytes_equal(a->sent[i].cause_id, b->sent[i].cause_id));
+        assert_int_equal(a->sent[i].id_len, b->sent[i].id_len);
         assert_int_equal(a->sent[i].is_virtual, b->sent[i].is_virtual);
         assert_int_equal(a->sent[i].time_ms, b->sent[i].time_ms);
         assert_memory_equal(a->sent[i].id, b->sent[i].id, sizeof a->sent[i].id);
@@ -105,22 +105,31 @@ static void test_sizes(void **state)
     no_slots(&slots);
     rfm_remembered *sent = rfm__slots_remember(&slots, 17);
     sent->time_ms = INT64_C(1700000000000);
-    sent->form = RFM_ID_GIVEN;
+    rfm__sent_by(sent, &(rfm_cause){.code = 1, .id = rfm_text("an id that is longer")}, (const uint8_t[16]){0});
+    assert_int_equal(rfm__slots_encode(&slots, packed), 2 + 2 + 5 + 2 + 20);
+    rfm__sent_by(sent, &(rfm_cause){.code = 1, .id = rfm_text("an id that is longer.")}, (const uint8_t[16]){0});
     assert_int_equal(rfm__slots_encode(&slots, packed), 2 + 2 + 5 + 16);
-    sent->form = RFM_ID_OF_TIMER, sent->cause_ms = sent->time_ms;
+    rfm__sent_by(sent, &(rfm_cause){.code = RFM_CAUSE_TIMER, .time_ms = sent->time_ms}, (const uint8_t[16]){0});
     assert_int_equal(rfm__slots_encode(&slots, packed), 2 + 2 + 5 + 1);
-    rfm_remembered *next = rfm__slots_remember(&slots, 18);
-    sent->form = next->form = RFM_ID_OF_EVENT, sent->code = next->code = 1;
-    sent->cause_id = next->cause_id = rfm_text("e-123456");
-    sent->cause_ms = 0;
-    next->time_ms = sent->time_ms + 10 * RFM_DAY_MS;
-    assert_int_equal(rfm__slots_encode(&slots, packed), 2 + 2 + 5 + 2 + 8 + 1 + 4 + 1); /* the second names the first */
+    rfm__sent_by(sent, &(rfm_cause){.code = 1, .id = rfm_text("e-123456")}, (const uint8_t[16]){0});
+    for (uint16_t i = 18; i <= 19; i++) {
+        rfm_remembered *next = rfm__slots_remember(&slots, i);
+        next->time_ms = slots.sent[i - 18].time_ms + 10 * RFM_DAY_MS;
+        rfm__sent_by(next, &(rfm_cause){.code = 1, .id = rfm_text(i == 18 ? "e-123456" : "e-12400")},
+                     (const uint8_t[16]){0});
+    }
+    /* The second has the cause of the first, that of the third begins as that of the second. */
+    assert_int_equal(rfm__slots_encode(&slots, packed), 2 + (2 + 5 + 2 + 8) + (1 + 4 + 1) + (1 + 4 + 2 + 3));
 }
 
 /* Few different events, so that sends share them. */
 static void draw_id(rfm_remembered *sent)
 {
     static const char *const causes[] = {"",
+                                         "12",
+                                         "e-1234666",
+                                         "twenty bytes and not",
+                                         "twenty bytes and two",
                                          "1",
                                          "e-1234567",
                                          "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -368,8 +377,11 @@ static void fill_to_the_brim(rfm_slots *slots)
         slots->since_ms[i] = INT64_MAX;
     for (uint16_t i = 0; i < RFM_REMEMBERED_MAX; i++) {
         rfm_remembered *sent = rfm__slots_remember(slots, (uint16_t)(RFM_NAMES_MAX - i));
-        *sent = (rfm_remembered){
-            .rule = sent->rule, .form = RFM_ID_GIVEN, .time_ms = i % 2 ? i : (INT64_C(1) << 48) - i, .id = {1}};
+        *sent = (rfm_remembered){.rule = sent->rule,
+                                 .form = RFM_ID_GIVEN,
+                                 .id_len = 16,
+                                 .time_ms = i % 2 ? i : (INT64_C(1) << 48) - i,
+                                 .id = {1}};
     }
     assert_null(rfm__slots_remember(slots, 1));
     for (int64_t i = 0; i < RFM_RECENT_MAX; i++)
