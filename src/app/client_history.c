@@ -227,7 +227,7 @@ static int take_slots(rfm_client_history *history, uint32_t client, const rfm_cl
     rfm_buffer json;
     rfm_buffer_init(&json, 1 << 20);
     rfm_write_u8(&json, '{');
-    rfm_slots_json(&json, state, names);
+    rfm_slots_json(&json, history->asked[client].id, state, names);
     rfm_write_u8(&json, '}');
     yyjson_doc *document = yyjson_read((const char *)json.at, json.len, 0);
     RFM_ASSERT(document != NULL);

@@ -209,7 +209,7 @@ static bool due(rfm_sight *sight, rfm_expr_value *value)
 
 static bool triggers(rfm_sight *sight, rfm_expr_value *value)
 {
-    size_t count = rfm__notes_sent(&sight->turn->slots, sight->turn->names, sight->triggers);
+    size_t count = rfm__notes_sent(&sight->turn->slots, sight->turn->names, sight->client_id, sight->triggers);
     rfm__notes_list(sight->triggers, count, sight->trigger_items, value);
     return true;
 }

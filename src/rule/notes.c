@@ -1,9 +1,10 @@
 #include "notes.h"
 
+#include "trigger.h"
+
 #include <rfm/base/hash.h>
 #include <rfm/base/json.h>
 #include <rfm/base/utf8.h>
-#include <rfm/rule/decide.h>
 
 static void add_note(rfm_note *notes, size_t *count, const rfm_note *note)
 {
@@ -28,17 +29,42 @@ size_t rfm__notes_due(const rfm_slots *slots, const rfm_names *names, rfm_note n
     return count;
 }
 
-size_t rfm__notes_sent(const rfm_slots *slots, const rfm_names *names, rfm_note notes[RFM_REMEMBERED_MAX])
+static void find_id(const rfm_remembered *sent, rfm_bytes rule, rfm_bytes client_id, uint8_t id[16])
+{
+    char uuid[RFM_UUID_TEXT + 1], text[RFM_CAUSE_BYTES_MAX];
+    bool timer = sent->form == RFM_ID_OF_TIMER;
+    if (sent->form == RFM_ID_GIVEN) {
+        memcpy(id, sent->id, 16);
+        return;
+    }
+    size_t len = rfm__cause_text(timer ? RFM_CAUSE_TIMER : sent->code, sent->cause_ms,
+                                 timer ? RFM_BYTES_NONE : rfm__sent_event(sent, uuid), text);
+    rfm__trigger_id(rule, client_id, rfm_bytes_of(text, len), id);
+}
+
+static rfm_note note_sent(const rfm_remembered *sent, const rfm_names *names, rfm_bytes client_id)
+{
+    uint8_t id[16];
+    char text[33];
+    rfm_note note = {.time_ms = sent->time_ms, .rule = rfm_names_text(names, sent->rule)};
+    note.has_id = sent->form != RFM_ID_NONE;
+    if (note.has_id) {
+        find_id(sent, note.rule, client_id, id);
+        rfm_hex(id, sizeof id, text);
+        memcpy(note.id, text, sizeof note.id);
+    }
+    return note;
+}
+
+size_t rfm__notes_sent(const rfm_slots *slots, const rfm_names *names, rfm_bytes client_id,
+                       rfm_note notes[RFM_REMEMBERED_MAX])
 {
     size_t count = 0;
     for (size_t i = 0; i < slots->sent_count; i++) {
         const rfm_remembered *sent = &slots->sent[i];
-        char id[33];
         if (sent->is_virtual)
             continue;
-        rfm_note note = {.time_ms = sent->time_ms, .rule = rfm_names_text(names, sent->rule), .has_id = sent->has_id};
-        rfm_hex(sent->id, sizeof sent->id, id);
-        memcpy(note.id, id, sizeof note.id);
+        rfm_note note = note_sent(sent, names, client_id);
         add_note(notes, &count, &note);
     }
     return count;
@@ -64,7 +90,7 @@ static void write_notes(rfm_buffer *json, const rfm_note *notes, size_t count, b
     rfm_write_text(json, "]");
 }
 
-void rfm_slots_json(rfm_buffer *json, const rfm_client *client, const rfm_names *names)
+void rfm_slots_json(rfm_buffer *json, rfm_bytes client_id, const rfm_client *client, const rfm_names *names)
 {
     rfm_slots slots;
     rfm_note notes[RFM_REMEMBERED_MAX];
@@ -72,7 +98,7 @@ void rfm_slots_json(rfm_buffer *json, const rfm_client *client, const rfm_names 
     rfm_write_text(json, "\"due\":");
     write_notes(json, notes, rfm__notes_due(&slots, names, notes), false);
     rfm_write_text(json, ",\"triggers\":");
-    write_notes(json, notes, rfm__notes_sent(&slots, names, notes), true);
+    write_notes(json, notes, rfm__notes_sent(&slots, names, client_id, notes), true);
 }
 
 /* -- expressions */

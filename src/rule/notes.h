@@ -14,9 +14,10 @@ typedef struct rfm_note {
     char id[32];
 } rfm_note;
 
-/* Return how many. Virtual sends are none. */
+/* Return how many. Virtual sends are none. A send's id is kept, or follows from its cause. */
 size_t rfm__notes_due(const rfm_slots *slots, const rfm_names *names, rfm_note notes[RFM_PENDING_MAX]);
-size_t rfm__notes_sent(const rfm_slots *slots, const rfm_names *names, rfm_note notes[RFM_REMEMBERED_MAX]);
+size_t rfm__notes_sent(const rfm_slots *slots, const rfm_names *names, rfm_bytes client_id,
+                       rfm_note notes[RFM_REMEMBERED_MAX]);
 
 /* Their types for expressions, and a list of them in `items`, which has room for as many. */
 extern const rfm_expr_type rfm__due_type, rfm__triggers_type;

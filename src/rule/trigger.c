@@ -1,19 +1,49 @@
 #include "trigger.h"
 
+#include "slot.h"
+
+#include <inttypes.h>
 #include <rfm/base/hash.h>
 #include <rfm/base/time.h>
 #include <rfm/base/utf8.h>
 #include <rfm/client/json.h>
 #include <rfm/event/headers.h>
+#include <stdio.h>
 
-void rfm__decision_identity(rfm_buffer *identity, const rfm_decision *decision, rfm_bytes client_id)
+static void write_identity(rfm_buffer *identity, rfm_bytes rule, rfm_bytes client_id, rfm_bytes cause)
 {
-    rfm_write_text(identity, decision->rule->name);
+    rfm_write_bytes(identity, rule);
     rfm_write_u8(identity, 0x1f);
     rfm_write_bytes(identity, client_id);
     rfm_write_u8(identity, 0x1f);
-    rfm_write_bytes(identity, rfm_bytes_of(decision->cause, decision->cause_len));
+    rfm_write_bytes(identity, cause);
     RFM_ASSERT(!identity->bad);
+}
+
+void rfm__decision_identity(rfm_buffer *identity, const rfm_decision *decision, rfm_bytes client_id)
+{
+    write_identity(identity, rfm_text(decision->rule->name), client_id,
+                   rfm_bytes_of(decision->cause, decision->cause_len));
+}
+
+void rfm__trigger_id(rfm_bytes rule, rfm_bytes client_id, rfm_bytes cause, uint8_t id[16])
+{
+    uint8_t text[RFM_IDENTITY_BYTES_MAX];
+    rfm_buffer identity = rfm_buffer_over(text, sizeof text);
+    write_identity(&identity, rule, client_id, cause);
+    rfm_hash128(rfm_buffer_view(&identity), id);
+}
+
+size_t rfm__cause_text(uint8_t code, int64_t time_ms, rfm_bytes id, char text[RFM_CAUSE_BYTES_MAX])
+{
+    if (code == RFM_CAUSE_TIMER)
+        return (size_t)snprintf(text, RFM_CAUSE_BYTES_MAX, "due:%" PRId64, time_ms);
+    rfm_buffer buffer = rfm_buffer_over(text, RFM_CAUSE_BYTES_MAX);
+    rfm_write_text(&buffer, rfm_event_type_name((rfm_event_type)(code - 1)));
+    rfm_write_u8(&buffer, 0x1f);
+    rfm_write_bytes(&buffer, id);
+    RFM_ASSERT(!buffer.bad);
+    return buffer.len;
 }
 
 /* Splits at 0x1F, of an event, or at the colon, of a timer. True: an event. */
