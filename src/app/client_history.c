@@ -18,7 +18,7 @@
 
 enum { BYTES_MAX = 256 << 20, LINE_MAX_BYTES = 4 << 20, ID_TEXT = 32, PROGRESS_MS = 100 };
 
-/* `packed` has been seen; entries are chained only by their sorting. */
+/* A client that is asked for. */
 struct asked {
     rfm_bytes id;
     bool has_state, has_entry;
@@ -29,7 +29,7 @@ struct entry {
     uint32_t client;
     uint32_t topic; /* UINT32_MAX: only in the state */
     uint32_t partition;
-    int64_t time_ms, offset;
+    int64_t time_ms, offset; /* only in the state: in its order */
     bool sent;
     char id[ID_TEXT];
     rfm_bytes line;
@@ -187,7 +187,7 @@ static void write_text_field(rfm_buffer *line, const char *name, const char *tex
 
 static int add_remembered(rfm_client_history *history, uint32_t client, yyjson_val *note, bool sent, rfm_error *error)
 {
-    struct entry entry = {.client = client, .topic = UINT32_MAX, .sent = sent};
+    struct entry entry = {.client = client, .topic = UINT32_MAX, .offset = (int64_t)history->entry_count, .sent = sent};
     const char *time = yyjson_get_str(yyjson_obj_get(note, "time")), *id = yyjson_get_str(yyjson_obj_get(note, "id"));
     RFM_ASSERT(time != NULL && rfm_time_parse(rfm_text(time), &entry.time_ms) == RFM_OK);
     if (id != NULL && strlen(id) == ID_TEXT)
@@ -215,8 +215,11 @@ static int add_all(rfm_client_history *history, uint32_t client, yyjson_val *not
     size_t i, count;
     yyjson_val *note;
     int code = RFM_OK;
-    yyjson_arr_foreach(notes, i, count, note) if (code == RFM_OK)
-        code = add_remembered(history, client, note, sent, error);
+    yyjson_arr_foreach(notes, i, count, note)
+    {
+        if (code == RFM_OK)
+            code = add_remembered(history, client, note, sent, error);
+    }
     return code;
 }
 
@@ -358,7 +361,7 @@ static int by_place(const void *a, const void *b)
     ORDER_BY(partition);
     ORDER_BY(offset);
 #undef ORDER_BY
-    return (first->line.at > second->line.at) - (first->line.at < second->line.at); /* as the state has them */
+    return 0;
 }
 
 int rfm_client_history_read(rfm_client_history *history, const rfm_history_wish *wish, rfm_error *error)
@@ -372,6 +375,7 @@ int rfm_client_history_read(rfm_client_history *history, const rfm_history_wish 
     history->topics[history->topic_count++] = kafka.audit;
     history->since_ms = wish->since_ms;
     int code = read_topics(history, &kafka, wish, error);
+    show_progress(history, 1, 1);
     rfm_kafka_conf_drop(&kafka);
     if (code != RFM_OK)
         return code;

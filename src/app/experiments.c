@@ -57,6 +57,14 @@ static void put_revenue(rfm_buffer *text, const rfm_arm_result *arm)
                      figure[RFM_ARM_REVENUE_P], figure[RFM_ARM_REVENUE_P_HOLM]);
 }
 
+static void put_days(rfm_buffer *text, double days)
+{
+    if (days == 0)
+        rfm_write_text(text, " (there)");
+    else if (isfinite(days))
+        rfm_write_format(text, " (in %.0f days)", ceil(days));
+}
+
 static void put_checks(rfm_buffer *text, const rfm_evaluation *evaluation)
 {
     const char *separator = "clients that an arm needs to show a rise of conversion (5%, power 80%):";
@@ -70,15 +78,17 @@ static void put_checks(rfm_buffer *text, const rfm_evaluation *evaluation)
         if (!isfinite(evaluation->clients_needed[i]))
             continue;
         rfm_write_format(text, "%s %.0f for %+g%%", separator, evaluation->clients_needed[i], 100 * rfm_lifts[i]);
+        put_days(text, evaluation->days_needed[i]);
         separator = ",";
     }
     rfm_write_text(text, *separator == ',' ? "\n" : "");
 }
 
-static void put_experiment(rfm_buffer *text, const rfm_rule *rule, const rfm_kpi_sums *sums, uint8_t digits)
+static void put_experiment(rfm_buffer *text, const rfm_rule *rule, const rfm_kpi_sums *sums, uint8_t digits,
+                           int64_t as_of_ms)
 {
     rfm_evaluation evaluation;
-    rfm_evaluate(rule, sums, digits, &evaluation);
+    rfm_evaluate(rule, sums, digits, as_of_ms, &evaluation);
     rfm_write_format(text, "\n%s (salt %s): purchases within %.4g days\n", rule->name, rule->experiment.salt,
                      (double)rfm_rule_attribution_ms(rule) / (double)RFM_DAY_MS);
     rfm_write_format(text, "%-16s%8s%9s%9s%11s%12s%8s%14s%12s\n", "arm", "share", "exposed", "clients", "converted",
@@ -101,7 +111,7 @@ static void put_text(rfm_buffer *text, const rfm_kpi_sums *sums, int64_t as_of_m
     rfm_write_format(text, "as of %s, money in %s; clients: those whose window is over\n", as_of, base->code);
     for (size_t i = 0; i < rules->count; i++) {
         if (rules->rule[i].experiment.given)
-            put_experiment(text, &rules->rule[i], sums, base->digits);
+            put_experiment(text, &rules->rule[i], sums, base->digits, as_of_ms);
     }
     rfm_write_format(text, "\n%-32s%8s%14s\n", "attributed to the last send of", "orders", "revenue");
     for (size_t i = 0; i < rules->count; i++) {
@@ -146,10 +156,11 @@ static void put_csv_arm(rfm_buffer *csv, const char *rule, const rfm_arm_result 
         put_record(csv, rule, arm->name, rfm_arm_figure_name((rfm_arm_figure)i), arm->figure[i]);
 }
 
-static void put_csv_experiment(rfm_buffer *csv, const rfm_rule *rule, const rfm_kpi_sums *sums, uint8_t digits)
+static void put_csv_experiment(rfm_buffer *csv, const rfm_rule *rule, const rfm_kpi_sums *sums, uint8_t digits,
+                               int64_t as_of_ms)
 {
     rfm_evaluation evaluation;
-    rfm_evaluate(rule, sums, digits, &evaluation);
+    rfm_evaluate(rule, sums, digits, as_of_ms, &evaluation);
     for (size_t i = 0; i < evaluation.arm_count; i++)
         put_csv_arm(csv, rule->name, &evaluation.arm[i], digits);
     put_record(csv, rule->name, "", "sample_ratio_p", evaluation.sample_ratio_p);
@@ -158,10 +169,13 @@ static void put_csv_experiment(rfm_buffer *csv, const rfm_rule *rule, const rfm_
         char name[40];
         snprintf(name, sizeof name, "clients_needed_%g%%", 100 * rfm_lifts[i]);
         put_record(csv, rule->name, "", name, evaluation.clients_needed[i]);
+        snprintf(name, sizeof name, "days_needed_%g%%", 100 * rfm_lifts[i]);
+        put_record(csv, rule->name, "", name, evaluation.days_needed[i]);
     }
+    put_record(csv, rule->name, "", "exposed_per_day", evaluation.exposed_per_day);
 }
 
-static void put_csv(rfm_buffer *csv, const rfm_kpi_sums *sums, const rfm_config *config)
+static void put_csv(rfm_buffer *csv, const rfm_kpi_sums *sums, int64_t as_of_ms, const rfm_config *config)
 {
     const rfm_rules *rules = &config->rules;
     uint8_t digits = config->client.money.base.digits;
@@ -170,7 +184,7 @@ static void put_csv(rfm_buffer *csv, const rfm_kpi_sums *sums, const rfm_config 
         const rfm_rule *rule = &rules->rule[i];
         rfm_attributed attributed = rfm_attributed_to(rule, sums);
         if (rule->experiment.given)
-            put_csv_experiment(csv, rule, sums, digits);
+            put_csv_experiment(csv, rule, sums, digits, as_of_ms);
         if (rfm_rule_attribution_ms(rule) == 0)
             continue;
         put_count(csv, rule->name, "", "attributed_orders", attributed.orders);
@@ -187,7 +201,7 @@ int rfm_experiments_write(FILE *file, const rfm_kpi_sums *sums, int64_t as_of_ms
         rfm_experiments_json(&config->rules, sums, &config->client.money, as_of_ms, &text);
         rfm_write_u8(&text, '\n');
     } else if (format == RFM_REPORT_CSV) {
-        put_csv(&text, sums, config);
+        put_csv(&text, sums, as_of_ms, config);
     } else {
         put_text(&text, sums, as_of_ms, config);
     }

@@ -26,6 +26,12 @@ static uint16_t translated(rfm_kpi_sums *sums, const rfm_names *names, uint16_t 
     return text.len > 0 ? rfm_names_number(sums->names, text) : 0;
 }
 
+static bool has_name_as_part(char metric)
+{
+    return metric == RFM_KPI_SEGMENT || metric == RFM_KPI_NAMED ||
+           (rfm_kpi_is_of_rule(metric) && metric != RFM_KPI_EXPOSED_ON);
+}
+
 int rfm_kpi_sums_add(rfm_kpi_sums *sums, const rfm_names *names, const rfm_bytes *values, size_t count)
 {
     for (size_t i = 0; i + 1 < count; i += 2) {
@@ -41,7 +47,7 @@ int rfm_kpi_sums_add(rfm_kpi_sums *sums, const rfm_names *names, const rfm_bytes
             return RFM_E_CORRUPT;
         }
         cell.source = translated(sums, names, cell.source);
-        if (cell.metric == RFM_KPI_SEGMENT || cell.metric == RFM_KPI_NAMED || rfm_kpi_is_of_rule(cell.metric)) {
+        if (has_name_as_part(cell.metric)) {
             cell.part = translated(sums, names, cell.part);
         }
         rfm_tally_add(sums->tally, cell, value);

@@ -626,10 +626,10 @@ static bool fetch_trait(const rfm_sight *sight, size_t i, rfm_expr_value *value)
     return true;
 }
 
-/* As the event says it, the last of several. */
+/* As the event says it, the first of several. */
 static bool event_trait(const rfm_event *event, const rfm_trait *declared, rfm_latest *trait, rfm_bytes *text)
 {
-    for (size_t i = event->trait_count; i-- > 0;) {
+    for (size_t i = 0; i < event->trait_count; i++) {
         if (rfm_bytes_is(event->traits[i].name, declared->name))
             return rfm_trait_read(&event->traits[i], declared->type, trait, text);
     }
@@ -763,7 +763,7 @@ static bool find_kept(rfm_bytes kept, uint8_t part, const rfm_trait *declared, r
     while (rfm_reader_left(&reader) > 0) {
         uint8_t found = rfm_read_u8(&reader);
         const environment_row *row = row_of_part(found);
-        rfm_latest trait;
+        rfm_latest trait = {0};
         rfm_bytes name = RFM_BYTES_NONE, text = RFM_BYTES_NONE;
         if (found == TRAIT_PART)
             name = read_trait(&reader, &trait, &text);

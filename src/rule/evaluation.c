@@ -96,7 +96,54 @@ static void check_shares(rfm_evaluation *evaluation)
     evaluation->suspicious = evaluation->sample_ratio_p < RFM_SAMPLE_RATIO_SUSPECT;
 }
 
-void rfm_evaluate(const rfm_rule *rule, const rfm_kpi_sums *sums, uint8_t money_digits, rfm_evaluation *evaluation)
+/* An experiment that is younger has had as many days as since its first client. */
+static double pace_of(const rfm_kpi_sums *sums, const rfm_evaluation *evaluation, uint16_t rule, uint32_t salt,
+                      int64_t as_of_ms)
+{
+    int64_t in_window = 0, all = 0, days = 0;
+    for (size_t i = 0; i < evaluation->arm_count; i++)
+        all += evaluation->arm[i].exposed;
+    all -= rfm_tally_get(sums->tally, rfm__exposed_on(rule, salt, as_of_ms));
+    for (int64_t day = 1; day <= RFM_PACE_DAYS; day++) {
+        int64_t clients = rfm_tally_get(sums->tally, rfm__exposed_on(rule, salt, as_of_ms - day * RFM_DAY_MS));
+        in_window += clients;
+        days = clients > 0 ? day : days;
+    }
+    if (all > in_window)
+        days = RFM_PACE_DAYS;
+    return days > 0 ? (double)in_window / (double)days : NAN;
+}
+
+/* Who is exposed today is known a window later. */
+static double days_until(const rfm_evaluation *evaluation, double needed, double window_days)
+{
+    double days = isfinite(needed) ? 0 : NAN;
+    for (size_t i = 0; i < evaluation->arm_count; i++) {
+        const rfm_arm_result *arm = &evaluation->arm[i];
+        if ((double)arm->sums.clients >= needed)
+            continue;
+        double pace = evaluation->exposed_per_day * arm->figure[RFM_ARM_SHARE];
+        double lacking = fmax(needed - (double)arm->exposed, 0);
+        double wait = lacking > 0 ? (pace > 0 ? lacking / pace : NAN) : 0;
+        days = isnan(wait) || isnan(days) ? NAN : fmax(days, wait + window_days);
+    }
+    return days;
+}
+
+static void foresee(const rfm_rule *rule, const rfm_kpi_sums *sums, const rfm_cell *at, int64_t as_of_ms,
+                    rfm_evaluation *evaluation)
+{
+    double window_days = (double)rfm_rule_attribution_ms(rule) / (double)RFM_DAY_MS;
+    evaluation->exposed_per_day = pace_of(sums, evaluation, at->source, (uint32_t)at->period, as_of_ms);
+    for (size_t i = 0; i < RFM_LIFTS; i++) {
+        double needed = rfm_clients_needed(evaluation->arm[0].figure[RFM_ARM_CONVERSION], rfm_lifts[i]);
+        evaluation->clients_needed[i] = needed;
+        evaluation->days_needed[i] = days_until(evaluation, needed, window_days);
+    }
+}
+
+void rfm_evaluate(const rfm_rule *rule, const rfm_kpi_sums *sums, uint8_t money_digits, int64_t as_of_ms,
+                  rfm_evaluation *evaluation)
 {
     const rfm_experiment *experiment = &rule->experiment;
     RFM_ASSERT(experiment->given);
@@ -117,8 +164,7 @@ void rfm_evaluate(const rfm_rule *rule, const rfm_kpi_sums *sums, uint8_t money_
     hold(evaluation, RFM_ARM_CONVERSION_P, RFM_ARM_CONVERSION_P_HOLM);
     hold(evaluation, RFM_ARM_REVENUE_P, RFM_ARM_REVENUE_P_HOLM);
     check_shares(evaluation);
-    for (size_t i = 0; i < RFM_LIFTS; i++)
-        evaluation->clients_needed[i] = rfm_clients_needed(evaluation->arm[0].figure[RFM_ARM_CONVERSION], rfm_lifts[i]);
+    foresee(rule, sums, &at, as_of_ms, evaluation);
 }
 
 rfm_attributed rfm_attributed_to(const rfm_rule *rule, const rfm_kpi_sums *sums)
@@ -150,10 +196,21 @@ static void put_arm(rfm_buffer *json, const rfm_arm_result *arm, uint8_t digits)
     rfm_write_u8(json, '}');
 }
 
-static void put_experiment(rfm_buffer *json, const rfm_rule *rule, const rfm_kpi_sums *sums, uint8_t digits)
+static void put_lifts(rfm_buffer *json, const char *name, const double figures[RFM_LIFTS])
+{
+    rfm_write_format(json, ",\"%s\":{", name);
+    for (size_t i = 0; i < RFM_LIFTS; i++) {
+        rfm_write_format(json, "%s\"%g%%\":", i > 0 ? "," : "", 100 * rfm_lifts[i]);
+        put_number(json, figures[i]);
+    }
+    rfm_write_u8(json, '}');
+}
+
+static void put_experiment(rfm_buffer *json, const rfm_rule *rule, const rfm_kpi_sums *sums, uint8_t digits,
+                           int64_t as_of_ms)
 {
     rfm_evaluation evaluation;
-    rfm_evaluate(rule, sums, digits, &evaluation);
+    rfm_evaluate(rule, sums, digits, as_of_ms, &evaluation);
     rfm_write_format(json, "{\"rule\":\"%s\",\"salt\":", rule->name);
     rfm_write_json_string(json, rfm_text(rule->experiment.salt));
     rfm_write_text(json, ",\"attribution_days\":");
@@ -165,12 +222,12 @@ static void put_experiment(rfm_buffer *json, const rfm_rule *rule, const rfm_kpi
     }
     rfm_write_text(json, "],\"sample_ratio_p\":");
     put_number(json, evaluation.sample_ratio_p);
-    rfm_write_format(json, ",\"suspicious\":%s,\"clients_needed\":{", evaluation.suspicious ? "true" : "false");
-    for (size_t i = 0; i < RFM_LIFTS; i++) {
-        rfm_write_format(json, "%s\"%g%%\":", i > 0 ? "," : "", 100 * rfm_lifts[i]);
-        put_number(json, evaluation.clients_needed[i]);
-    }
-    rfm_write_text(json, "}}");
+    rfm_write_format(json, ",\"suspicious\":%s", evaluation.suspicious ? "true" : "false");
+    put_lifts(json, "clients_needed", evaluation.clients_needed);
+    rfm_write_text(json, ",\"exposed_per_day\":");
+    put_number(json, evaluation.exposed_per_day);
+    put_lifts(json, "days_needed", evaluation.days_needed);
+    rfm_write_u8(json, '}');
 }
 
 static void put_attributed(rfm_buffer *json, const rfm_rule *rule, const rfm_kpi_sums *sums, uint8_t digits)
@@ -192,7 +249,7 @@ void rfm_experiments_json(const rfm_rules *rules, const rfm_kpi_sums *sums, cons
         if (!rules->rule[i].experiment.given)
             continue;
         rfm_write_text(json, separator);
-        put_experiment(json, &rules->rule[i], sums, money->base.digits);
+        put_experiment(json, &rules->rule[i], sums, money->base.digits, as_of_ms);
         separator = ",";
     }
     separator = "";

@@ -1,6 +1,7 @@
 #include "experiment.h"
 
 #include <rfm/base/hash.h>
+#include <rfm/base/time.h>
 
 uint16_t rfm__bucket_of(const char *salt, rfm_bytes client_id)
 {
@@ -30,4 +31,11 @@ int rfm__arm_of(const rfm_experiment *experiment, rfm_bytes client_id)
     while (bucket >= end && arm + 1 < experiment->variant_count)
         end += experiment->variant[++arm].buckets;
     return arm;
+}
+
+rfm_cell rfm__exposed_on(uint16_t rule, uint32_t salt, int64_t at_ms)
+{
+    int64_t day = rfm_div_floor(at_ms, RFM_DAY_MS);
+    day = day < 0 ? 0 : day > RFM_TALLY_PERIOD_MAX ? RFM_TALLY_PERIOD_MAX : day;
+    return (rfm_cell){RFM_KPI_EXPOSED_ON, (int32_t)day, (uint16_t)salt, rule};
 }

@@ -3,6 +3,7 @@
 #ifndef RFM_RULE_EXPERIMENT_H
 #define RFM_RULE_EXPERIMENT_H
 
+#include <rfm/client/kpi.h>
 #include <rfm/rule/rules.h>
 
 enum { RFM_ARM_CONTROL = -1, RFM_SALT_BITS = 24 };
@@ -12,5 +13,7 @@ bool rfm__is_held_out(const rfm_holdout *holdout, rfm_bytes client_id);
 uint32_t rfm__experiment_salt(const rfm_experiment *experiment);
 /* RFM_ARM_CONTROL or the index of a variant. */
 int rfm__arm_of(const rfm_experiment *experiment, rfm_bytes client_id);
+/* Who came to be in the experiment on that day: RFM_KPI_EXPOSED_ON. */
+rfm_cell rfm__exposed_on(uint16_t rule, uint32_t salt, int64_t at_ms);
 
 #endif

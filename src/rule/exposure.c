@@ -219,6 +219,8 @@ void rfm__expose(rfm_turn *turn, size_t rule, int arm, int64_t now_ms)
     exposure->window_ms = rfm_rule_attribution_ms(&turn->rules->rule[rule]);
     turn->changed = true;
     add(turn, exposure, RFM_KPI_EXPOSED, 1);
+    if (turn->tally != NULL)
+        rfm_tally_add(turn->tally, rfm__exposed_on(number, salt, now_ms), 1);
     note_early(turn, exposure);
 }
 

@@ -54,16 +54,18 @@ typedef enum rfm_kpi_metric {
     RFM_KPI_ARM_REVENUE = 'u',
     RFM_KPI_SQUARES_LOW = 'q', /* of clients' revenues, each up to RFM_KPI_SQUARED_MAX: its low 32 bits */
     RFM_KPI_SQUARES_HIGH = 'Q',
+    /* by experiment and day (UTC): source: the rule's name; period: the day; part: 16 bits of the salt's hash */
+    RFM_KPI_EXPOSED_ON = 'I', /* clients */
     /* by rule, as source */
     RFM_KPI_ATTRIBUTED = 'A', /* revenue */
     RFM_KPI_ATTRIBUTED_ORDERS = 'J',
 } rfm_kpi_metric;
 #define RFM_KPI_NAMED_PREFIX "segment:" /* no rule has such a name */
 #define RFM_KPI_SQUARED_MAX  (INT64_C(1) << 40)
-/* Its source is a rule and no campaign, its part a name. */
+/* Its source is a rule and no campaign, its part, but for RFM_KPI_EXPOSED_ON, a name. */
 static inline bool rfm_kpi_is_of_rule(char metric)
 {
-    return metric != 0 && strchr("ieykuqQAJ", metric) != NULL;
+    return metric != 0 && strchr("ieykuqQIAJ", metric) != NULL;
 }
 
 /* What a client counts as. */

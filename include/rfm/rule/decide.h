@@ -65,8 +65,7 @@ typedef struct rfm_decisions {
     uint64_t too_old; /* causes dropped for max_trigger_age */
     rfm_buffer *data; /* the caller's, for what `data` comes to; NULL: it is not wanted */
     uint64_t *errors; /* the caller's, a count for each rule: conditions that failed; NULL: not wanted */
-    rfm_tally
-        *tally; /* the caller's: what experiments, attribution and segments by condition come to; NULL: it is not */
+    rfm_tally *tally; /* the caller's: experiments, attribution, segments by condition are added; NULL: they are not */
 } rfm_decisions;
 
 /* Moves marks and slots; fills decisions (count is reset). An event moves what it can have changed, which is not what time

@@ -43,7 +43,7 @@ typedef struct rfm_arm_result {
     double figure[RFM_ARM_FIGURE_COUNT];
 } rfm_arm_result;
 
-enum { RFM_LIFTS = 3 };
+enum { RFM_LIFTS = 3, RFM_PACE_DAYS = 28 };
 extern const double rfm_lifts[RFM_LIFTS];
 typedef struct rfm_evaluation {
     size_t arm_count;
@@ -51,10 +51,13 @@ typedef struct rfm_evaluation {
     double sample_ratio_p;
     bool suspicious;
     double clients_needed
-        [RFM_LIFTS]; /* in each arm, so that control's conversion would be seen to rise by so much of itself */
+        [RFM_LIFTS];        /* in each arm, so that control's conversion would be seen to rise by so much of itself */
+    double exposed_per_day; /* in all arms, of the last RFM_PACE_DAYS whole days; NAN: there is none yet */
+    double days_needed[RFM_LIFTS]; /* at that pace until each arm has clients_needed whose window is over; 0: it has */
 } rfm_evaluation;
 /* The rule has an experiment. */
-void rfm_evaluate(const rfm_rule *rule, const rfm_kpi_sums *sums, uint8_t money_digits, rfm_evaluation *evaluation);
+void rfm_evaluate(const rfm_rule *rule, const rfm_kpi_sums *sums, uint8_t money_digits, int64_t as_of_ms,
+                  rfm_evaluation *evaluation);
 
 /* What purchases after the rule's last sends came to; a rule without attribution has none. */
 typedef struct rfm_attributed {

@@ -14,7 +14,8 @@
 #include <rfm/base/json.h>
 #include <stdio.h>
 
-#define SALT "2089376"
+#define SALT    "2089376"
+#define SALT_16 "57760" /* its low 16 bits */
 
 static rfm_rule rule_of(uint16_t control_buckets)
 {
@@ -83,7 +84,7 @@ static void test_tasks_add_up(void **state)
     rfm_evaluation evaluation;
     rfm_kpi_sums_init(&sums);
     add_shop(&sums);
-    rfm_evaluate(&rule, &sums, 2, &evaluation);
+    rfm_evaluate(&rule, &sums, 2, 0, &evaluation);
     assert_int_equal(evaluation.arm_count, 2);
     const rfm_arm_result *control = &evaluation.arm[0], *a = &evaluation.arm[1];
     assert_int_equal(control->exposed, 1100);
@@ -120,9 +121,48 @@ static void test_sizes_by_their_shares(void **state)
     rfm_evaluation evaluation;
     rfm_kpi_sums_init(&sums);
     add_shop(&sums);
-    rfm_evaluate(&rule, &sums, 2, &evaluation);
+    rfm_evaluate(&rule, &sums, 2, 0, &evaluation);
     assert_true(evaluation.sample_ratio_p > 0.9);
     assert_false(evaluation.suspicious);
+    rfm_kpi_sums_release(&sums);
+}
+
+/* Control's conversion is .1: by SciPy 57,763 clients an arm show +5 %, 14,751 +10 %, 3,841 +20 %. */
+static void test_days_needed(void **state)
+{
+    enum { TODAY = 20454 };
+    (void)state;
+    rfm_kpi_sums sums;
+    rfm_rule rule = rule_of(2000);
+    rfm_evaluation evaluation;
+    char cells[3][32];
+    for (int i = 0; i < 3; i++)
+        snprintf(cells[i], sizeof cells[i], "I%d." SALT_16 ":1", TODAY - (i == 0 ? 0 : i == 1 ? 1 : 5));
+    rfm_kpi_sums_init(&sums);
+    add_task(&sums, (const char *const[]){"hello", "control", "a", NULL},
+             (const char *const[][2]){{"i" SALT ".2:1", "4000"},
+                                      {"e" SALT ".2:1", "3900"},
+                                      {"y" SALT ".2:1", "390"},
+                                      {"i" SALT ".3:1", "16000"},
+                                      {"e" SALT ".3:1", "16000"},
+                                      {cells[0], "10000"}, /* today is not over */
+                                      {cells[1], "6000"},
+                                      {cells[2], "4000"},
+                                      {NULL, NULL}});
+    rule.attribution_ms = 3 * RFM_DAY_MS;
+    rfm_evaluate(&rule, &sums, 2, TODAY * RFM_DAY_MS + 5, &evaluation);
+    assert_near(evaluation.exposed_per_day, 2000); /* 10,000 in the 5 days since the first */
+    assert_near(evaluation.clients_needed[0], 57763);
+    assert_near(evaluation.days_needed[0], (57763 - 4000) / 400. + 3); /* 400 of control's a day, 1600 of a's */
+    assert_near(evaluation.days_needed[1], (14751 - 4000) / 400. + 3); /* a has them */
+    assert_near(evaluation.days_needed[2], 0);
+    rfm_evaluate(&rule, &sums, 2, (TODAY + 20) * RFM_DAY_MS, &evaluation);
+    assert_near(evaluation.exposed_per_day, 20000. / 25);
+    rfm_evaluate(&rule, &sums, 2, (TODAY + 26) * RFM_DAY_MS, &evaluation);
+    assert_near(evaluation.exposed_per_day, 16000. / 28); /* the first 4,000 lie before the four weeks */
+    rfm_evaluate(&rule, &sums, 2, (TODAY + 60) * RFM_DAY_MS, &evaluation);
+    assert_near(evaluation.exposed_per_day, 0);
+    assert_true(isnan(evaluation.days_needed[0]));
     rfm_kpi_sums_release(&sums);
 }
 
@@ -144,7 +184,8 @@ static void test_json_of_nothing(void **state)
         "\"experiments\":[{\"rule\":\"hello\",\"salt\":\"one\",\"attribution_days\":14,\"arms\":[{\"arm\":\"control\","
         "\"exposed\":0,\"clients\":0,\"converted\":0,\"orders\":0,\"revenue\":\"0.00\",\"share\":0,\"conversion\":null,",
         "\"revenue_p_holm\":null}],\"sample_ratio_p\":null,\"suspicious\":false,"
-        "\"clients_needed\":{\"5%\":null,\"10%\":null,\"20%\":null}}]",
+        "\"clients_needed\":{\"5%\":null,\"10%\":null,\"20%\":null},\"exposed_per_day\":null,"
+        "\"days_needed\":{\"5%\":null,\"10%\":null,\"20%\":null}}]",
         ",\"attribution\":[{\"rule\":\"hello\",\"orders\":0,\"revenue\":\"0.00\"}]}",
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
@@ -159,6 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tasks_add_up),
         cmocka_unit_test(test_sizes_by_their_shares),
+        cmocka_unit_test(test_days_needed),
         cmocka_unit_test(test_json_of_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -205,6 +205,11 @@ static void test_late_purchases_count_until_it_is_settled(void **state)
     scene_advance(s, START_MS + 102 * DAY);
     scene_event(s, 102 * DAY, visit("v3"));
     assert_int_equal(figure(s, RFM_KPI_EXPOSED, "hello", "two", "a"), 1);
+    uint16_t hello = rfm_names_find(s->names, rfm_text("hello"));
+    uint32_t salt = rfm__experiment_salt(&rule->experiment);
+    for (int64_t day = 0; day < 110; day++) /* of this salt only that one */
+        assert_int_equal(rfm_tally_get(s->decisions.tally, rfm__exposed_on(hello, salt, START_MS + day * DAY)),
+                         day == 102);
     rfm_slots slots;
     assert_int_equal(rfm__slots_decode(rfm_bytes_of(s->client.slots, s->client.slots_len), &slots), 0);
     assert_int_equal(slots.exposure_count, 1);
