@@ -1,6 +1,6 @@
 /* The core without I/O: an engine's worker, driven in memory by a host that answers at once. A million clients, purchases of
  * about 300 bytes, steps of 20,000; times are this thread's processor time. See README.md for the columns.
- * Usage: bench_step [CLIENTS] [EVENTS] [ROW], the rows from 0 on */
+ * Usage: bench_step [CLIENTS] [EVENTS] [ROW], the rows from 0 on, the last: what rules add */
 #include <rfm/base/time.h>
 #include <rfm/engine/redo.h>
 #include <rfm/engine/worker.h>
@@ -26,7 +26,7 @@ typedef enum rule_set {
     FOLLOW_UPS, /* looks and pendings at each purchase, but nothing sent */
     SHIPPED,    /* and thank_you: a trigger at each purchase */
     ONE_WHEN,   /* follow-ups, the first with a condition that holds */
-    FIFTY_WHENS /* follow-ups, and fifty rules whose conditions do not hold */
+    FIFTY_WHENS /* only fifty rules on purchases, whose conditions do not hold */
 } rule_set;
 
 typedef struct step_bench {
@@ -86,20 +86,28 @@ static void add_when(step_bench *bench, rfm_rule *rule, const char *text)
     rule->event_parts = rfm_environment_event_parts(rule->when.expr);
 }
 
-/* Of five kinds, each about other fields. */
+/* Fifty that differ, of ten kinds: of some it is the first comparison that is false, of some the last. */
 static void add_fifty(step_bench *bench)
 {
-    static const char *const texts[] = {"client.orders > 1000000 && client.revenue > 100",
-                                        "event.amount < 0 || client.visits > 3",
-                                        "client.churn_risk > 0.5 && client.lifecycle == \"lapsed\"",
-                                        "event.channel == \"shop\" && now - client.last_purchase < duration(\"1d\")",
-                                        "has(client.nps) && client.nps <= 6"};
+    static const char *const kinds[] = {
+        "client.orders >= %zu000 && client.revenue > 100",
+        "client.orders >= 1 && client.revenue > 1%zu000.0",
+        "event.amount < 0.%zu || client.visits > 3",
+        "client.churn_risk > 0.%zu && client.lifecycle == \"lapsed\"",
+        "event.channel == \"shop\" && now - client.last_purchase < duration(\"%zud\")",
+        "has(client.nps) && client.nps <= %zu",
+        "client.lifecycle in [\"at_risk\", \"lapsed\"] && client.orders > %zu",
+        "client.segment != \"champions\" && event.amount >= %zu00.5 && has(event.coupon)",
+        "!(client.open_complaints > 0 || client.visits < %zu) && client.churn_risk < 0.5",
+        "(event.channel == \"app\" || has(client.language) && client.language == \"de\") && client.points >= %zu00",
+    };
     for (size_t i = 0; i < 50; i++) {
-        char name[16];
+        char name[16], text[160];
         snprintf(name, sizeof name, "rule_%zu", i);
+        snprintf(text, sizeof text, kinds[i % 10], 40 + i);
         rfm_rule *rule = add_rule(&bench->rules, name, RFM_CAUSE_EVENT);
         rule->on.event = RFM_EVENT_PURCHASE;
-        add_when(bench, rule, texts[i % 5]);
+        add_when(bench, rule, (const char *)rfm_arena_copy(&bench->arena, rfm_bytes_of(text, strlen(text) + 1)).at);
     }
 }
 
@@ -114,7 +122,9 @@ static void make_rules(step_bench *bench, rule_set set)
                          .version = "0123456789abcdef0123456789abcdef",
                          .max_trigger_age_ms = INT64_MAX,
                          .silent_until_ms = INT64_MIN};
-    if (set == NO_RULES)
+    if (set == FIFTY_WHENS)
+        add_fifty(bench);
+    if (set == NO_RULES || set == FIFTY_WHENS)
         return;
     rfm_rule *rule = add_rule(rules, "review_request", RFM_CAUSE_EVENT);
     rule->on.event = RFM_EVENT_PURCHASE;
@@ -125,8 +135,6 @@ static void make_rules(step_bench *bench, rule_set set)
     rule->cooldown_ms = 30 * RFM_DAY_MS;
     if (set == ONE_WHEN)
         add_when(bench, rule, "client.orders >= 1 && client.revenue > 0");
-    if (set == FIFTY_WHENS)
-        add_fifty(bench);
     if (set == SHIPPED)
         add_rule(rules, "thank_you", RFM_CAUSE_EVENT)->on.event = RFM_EVENT_PURCHASE;
     rule = add_rule(rules, "welcome", RFM_CAUSE_ENTER_LIFECYCLE);
@@ -290,13 +298,18 @@ static void make_clients(step_bench *bench)
     }
 }
 
+static void run_step(step_bench *bench)
+{
+    for (size_t i = 0; i < STEP_EVENTS; i++)
+        make_record(bench, i, next_random(bench) % bench->clients);
+    feed(bench, STEP_EVENTS);
+    drive(bench);
+}
+
 static void run_steps(step_bench *bench)
 {
     for (size_t done = 0; done < bench->events; done += STEP_EVENTS) {
-        for (size_t i = 0; i < STEP_EVENTS; i++)
-            make_record(bench, i, next_random(bench) % bench->clients);
-        feed(bench, STEP_EVENTS);
-        drive(bench);
+        run_step(bench);
         if (done < 20 * STEP_EVENTS)
             decode_alone(bench, STEP_EVENTS);
     }
@@ -357,10 +370,10 @@ static const bench_row rows[] = {
     {"follow-ups, nothing fetched ahead", FOLLOW_UPS, false},
     {"shipped rules, each event sends", SHIPPED, true},
     {"follow-ups, one with a condition", ONE_WHEN, true},
-    {"follow-ups, 50 conditions in vain", FIFTY_WHENS, true},
+    {"50 conditions in vain", FIFTY_WHENS, true},
 };
 
-static void run_row(const bench_row *row, size_t clients, size_t events)
+static step_bench *bench_new(const bench_row *row, size_t clients, size_t events)
 {
     step_bench *bench = calloc(1, sizeof *bench);
     RFM_ASSERT(bench);
@@ -376,6 +389,20 @@ static void run_row(const bench_row *row, size_t clients, size_t events)
     make_rules(bench, row->rules);
     start_worker(bench);
     make_clients(bench);
+    return bench;
+}
+
+static void bench_free(step_bench *bench)
+{
+    rfm_worker_free(bench->worker);
+    rfm_arena_release(&bench->arena);
+    free(bench->values);
+    free(bench);
+}
+
+static void run_row(const bench_row *row, size_t clients, size_t events)
+{
+    step_bench *bench = bench_new(row, clients, events);
     if (row == rows)
         print_row(bench, "clients that are new", clients, 0);
     bench->decode_ns = bench->feed_ns = bench->close_ns = bench->answer_ns = 0;
@@ -383,19 +410,71 @@ static void run_row(const bench_row *row, size_t clients, size_t events)
     bench->redo_bytes_before = rfm_worker_stats_of(bench->worker)->redo_bytes;
     run_steps(bench);
     print_row(bench, row->name, bench->events, bench->events < 20 * STEP_EVENTS ? bench->events : 20 * STEP_EVENTS);
-    rfm_worker_free(bench->worker);
-    rfm_arena_release(&bench->arena);
-    free(bench->values);
-    free(bench);
+    bench_free(bench);
 }
 
-/* Each row in a process of its own, so that its memory is its own. */
+/* -- what rules add */
+
+typedef struct addition {
+    const char *name;
+    rule_set rules, beside;
+} addition;
+
+static const addition additions[] = {
+    {"50 conditions in vain", FIFTY_WHENS, NO_RULES},
+    {"one trigger with headers", SHIPPED, FOLLOW_UPS},
+};
+
+static double step_ns(step_bench *bench)
+{
+    int64_t before_ns = bench->feed_ns + bench->close_ns + bench->answer_ns;
+    run_step(bench);
+    return (double)(bench->feed_ns + bench->close_ns + bench->answer_ns - before_ns) / STEP_EVENTS;
+}
+
+static int compare_ns(const void *a, const void *b)
+{
+    double left = *(const double *)a, right = *(const double *)b;
+    return (left > right) - (left < right);
+}
+
+/* Two workers take the same steps in turns, so that both see the same machine. */
+static void run_addition(const addition *added, size_t clients, size_t events)
+{
+    const bench_row with = {added->name, added->rules, true}, without = {added->name, added->beside, true};
+    step_bench *first = bench_new(&without, clients, events), *second = bench_new(&with, clients, events);
+    size_t steps = first->events / STEP_EVENTS;
+    double *added_ns = calloc(steps, sizeof *added_ns);
+    RFM_ASSERT(added_ns);
+    for (size_t i = 0; i < steps; i++) {
+        double without_ns = step_ns(first);
+        added_ns[i] = step_ns(second) - without_ns;
+    }
+    qsort(added_ns, steps, sizeof *added_ns, compare_ns);
+    printf("%-34s %8.0f %8.0f %8.0f\n", added->name, added_ns[steps / 4], added_ns[steps / 2], added_ns[steps * 3 / 4]);
+    fflush(stdout);
+    free(added_ns);
+    bench_free(first);
+    bench_free(second);
+}
+
+static void run_additions(size_t clients, size_t events)
+{
+    printf("\n%-34s %8s %8s %8s\n", "ns an event that rules add", "quarter", "median", "quarter");
+    for (size_t i = 0; i < sizeof additions / sizeof *additions; i++)
+        run_addition(&additions[i], clients, events);
+}
+
+/* Each row in a process of its own, so that its memory is its own; NULL: what rules add. */
 static void fork_row(const bench_row *row, size_t clients, size_t events)
 {
     pid_t child = fork();
     RFM_ASSERT(child >= 0);
     if (child == 0) {
-        run_row(row, clients, events);
+        if (row != NULL)
+            run_row(row, clients, events);
+        else
+            run_additions(clients, events);
         exit(0);
     }
     int status;
@@ -418,5 +497,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (argc <= 3 || i == strtoul(argv[3], NULL, 10))
             fork_row(&rows[i], clients, events);
+    if (argc <= 3 || strtoul(argv[3], NULL, 10) == sizeof rows / sizeof *rows)
+        fork_row(NULL, clients, events);
     return 0;
 }
