@@ -260,11 +260,11 @@ static const char *check_counts(const block *counts)
     return NULL;
 }
 
-static int zone_reserve(rfm_zone *zone, size_t count)
+static void zone_reserve(rfm_zone *zone, size_t count)
 {
     zone->times_s = malloc((count + 1) * sizeof *zone->times_s);
     zone->offsets_s = malloc((count + 1) * sizeof *zone->offsets_s);
-    return zone->times_s && zone->offsets_s ? 0 : RFM_E_NO_MEMORY;
+    RFM_NEED(zone->times_s && zone->offsets_s);
 }
 
 static void zone_append(rfm_zone *zone, int64_t time_s, int32_t offset_s)
@@ -304,8 +304,7 @@ static const char *read_block(rfm_reader *reader, const block *counts, size_t ti
     (void)rfm_read_bytes(reader, (size_t)counts->char_count + counts->isstd_count + counts->isut_count);
     if ((wrong = read_types(types, counts, offsets_s)))
         return wrong;
-    if (zone_reserve(zone, counts->time_count))
-        return "there is no memory for it";
+    zone_reserve(zone, counts->time_count);
     zone->first_offset_s = offsets_s[0];
     for (size_t i = 0; i < counts->time_count; i++) {
         int64_t time_s = be_time(times.at + i * time_bytes, time_bytes);
@@ -358,8 +357,7 @@ static const char *read_file(rfm_bytes tzif, rfm_zone *zone)
 int rfm_zone_of_bytes(rfm_bytes tzif, rfm_zone **zone, rfm_error *error)
 {
     rfm_zone *made = calloc(1, sizeof *made);
-    if (!made)
-        return rfm_fail(error, RFM_E_NO_MEMORY, "out of memory");
+    RFM_NEED(made);
     const char *wrong = read_file(tzif, made);
     if (wrong) {
         rfm_zone_free(made);
@@ -397,7 +395,7 @@ static int read_whole(const char *path, rfm_buffer *file)
     struct stat stat;
     ssize_t got = 0;
     if (fd < 0)
-        return RFM_E_NOT_FOUND;
+        return errno == ENOENT || errno == ENOTDIR ? RFM_E_NOT_FOUND : RFM_E_IO;
     if (fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode)) {
         do {
             file->len += (size_t)got;
@@ -442,8 +440,7 @@ int rfm_zone_load(const char *name, rfm_zone **zone, rfm_error *error)
         return rfm_fail(error, RFM_E_MALFORMED, "'%.64s' is not the name of a time zone", name);
     if (strcmp(name, "UTC") == 0) {
         *zone = calloc(1, sizeof **zone);
-        if (!*zone)
-            return rfm_fail(error, RFM_E_NO_MEMORY, "out of memory");
+        RFM_NEED(*zone);
         (*zone)->footer = (footer_rule){.present = true};
         (*zone)->footer_from_s = INT64_MIN;
         return 0;

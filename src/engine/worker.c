@@ -9,7 +9,7 @@ void *rfm__grow(void *items, size_t *size, size_t item_bytes)
 {
     *size = *size ? *size * 2 : 16;
     void *grown = realloc(items, *size * item_bytes);
-    RFM_ASSERT(grown != NULL);
+    RFM_NEED(grown != NULL);
     return grown;
 }
 
@@ -53,10 +53,10 @@ void rfm__effects_purge(rfm_worker *worker)
 static rfm__task *task_new(rfm_worker *worker, uint32_t number)
 {
     rfm__task *task = calloc(1, sizeof *task);
-    RFM_ASSERT(task != NULL);
+    RFM_NEED(task != NULL);
     task->number = number;
     task->names = rfm_names_new();
-    RFM_ASSERT(task->names != NULL);
+    RFM_NEED(task->names != NULL);
     rfm__counters_init(&task->counters);
     rfm__erased_init(&task->erased);
     rfm_redo_init(&task->redo, worker->conf.part_bytes_max);
