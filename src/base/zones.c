@@ -74,6 +74,7 @@ static int add_directory(rfm_zones *zones, const char *root, const char *within,
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", root, within);
     DIR *directory = opendir(path);
+    RFM_NEED(directory || errno != ENOMEM);
     if (!directory)
         return errno == ENOENT || errno == ENOTDIR ? RFM_OK : rfm_fail(error, RFM_E_IO, "%s: %s", path, strerror(errno));
     int code = RFM_OK;

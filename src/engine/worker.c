@@ -107,8 +107,7 @@ int rfm_worker_new(const rfm_worker_conf *conf, rfm_worker **out, rfm_error *err
     if (code != RFM_OK)
         return code;
     rfm_worker *worker = calloc(1, sizeof *worker);
-    if (worker == NULL)
-        return rfm_fail(error, RFM_E_NO_MEMORY, "no memory for a worker");
+    RFM_NEED(worker);
     worker->conf = *conf;
     if (conf->page_entries_max == 0)
         worker->conf.page_entries_max = RFM__PAGE_ENTRIES;
@@ -122,11 +121,8 @@ int rfm_worker_new(const rfm_worker_conf *conf, rfm_worker **out, rfm_error *err
     rfm_buffer_init(&worker->data, 4 << 20);
     worker->decisions.data = &worker->data;
     worker->decisions.errors = worker->stats.errors_by_rule;
-    code = rfm__cache_init(&worker->cache, conf->cache_bytes_max, worker->owners);
-    if (code != RFM_OK || !worker->owners || !worker->tasks || !worker->decoder || !worker->decisions.items) {
-        rfm_worker_free(worker);
-        return rfm_fail(error, RFM_E_NO_MEMORY, "no memory for a worker");
-    }
+    RFM_NEED(worker->owners && worker->tasks && worker->decoder && worker->decisions.items);
+    RFM_NEED(rfm__cache_init(&worker->cache, conf->cache_bytes_max, worker->owners) == RFM_OK);
     worker->making = rfm__step_new(worker);
     *out = worker;
     return RFM_OK;

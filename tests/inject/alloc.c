@@ -11,7 +11,7 @@
 enum { DEPTH_MAX = 16, PLACES = 1 << 16, EARLY_BYTES = 1 << 16 };
 
 static struct plan {
-    long long number, rate, depth;
+    long long number, rate, depth, line;
 } plan;
 static _Atomic unsigned long long count;
 static _Atomic uint64_t places[PLACES]; /* hashes of the stacks that were seen */
@@ -57,6 +57,7 @@ static __attribute__((constructor)) void read_plan(void)
     plan.number = inject_number("INJECT_ALLOC", 0);
     plan.rate = inject_number("INJECT_ALLOC_RATE", 0);
     plan.depth = inject_number("INJECT_ALLOC_STACKS", 0);
+    plan.line = inject_number("INJECT_LINE", 0);
     if (plan.depth > DEPTH_MAX)
         plan.depth = DEPTH_MAX;
 }
@@ -170,6 +171,12 @@ char *strndup(const char *text, size_t len)
 
 ssize_t getline(char **line, size_t *size, FILE *file)
 {
+    static long long number;
+    if (plan.line > 0 && ++number == plan.line) {
+        inject_report("line", (unsigned long long)number, NULL, 0);
+        errno = ENOMEM;
+        return -1;
+    }
     return FAILS() ? -1 : getline_of_system()(line, size, file);
 }
 

@@ -5,6 +5,7 @@
  *   INJECT_ALLOC_STACKS=D   N counts places instead: calls that differ in their D innermost callers
  *   INJECT_ALLOC_FROM=A,B   code of libraries whose file has A or B in its name counts as the program's own
  *   INJECT_ALLOC_RATE=P     each fails with P in a million
+ *   INJECT_LINE=N           there is no memory for the N-th line that is read by getline
  *   INJECT_CALLS=K:P,...    system calls: kind K with P in a million (calls.c has the kinds)
  *   INJECT_CLOCK=FILE       8 bytes: nanoseconds by which the wall clock is moved, read at each look at it
  *   INJECT_SEED=S           of the dice; each thread has its own
