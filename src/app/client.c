@@ -206,8 +206,6 @@ int rfm_client_command(int argc, char **argv)
     int code = read_clients(&reading, options[ALL].given, argv + operand_at, argc - operand_at);
     if (code != RFM_OK)
         say_error(&reading);
-    if (fflush(stdout) != 0)
-        code = RFM_E_IO;
     rfm_store_reader_free(reading.reader);
     rfm_names_free(reading.names);
     rfm_buffer_release(&reading.json);

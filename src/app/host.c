@@ -648,10 +648,29 @@ static void *thread_main(void *argument)
     return NULL;
 }
 
+/* RFM_E_IO: no descriptors are left; there is no loop then. */
+static int open_loop(rfm_host *host, rfm_error *error)
+{
+    int code = uv_loop_init(&host->loop);
+    if (code == 0 && (code = uv_async_init(&host->loop, &host->wake, on_wake)) != 0)
+        (void)uv_loop_close(&host->loop);
+    if (code != 0)
+        return rfm_fail(error, RFM_E_IO, "no event loop for a worker: %s", uv_strerror(code));
+    uv_timer_init(&host->loop, &host->timer);
+    uv_timer_init(&host->loop, &host->report);
+    host->wake.data = host->timer.data = host->report.data = host;
+    return RFM_OK;
+}
+
 int rfm_host_start(const rfm_host_conf *conf, rfm_host **out, rfm_error *error)
 {
     rfm_host *host = calloc(1, sizeof *host);
     RFM_NEED(host != NULL);
+    int code = open_loop(host, error);
+    if (code != RFM_OK) {
+        free(host);
+        return code;
+    }
     host->conf = *conf;
     host->rules = &conf->config->rules;
     host->moved_ms = rfm_clock_steady_ns() / 1000000;
@@ -663,12 +682,7 @@ int rfm_host_start(const rfm_host_conf *conf, rfm_host **out, rfm_error *error)
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&host->ended_changed, &monotonic);
     make_names(host);
-    uv_loop_init(&host->loop);
-    uv_async_init(&host->loop, &host->wake, on_wake);
-    uv_timer_init(&host->loop, &host->timer);
-    uv_timer_init(&host->loop, &host->report);
-    host->wake.data = host->timer.data = host->report.data = host;
-    int code = make_worker(host, error);
+    code = make_worker(host, error);
     if (code == RFM_OK)
         code = make_adapters(host, error);
     if (code == RFM_OK && pthread_create(&host->thread, NULL, thread_main, host) != 0)

@@ -21,9 +21,10 @@ static int usage(FILE *to, int code)
 /* What standard output did not take, as on a full disk, is a failure of every command. */
 static int finish(int exit_code)
 {
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    bool flushed = fflush(stdout) == 0;
+    if (flushed && !ferror(stdout))
         return exit_code;
-    fprintf(stderr, "rfmd: standard output: %s\n", strerror(errno));
+    fprintf(stderr, "rfmd: standard output: %s\n", flushed ? "not all of it could be written" : strerror(errno));
     return exit_code == RFM_EXIT_DONE ? RFM_EXIT_ENVIRONMENT : exit_code;
 }
 

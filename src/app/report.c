@@ -242,8 +242,6 @@ static int report(struct reading *reading, const rfm_kpi_query *query, rfm_repor
         code = rfm_report_write(stdout, &reading->sums, query, reading->config, format, &reading->error);
     if (code != RFM_OK)
         fprintf(stderr, "rfmd report: %s\n", reading->error.message);
-    else if (fflush(stdout) != 0)
-        code = RFM_E_IO;
     rfm_store_reader_free(reading->reader);
     rfm_kpi_sums_release(&reading->sums);
     rfm_names_free(reading->names);

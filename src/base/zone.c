@@ -391,9 +391,12 @@ static bool name_valid(const char *name)
 /* The file's bytes into `*file`, which the caller releases. RFM_E_NOT_FOUND: no such regular file. */
 static int read_whole(const char *path, rfm_buffer *file)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC), code = RFM_E_NOT_FOUND;
+    int fd, code = RFM_E_NOT_FOUND;
     struct stat stat;
     ssize_t got = 0;
+    do
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
     if (fd < 0)
         return errno == ENOENT || errno == ENOTDIR ? RFM_E_NOT_FOUND : RFM_E_IO;
     if (fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode)) {

@@ -430,8 +430,7 @@ int rfm_publisher_new(const rfm_kafka_conf *conf, uv_loop_t *loop, const rfm_kaf
         return rfm_fail(error, RFM_E_IO, "uv_async_init: %s", uv_strerror(code));
     }
     publisher->answered.data = publisher;
-    code = pthread_create(&publisher->thread, NULL, run, publisher);
-    RFM_ASSERT(code == 0);
+    RFM_NEED(pthread_create(&publisher->thread, NULL, run, publisher) == 0);
     *made = publisher;
     return RFM_OK;
 }

@@ -1,5 +1,6 @@
 """Memory that the system does not give: exit code 3 with a message, or the same output as without the fault; after rfmd has died
 of it, exactly once. RFM_INJECT=all: every place with all its callers, more seeds."""
+import json
 import os
 import random
 
@@ -28,11 +29,14 @@ def events(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def purchases(tmp_path_factory):
-    path, rng = tmp_path_factory.mktemp("purchases") / "purchases.csv", random.Random(1)
-    rows = [f"c{client},2026-{rng.randint(1, 6):02}-{rng.randint(1, 28):02},{rng.randint(5, 90)}.50"
-            for client in range(60) for _ in range(rng.randint(1, 6))]
-    path.write_text("\n".join(["client_id,date,amount", *rows]) + "\n")
-    return path
+    """The same shop as events and as CSV, large enough to be fitted."""
+    folder = tmp_path_factory.mktemp("purchases")
+    done = run_command("gen", "--clients", 400, "--events", 8000, "--days", 360, "--output", folder / "events")
+    assert done.returncode == 0, done.stderr
+    bought = [event for event in map(json.loads, (folder / "events").read_text().splitlines()) if event["type"] == "purchase"]
+    rows = [f"{event['client_id']},{event['time']},{event['amount']}" for event in bought]
+    (folder / "csv").write_text("\n".join(["client_id,date,amount", *rows]) + "\n")
+    return folder
 
 
 def holds(command: Command, folder, least: int, depth: int = DEPTH, step: int = STEP) -> None:
@@ -54,12 +58,12 @@ def test_gen(tmp_path):
 
 
 def test_fit(tmp_path, purchases):
-    command = ["fit", "--purchases", purchases, "--holdout", 30, "--output", "{out}/model", "--plot", "{out}/plot"]
+    command = ["fit", "--purchases", purchases / "csv", "--holdout", 30, "--output", "{out}/model", "--plot", "{out}/plot"]
     holds(Command("fit", command, ("model", "plot")), tmp_path, 5, step=1)
 
 
-def test_fit_of_events(tmp_path, events):
-    holds(Command("fit", ["fit", "--purchases", events, "--output", "{out}/model"], ("model",)), tmp_path, 5, step=1)
+def test_fit_of_events(tmp_path, purchases):
+    holds(Command("fit", ["fit", "--purchases", purchases / "events", "--output", "{out}/model"], ("model",)), tmp_path, 5, step=1)
 
 
 def test_replay(tmp_path, events):
@@ -81,13 +85,10 @@ def test_what_reads_the_state(cluster, tmp_path):
     live = cluster(rules=STORY_RULES).start()
     story = Story(live, 400, 40).rest()
     story.check()
-    config = live.config_path
-    for name, more in (("client", ["--all", "--as-of", "2026-06-01T00:00:00Z"]), ("client", ["c0", "c1"]),
+    at = ["--as-of", "2030-01-01T00:00:00Z"]
+    for name, more in (("client", ["--all", *at]), ("client", [*list(live.clients())[:2], *at]),
                        ("report", ["--format", "json"]), ("report", ["--experiments"])):
-        command = [name, "-c", config, *more]
-        if name == "client" and "--all" not in more:
-            command += ["--as-of", "2026-06-01T00:00:00Z"]
-        holds(Command(" ".join([name, *more]), command), tmp_path / f"{name}{len(more)}", 5)
+        holds(Command(f"{name} {more[0]}", [name, "-c", live.config_path, *more]), tmp_path / f"{name}{len(more)}", 5)
 
 
 def test_run_dies_at_its_start_and_then_is_whole(cluster, tmp_path):
