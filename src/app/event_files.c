@@ -61,8 +61,8 @@ static int open_source(struct source *source, const char *name, const rfm_readin
     source->order_ms = INT64_MIN;
     source->file = strcmp(name, "-") == 0 ? stdin : fopen(name, "r");
     if (source->file == NULL)
-        return rfm_fail(error, errno == EMFILE || errno == ENFILE || errno == ENOMEM ? RFM_E_IO : RFM_E_NOT_FOUND, "%s: %s",
-                        name, strerror(errno));
+        return rfm_fail(error, errno == EMFILE || errno == ENFILE || errno == ENOMEM ? RFM_E_IO : RFM_E_NOT_FOUND,
+                        "%s: %s", name, strerror(errno));
     source->decoder = rfm_decoder_new(money);
     RFM_NEED(source->decoder != NULL);
     return read_line(source, error);

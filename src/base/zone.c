@@ -388,7 +388,7 @@ static bool name_valid(const char *name)
     return true;
 }
 
-/* The file's bytes into `*file`, which the caller releases. RFM_E_NOT_FOUND: no such regular file. */
+/* The file's bytes into `*file`, which the caller releases. RFM_E_NOT_FOUND: no such regular file; RFM_E_IO: errno says why. */
 static int read_whole(const char *path, rfm_buffer *file)
 {
     int fd, code = RFM_E_NOT_FOUND;
@@ -411,7 +411,9 @@ static int read_whole(const char *path, rfm_buffer *file)
         } while (got > 0);
         code = file->bad ? RFM_E_TOO_LARGE : got < 0 ? RFM_E_IO : 0;
     }
+    int reason = errno;
     close(fd);
+    errno = reason;
     return code;
 }
 
@@ -429,7 +431,7 @@ static int load_from(const char *directory, const char *name, rfm_zone **zone, r
         if (code)
             code = rfm_fail_within(error, code, "%s", path);
     } else if (code != RFM_E_NOT_FOUND) {
-        code = rfm_fail(error, code, "%s: %s", path, rfm_error_text(code));
+        code = rfm_fail(error, code, "%s: %s", path, code == RFM_E_IO ? strerror(errno) : rfm_error_text(code));
     }
     rfm_buffer_release(&file);
     return code;

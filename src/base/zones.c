@@ -76,9 +76,11 @@ static int add_directory(rfm_zones *zones, const char *root, const char *within,
     DIR *directory = opendir(path);
     RFM_NEED(directory || errno != ENOMEM);
     if (!directory)
-        return errno == ENOENT || errno == ENOTDIR ? RFM_OK : rfm_fail(error, RFM_E_IO, "%s: %s", path, strerror(errno));
+        return errno == ENOENT || errno == ENOTDIR ? RFM_OK
+                                                   : rfm_fail(error, RFM_E_IO, "%s: %s", path, strerror(errno));
     int code = RFM_OK;
-    for (const struct dirent *entry; code == RFM_OK && zones->count < ZONES_MAX && (entry = readdir(directory)) != NULL;)
+    for (const struct dirent *entry;
+         code == RFM_OK && zones->count < ZONES_MAX && (entry = readdir(directory)) != NULL;)
         code = add_entry(zones, root, within, entry->d_name, depth, error);
     closedir(directory);
     return code;

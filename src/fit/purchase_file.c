@@ -205,8 +205,8 @@ int rfm_purchase_file_read(rfm_purchase_file *file, rfm_purchases *purchases, rf
 {
     FILE *stream = strcmp(file->name, "-") == 0 ? stdin : fopen(file->name, "r");
     if (stream == NULL)
-        return rfm_fail(error, errno == EMFILE || errno == ENFILE || errno == ENOMEM ? RFM_E_IO : RFM_E_NOT_FOUND, "%s: %s",
-                        file->name, strerror(errno));
+        return rfm_fail(error, errno == EMFILE || errno == ENFILE || errno == ENOMEM ? RFM_E_IO : RFM_E_NOT_FOUND,
+                        "%s: %s", file->name, strerror(errno));
     file->rows = file->bad_rows = file->others = 0;
     int first = getc(stream);
     if (first != EOF)

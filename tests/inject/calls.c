@@ -5,7 +5,8 @@
  *   short    less than asked for is read or written: streams and files
  *   reset    the connection is gone: ECONNRESET, EPIPE, ETIMEDOUT or its end, and the socket is really shut
  *   refuse   connect: ECONNREFUSED, ETIMEDOUT or EADDRNOTAVAIL
- *   emfile   no descriptor is left: EMFILE or ENFILE
+ *   emfile   no descriptor is left for a socket or what one waits by: EMFILE or ENFILE
+ *   files    the same of files
  *   enospc   no room on the disk, of files only
  *   eio      fsync and reads of files
  *   names    getaddrinfo: EAI_AGAIN
@@ -32,9 +33,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum kind { EINTR_, EAGAIN_, SHORT_, RESET_, REFUSE_, EMFILE_, ENOSPC_, EIO_, NAMES_, THREADS_, DELAY_, KINDS };
-static const char *const kind_names[KINDS] = {"eintr",  "eagain", "short", "reset",   "refuse", "emfile",
-                                              "enospc", "eio",    "names", "threads", "delay"};
+enum kind { EINTR_, EAGAIN_, SHORT_, RESET_, REFUSE_, EMFILE_, FILES_, ENOSPC_, EIO_, NAMES_, THREADS_, DELAY_, KINDS };
+static const char *const kind_names[KINDS] = {"eintr", "eagain", "short", "reset", "refuse",  "emfile",
+                                              "files", "enospc", "eio",   "names", "threads", "delay"};
 static uint32_t per_million[KINDS];
 static bool wanted;
 
@@ -225,46 +226,46 @@ int connect(int file, const struct sockaddr *address, socklen_t len)
     return strikes(REFUSE_) ? fail(one_of(refused, 3)) : connect_of_system()(file, address, len);
 }
 
-static bool no_descriptor(void)
+static bool no_descriptor(enum kind kind)
 {
     static const int full[] = {EMFILE, ENFILE};
-    return strikes(EMFILE_) && fail(one_of(full, 2));
+    return strikes(kind) && fail(one_of(full, 2));
 }
 
 NEXT(accept)
 int accept(int file, struct sockaddr *restrict address, socklen_t *restrict address_len)
 {
-    return no_descriptor() ? -1 : accept_of_system()(file, address, address_len);
+    return no_descriptor(EMFILE_) ? -1 : accept_of_system()(file, address, address_len);
 }
 
 NEXT(accept4)
 int accept4(int file, struct sockaddr *restrict address, socklen_t *restrict address_len, int flags)
 {
-    return no_descriptor() ? -1 : accept4_of_system()(file, address, address_len, flags);
+    return no_descriptor(EMFILE_) ? -1 : accept4_of_system()(file, address, address_len, flags);
 }
 
 NEXT(socket)
 int socket(int domain, int type, int protocol)
 {
-    return no_descriptor() ? -1 : socket_of_system()(domain, type, protocol);
+    return no_descriptor(EMFILE_) ? -1 : socket_of_system()(domain, type, protocol);
 }
 
 NEXT(eventfd)
 int eventfd(unsigned value, int flags)
 {
-    return no_descriptor() ? -1 : eventfd_of_system()(value, flags);
+    return no_descriptor(EMFILE_) ? -1 : eventfd_of_system()(value, flags);
 }
 
 NEXT(epoll_create1)
 int epoll_create1(int flags)
 {
-    return no_descriptor() ? -1 : epoll_create1_of_system()(flags);
+    return no_descriptor(EMFILE_) ? -1 : epoll_create1_of_system()(flags);
 }
 
 NEXT(pipe2)
 int pipe2(int files[2], int flags)
 {
-    return no_descriptor() ? -1 : pipe2_of_system()(files, flags);
+    return no_descriptor(EMFILE_) ? -1 : pipe2_of_system()(files, flags);
 }
 
 static mode_t mode_of(int flags, va_list list)
@@ -281,7 +282,7 @@ int open(const char *path, int flags, ...)
     va_end(list);
     if (strikes(EINTR_))
         return fail(EINTR);
-    return no_descriptor() ? -1 : open_of_system()(path, flags, mode);
+    return no_descriptor(FILES_) ? -1 : open_of_system()(path, flags, mode);
 }
 
 NEXT(open64)
@@ -293,7 +294,7 @@ int open64(const char *path, int flags, ...)
     va_end(list);
     if (strikes(EINTR_))
         return fail(EINTR);
-    return no_descriptor() ? -1 : open64_of_system()(path, flags, mode);
+    return no_descriptor(FILES_) ? -1 : open64_of_system()(path, flags, mode);
 }
 
 NEXT(fsync)
