@@ -21,6 +21,7 @@ class Pair:
     writers: list = field(default_factory=lambda: [None, None])
     swallowed: list = field(default_factory=lambda: [False, False])
     cut_after: int | None = None  # bytes that are still let through
+    awaited: dict = field(default_factory=dict)
 
     def abort(self) -> None:
         for writer in self.writers:
@@ -137,6 +138,73 @@ class Proxy:
                 return
         if not pair.swallowed[direction] and not writer.is_closing():
             writer.write_eof()
+
+
+# Kafka's requests that rfmd makes.
+APIS = {"Produce": 0, "Fetch": 1, "ListOffsets": 2, "OffsetCommit": 8, "OffsetFetch": 9, "FindCoordinator": 10, "JoinGroup": 11,
+        "Heartbeat": 12, "SyncGroup": 14, "InitProducerId": 22, "AddPartitionsToTxn": 24, "AddOffsetsToTxn": 25, "EndTxn": 26,
+        "TxnOffsetCommit": 28}
+# Of replies that begin with throttle time and error: from and to which versions the fields are these, and what follows.
+SIMPLE = {"JoinGroup": (2, 5, struct.pack(">ihhhi", -1, 0, 0, 0, 0)), "Heartbeat": (1, 3, b""), "EndTxn": (0, 2, b""),
+          "SyncGroup": (1, 3, struct.pack(">i", 0)), "AddOffsetsToTxn": (0, 2, b""),
+          "InitProducerId": (0, 1, struct.pack(">qh", -1, -1))}
+
+
+class KafkaProxy(Proxy):
+    """Knows requests by their kind: the next ones of a kind are lost, or their replies are, or they are answered with an error
+    without having been passed on."""
+
+    def __init__(self, seed: int = 1):
+        super().__init__(seed)
+        self.befalls: dict[str, list] = {}  # by kind: "request", "reply" or an error's code, each used once
+        self.seen: dict[str, int] = {}      # requests by kind
+        self.versions: dict[str, int] = {}
+        self.used: list = []
+        self._names = {key: name for name, key in APIS.items()}
+
+    async def _pump(self, pair: Pair, direction: int, reader) -> None:
+        try:
+            while True:
+                (length,) = struct.unpack(">i", await reader.readexactly(4))
+                frame = await reader.readexactly(length)
+                if self.delay_s:
+                    await asyncio.sleep(self.delay_s * self._rng.random())
+                passed = self._request(pair, frame) if direction == 0 else self._reply(pair, frame)
+                if passed is None:
+                    pair.abort()
+                    return
+                if passed:
+                    pair.writers[direction].write(struct.pack(">i", length) + frame)
+                    await pair.writers[direction].drain()
+        except asyncio.IncompleteReadError:
+            pair.abort()
+
+    def _request(self, pair: Pair, frame: bytes) -> bool | None:
+        """Whether it is passed on; None: the connection breaks."""
+        key, version, correlation = struct.unpack(">hhi", frame[:8])
+        name = self._names.get(key)
+        if name is None:
+            return True
+        self.seen[name] = self.seen.get(name, 0) + 1
+        self.versions[name] = version
+        if not self.befalls.get(name):
+            return True
+        what = self.befalls[name].pop(0)
+        self.used.append((name, what))
+        if what == "request":
+            return None
+        if what == "reply":
+            pair.awaited[correlation] = name
+            return True
+        least, most, rest = SIMPLE[name]
+        assert least <= version <= most, f"{name} has version {version}"
+        reply = struct.pack(">iih", correlation, 0, what) + rest
+        pair.writers[1].write(struct.pack(">i", len(reply)) + reply)
+        return False
+
+    def _reply(self, pair: Pair, frame: bytes) -> bool | None:
+        (correlation,) = struct.unpack(">i", frame[:4])
+        return None if pair.awaited.pop(correlation, None) else True
 
 
 class Weather(threading.Thread):
