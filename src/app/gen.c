@@ -101,7 +101,7 @@ static bool write_events(struct gen *gen, int file)
     rfm_buffer lines;
     bool good = true;
     rfm_buffer_init(&lines, 2 * WRITE_BYTES);
-    RFM_ASSERT(rfm_buffer_reserve(&lines, WRITE_BYTES + 4096) != NULL);
+    RFM_NEED(rfm_buffer_reserve(&lines, WRITE_BYTES + 4096) != NULL);
     while (good && goes_on(gen) && rfm_shop_next(gen->shop, INT64_MAX, 0, &event)) {
         rfm_write_bytes(&lines, event.value);
         rfm_write_u8(&lines, '\n');

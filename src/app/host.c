@@ -76,7 +76,7 @@ static void note_fed(rfm_host *host, const rfm_record *records, size_t count)
     if (host->fed_count == host->fed_size) {
         host->fed_size = host->fed_size ? host->fed_size * 2 : 64;
         host->fed = realloc(host->fed, host->fed_size * sizeof *host->fed);
-        RFM_ASSERT(host->fed != NULL);
+        RFM_NEED(host->fed != NULL);
     }
     host->fed[host->fed_count++] = (rfm__fed){records[count / 2].append_ms, count};
 }
@@ -462,7 +462,7 @@ static void on_report(uv_timer_t *timer)
     rfm_snapshot_add_histogram(host->snapshot, RFM_METRIC_REDIS, "load", &host->redis_load);
     rfm_snapshot_add_histogram(host->snapshot, RFM_METRIC_REDIS, "store", &host->redis_store);
     host->snapshot = rfm_metrics_publish(host->conf.metrics, host->conf.number, host->snapshot);
-    RFM_ASSERT(host->snapshot != NULL);
+    RFM_NEED(host->snapshot != NULL);
     if (host->stopping && uv_hrtime() > host->stop_deadline_ns && !host->closed) {
         rfm_log(RFM_LOG_WARN, "what is in flight did not end in time: leaving it to the next owner");
         on_closed(host);
@@ -516,7 +516,7 @@ uint64_t rfm_host_rebalances(const rfm_host *host)
 static rfm_kafka_properties properties_of(const rfm_settings *settings)
 {
     rfm_kafka_property *at = calloc(settings->count + 1, sizeof *at);
-    RFM_ASSERT(at != NULL);
+    RFM_NEED(at != NULL);
     for (size_t i = 0; i < settings->count; i++)
         at[i] = (rfm_kafka_property){settings->items[i].name, settings->items[i].value};
     return (rfm_kafka_properties){at, settings->count};
@@ -649,27 +649,41 @@ static void *thread_main(void *argument)
     return NULL;
 }
 
+/* RFM_E_IO: no descriptors are left; there is no loop then. */
+static int open_loop(rfm_host *host, rfm_error *error)
+{
+    int code = uv_loop_init(&host->loop);
+    if (code == 0 && (code = uv_async_init(&host->loop, &host->wake, on_wake)) != 0)
+        (void)uv_loop_close(&host->loop);
+    if (code != 0)
+        return rfm_fail(error, RFM_E_IO, "no event loop for a worker: %s", uv_strerror(code));
+    uv_timer_init(&host->loop, &host->timer);
+    uv_timer_init(&host->loop, &host->report);
+    host->wake.data = host->timer.data = host->report.data = host;
+    return RFM_OK;
+}
+
 int rfm_host_start(const rfm_host_conf *conf, rfm_host **out, rfm_error *error)
 {
     rfm_host *host = calloc(1, sizeof *host);
-    RFM_ASSERT(host != NULL);
+    RFM_NEED(host != NULL);
+    int code = open_loop(host, error);
+    if (code != RFM_OK) {
+        free(host);
+        return code;
+    }
     host->conf = *conf;
     host->rules = &conf->config->rules;
     host->moved_ms = rfm_clock_steady_ns() / 1000000;
     host->snapshot = rfm_snapshot_new();
-    RFM_ASSERT(host->snapshot != NULL);
+    RFM_NEED(host->snapshot != NULL);
     pthread_mutex_init(&host->mutex, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&host->ended_changed, &monotonic);
     make_names(host);
-    uv_loop_init(&host->loop);
-    uv_async_init(&host->loop, &host->wake, on_wake);
-    uv_timer_init(&host->loop, &host->timer);
-    uv_timer_init(&host->loop, &host->report);
-    host->wake.data = host->timer.data = host->report.data = host;
-    int code = make_worker(host, error);
+    code = make_worker(host, error);
     if (code == RFM_OK)
         code = make_adapters(host, error);
     if (code == RFM_OK && pthread_create(&host->thread, NULL, thread_main, host) != 0)

@@ -64,14 +64,16 @@ class Brokers:
 
 
 class KafkaBroker(Process, Brokers):
-    """`voters`: the controllers' ports by node, this one's among them; `data`: where the log is kept."""
+    """`voters`: the controllers' ports by node, this one's among them; `data`: where the log is kept; `proxied`: whoever comes
+    by its second port is sent on to this one, where a proxy listens."""
 
     def __init__(self, folder: Path, settings: dict | None = None, node: int = 1, voters: dict[int, int] | None = None,
-                 data: Path | None = None):
+                 data: Path | None = None, proxied: int | None = None):
         self.folder = folder / "kafka"
         self.folder.mkdir(parents=True)
         super().__init__("kafka" if voters is None else f"kafka-{node}", self.folder / "broker.log")
         self.node, self.port, self.voters = node, free_port(), voters or {node: free_port()}
+        self.proxied, self.second_port = proxied, free_port() if proxied else None
         self.data, self.settings = data or self.folder / "data", {**SETTINGS, **(settings or {})}
         self._classpath = f"{jars()}/*"
         self._write_properties()
@@ -86,11 +88,17 @@ class KafkaBroker(Process, Brokers):
         return f"127.0.0.1:{self.port}"
 
     def _write_properties(self) -> None:
-        lines = [f"{name}={value}" for name, value in self.settings.items()]
+        listeners = f"PLAINTEXT://127.0.0.1:{self.port}"
+        advertised, settings = listeners, dict(self.settings)
+        if self.proxied:
+            settings["listener.security.protocol.map"] += ",PROXIED:PLAINTEXT"
+            listeners += f",PROXIED://127.0.0.1:{self.second_port}"
+            advertised += f",PROXIED://127.0.0.1:{self.proxied}"
+        lines = [f"{name}={value}" for name, value in settings.items()]
         voters = ",".join(f"{node}@127.0.0.1:{port}" for node, port in self.voters.items())
         lines += [f"node.id={self.node}", f"controller.quorum.voters={voters}", f"log.dirs={self.data}",
-                  f"listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.voters[self.node]}",
-                  f"advertised.listeners=PLAINTEXT://127.0.0.1:{self.port}"]
+                  f"listeners={listeners},CONTROLLER://127.0.0.1:{self.voters[self.node]}",
+                  f"advertised.listeners={advertised}"]
         (self.folder / "server.properties").write_text("\n".join(lines) + "\n")
 
     def _java(self, main: str, *arguments: str) -> list[str]:
