@@ -1,5 +1,6 @@
 #include "command.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -207,13 +208,21 @@ bool rfm_options_end(const char *command, int argc, char **argv, int operand_at)
     return operand_at >= argc;
 }
 
+/* False: no whole number of 64 bits, and nothing else. */
+static bool read_integer(const char *text, int64_t *integer)
+{
+    char *end;
+    errno = 0;
+    *integer = strtoll(text, &end, 10);
+    return *text != 0 && *end == 0 && errno == 0;
+}
+
 bool rfm_option_number(const char *command, const rfm_option *option, int64_t least, int64_t most, int64_t *number)
 {
+    int64_t value;
     if (!option->given)
         return true;
-    char *end;
-    long long value = strtoll(option->value, &end, 10);
-    if (*option->value == 0 || *end != 0 || value < least || value > most) {
+    if (!read_integer(option->value, &value) || value < least || value > most) {
         fprintf(stderr, "rfmd %s: --%s '%s' is not a whole number from %lld to %lld\n", command, option->name,
                 option->value, (long long)least, (long long)most);
         return false;
@@ -224,11 +233,11 @@ bool rfm_option_number(const char *command, const rfm_option *option, int64_t le
 
 bool rfm_option_time(const char *command, const rfm_option *option, int64_t *time_ms)
 {
+    const int64_t year_9999_ms = INT64_C(253402300799999);
+    int64_t value;
     if (!option->given)
         return true;
-    char *end;
-    long long value = strtoll(option->value, &end, 10);
-    if (*option->value != 0 && *end == 0) {
+    if (read_integer(option->value, &value) && value >= 0 && value <= year_9999_ms) {
         *time_ms = value;
         return true;
     }

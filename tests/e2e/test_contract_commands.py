@@ -21,6 +21,7 @@ def probe(tmp_path):
     ("version", "loud"), ("check", "-c", "c.yaml", "d.yaml"), ("check", "-c", "c.yaml", "-c", "c.yaml"), ("run", "-c", "c.yaml", "now"),
     ("gen", "more"), ("demo", "more"), ("check", "--reference", "metrics", "more"), ("fit", "--unit", "day", "--unit", "week"),
     ("replay", "-c", "c.yaml", "--events", "e", "--until", "2026-01-06"), ("replay", "-c", "c.yaml", "--events", "e", "--partitions", "0"),
+    ("gen", "--seed", "99999999999999999999"), ("replay", "-c", "c.yaml", "--events", "e", "--until", "99999999999999999999"),
 ])
 def test_nothing_on_the_command_line_is_ignored(arguments):
     done = run_command(*arguments, timeout_s=10)
