@@ -147,10 +147,15 @@ def test_wrong_key_and_wrong_partition(cluster):
     writer.send(live.inputs[0], None, good("c1"), partition=partition_of(b"c1", live.partitions))
     writer.send(live.inputs[0], "c1", good("c1"), partition=elsewhere(live, "c1"))
     writer.send(live.inputs[0], "c1", good("c1"))
+    for ahead_ms in (600_000, 600_001):  # at most ten minutes after the record's timestamp
+        writer.send(live.inputs[0], "c2", good("c2", ahead_ms, time=NOW_MS - 700_000 + ahead_ms), timestamp_ms=NOW_MS - 700_000)
     writer.flush()
     live.settle()
+    late = [letter for letter in live.dead_letters() if letter.key == b"c2"]
+    assert [letter.header("rfmd.reason") for letter in late] == ["time_in_future"] and b"c2-600001" in late[0].value
+    assert all(len(letter.header("rfmd.detail")) > 10 for letter in live.dead_letters())
     reasons = sorted((letter.header("rfmd.reason"), letter.key) for letter in live.dead_letters()
-                     if letter.key is not None)
+                     if letter.key not in (None, b"c2"))
     assert reasons == [("wrong_key", b"someone"), ("wrong_partition", b"c1")]
     assert [letter.header("rfmd.reason") for letter in live.dead_letters() if letter.key is None] == ["wrong_key"]
     assert live.clients()["c1"]["orders"] == 1

@@ -18,9 +18,12 @@ def probe(tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [
-    ("version", "loud"), ("check", "-c", "c.yaml", "d.yaml"), ("check", "-c", "c.yaml", "-c", "c.yaml"), ("run", "-c", "c.yaml", "now"),
-    ("gen", "more"), ("demo", "more"), ("check", "--reference", "metrics", "more"), ("fit", "--unit", "day", "--unit", "week"),
-    ("replay", "-c", "c.yaml", "--events", "e", "--until", "2026-01-06"), ("replay", "-c", "c.yaml", "--events", "e", "--partitions", "0"),
+    ("version", "loud"), ("check", "-c", "c.yaml", "d.yaml"), ("check", "-c", "c.yaml", "-c", "c.yaml"),
+    ("run", "-c", "c.yaml", "now"),
+    ("gen", "more"), ("demo", "more"), ("check", "--reference", "metrics", "more"),
+    ("fit", "--unit", "day", "--unit", "week"),
+    ("replay", "-c", "c.yaml", "--events", "e", "--until", "2026-01-06"),
+    ("replay", "-c", "c.yaml", "--events", "e", "--partitions", "0"),
     ("gen", "--seed", "99999999999999999999"), ("replay", "-c", "c.yaml", "--events", "e", "--until", "99999999999999999999"),
 ])
 def test_nothing_on_the_command_line_is_ignored(arguments):
@@ -72,7 +75,8 @@ def test_exit_codes(probe):
     config, events = probe.config(VISITS), probe.events([visit()])
     cases = [(1, ("replay", "-c", config, "--events", "nowhere.ndjson")), (1, ("test", "nowhere.yaml")),
              (1, ("fit", "--purchases", "nowhere.csv")), (3, ("client", "-c", config, "c")), (3, ("report", "-c", config)),
-             (3, ("replay", "-c", config, "--events", events, "--triggers", probe.folder / "no" / "such")), (2, ("client", "-c", config)),
+             (3, ("replay", "-c", config, "--events", events, "--triggers", probe.folder / "no" / "such")),
+             (2, ("client", "-c", config)),
              (2, ("client", "-c", config, "--all", "c")), (2, ("replay", "-c", config)), (0, ("check", "-c", config))]
     config.write_text(config.read_text() + "redis: {url: 'redis://127.0.0.1:1'}\n")
     for code, arguments in cases:
@@ -84,20 +88,29 @@ def test_exit_codes(probe):
 
 
 EFFECTIVE = {  # every key by the environment: what is written there, and what is in effect
-    "KAFKA__BROKERS": ("a:1,b:2",) * 2, "KAFKA__GROUP": ("g",) * 2, "KAFKA__INSTANCE_ID": ("i",) * 2, "KAFKA__WAL": ("w",) * 2,
-    "KAFKA__INPUTS": ("{a: {topic: t, format: ga4}}", {"a": {"topic": "t", "format": "ga4"}}), "KAFKA__DEAD_LETTERS": ("d",) * 2,
+    "KAFKA__BROKERS": ("a:1,b:2",) * 2, "KAFKA__GROUP": ("g",) * 2, "KAFKA__INSTANCE_ID": ("i",) * 2,
+    "KAFKA__WAL": ("w",) * 2,
+    "KAFKA__INPUTS": ("{a: {topic: t, format: ga4}}", {"a": {"topic": "t", "format": "ga4"}}),
+    "KAFKA__DEAD_LETTERS": ("d",) * 2,
     "KAFKA__AUDIT": ("u",) * 2, "KAFKA__PROFILES": ("p",) * 2, "KAFKA__DELIVERY": ("at_least_once",) * 2,
-    "KAFKA__PARTITIONER": ("crc32",) * 2, "KAFKA__PROPERTIES": ("{a.b: c}", {"a.b": "c"}), "KAFKA__CONSUMER": ("{a.b: c}", {"a.b": "c"}),
+    "KAFKA__PARTITIONER": ("crc32",) * 2, "KAFKA__PROPERTIES": ("{a.b: c}", {"a.b": "c"}),
+    "KAFKA__CONSUMER": ("{a.b: c}", {"a.b": "c"}),
     "KAFKA__PRODUCER": ("{a.b: c}", {"a.b": "c"}), "REDIS__URL": ("redis://q:1/2",) * 2, "REDIS__PREFIX": ("x",) * 2,
-    "REDIS__USERNAME": ("u",) * 2, "REDIS__TIMEOUT": ("7s",) * 2, "ENGINE__WORKERS": ("3", 3), "ENGINE__CACHE_BYTES_MAX": ("1GiB",) * 2,
+    "REDIS__USERNAME": ("u",) * 2, "REDIS__TIMEOUT": ("7s",) * 2, "ENGINE__WORKERS": ("3", 3),
+    "ENGINE__CACHE_BYTES_MAX": ("1GiB",) * 2,
     "ENGINE__DIRTY_BYTES_MAX": ("2MiB",) * 2, "ENGINE__STEP_EVENTS_MAX": ("5", 5), "ENGINE__CLOCK": ("record",) * 2,
-    "MONEY__BASE_CURRENCY": ("SEK",) * 2, "MONEY__RATES": ("{JPY: 0.5}", {"JPY": 0.5}), "MONEY__RATES__USD": ("0.92", {"USD": 0.92}),
-    "MONEY__MARGIN": ("40%", 0.4), "RFM__R": ("population",) * 2, "RFM__F": ("population",) * 2, "RFM__M": ("population",) * 2,
+    "MONEY__BASE_CURRENCY": ("SEK",) * 2, "MONEY__RATES": ("{JPY: 0.5}", {"JPY": 0.5}),
+    "MONEY__RATES__USD": ("0.92", {"USD": 0.92}),
+    "MONEY__MARGIN": ("40%", 0.4), "RFM__R": ("population",) * 2, "RFM__F": ("population",) * 2,
+    "RFM__M": ("population",) * 2,
     "RFM__POPULATION_MIN": ("7", 7), "RFM__TIMEZONE": ("Europe/Paris",) * 2, "RFM__REFRESH": ("30m",) * 2,
-    "RFM__THRESHOLDS__RECENCY_DAYS": ("[1, 2, 3, 4]", [1, 2, 3, 4]), "RFM__THRESHOLDS__FREQUENCY": ("[1, 2, 3, 4]", [1, 2, 3, 4]),
-    "RFM__THRESHOLDS__MONETARY": ("[1, 2, 3, 4.5]", [1, 2, 3, 4.5]), "CHURN__HORIZON": ("30d",) * 2, "LIFECYCLE__AT_RISK": ("0.6", 0.6),
+    "RFM__THRESHOLDS__RECENCY_DAYS": ("[1, 2, 3, 4]", [1, 2, 3, 4]),
+    "RFM__THRESHOLDS__FREQUENCY": ("[1, 2, 3, 4]", [1, 2, 3, 4]),
+    "RFM__THRESHOLDS__MONETARY": ("[1, 2, 3, 4.5]", [1, 2, 3, 4.5]), "CHURN__HORIZON": ("30d",) * 2,
+    "LIFECYCLE__AT_RISK": ("0.6", 0.6),
     "LIFECYCLE__LAPSED": ("10%", 0.1), "LTV__HORIZON": ("30d",) * 2, "SEGMENTS": ("rf-10",) * 2,
-    "TRAITS": ("{a: {type: int}}", {"a": {"type": "int"}}), "ERASE__REMEMBER": ("5d",) * 2, "HTTP__LISTEN": ("127.0.0.1:1",) * 2,
+    "TRAITS": ("{a: {type: int}}", {"a": {"type": "int"}}), "ERASE__REMEMBER": ("5d",) * 2,
+    "HTTP__LISTEN": ("127.0.0.1:1",) * 2,
     "LOG__LEVEL": ("debug",) * 2, "LOG__FORMAT": ("json",) * 2, "OUTPUT": ("structured",) * 2,
 }
 
@@ -105,7 +118,7 @@ EFFECTIVE = {  # every key by the environment: what is written there, and what i
 def test_every_key_by_the_environment(probe):
     """All at once, over a file; of keys that exclude each other the later by name."""
     whole = run_command("check", "-c", probe.config(VISITS), "--print",
-                        env={f"RFMD_{name}": written for name, (written, _) in EFFECTIVE.items() if name != "MONEY__RATES__USD"})
+                        env={f"RFMD_{name}": EFFECTIVE[name][0] for name in EFFECTIVE if name != "MONEY__RATES__USD"})
     assert whole.returncode == 0, whole.stderr
     printed = yaml.safe_load(whole.stdout)
     for name, (_, expected) in EFFECTIVE.items():
@@ -120,7 +133,8 @@ def test_every_key_by_the_environment(probe):
 
 
 def test_unknown_variables_are_errors_with_the_nearest_name(probe):
-    done = run_command("check", "-c", probe.config(VISITS), env={"RFMD_KAFKA__BROKERZ": "a:1", "RFMD_SERVICE_HOST": "10.0.0.1"})
+    done = run_command("check", "-c", probe.config(VISITS),
+                       env={"RFMD_KAFKA__BROKERZ": "a:1", "RFMD_SERVICE_HOST": "10.0.0.1"})
     assert done.returncode == 1 and b"RFMD_KAFKA__BROKERZ" in done.stderr and b"kafka.brokers" in done.stderr
     assert b"SERVICE_HOST" not in done.stderr
 
@@ -132,7 +146,8 @@ def test_secrets_are_nowhere_to_be_seen(probe):
     done = run_command("check", "-c", config, "--print", env={"RFMD_PROMO__SECRET": "hidden-variable"})
     assert b"hidden" not in done.stdout + done.stderr
     done = run_command("check", "-c", config, "--print")
-    assert done.returncode == 0 and b"hidden" not in done.stdout and yaml.safe_load(done.stdout)["promo"]["secret_file"].endswith("file")
+    assert done.returncode == 0 and b"hidden" not in done.stdout
+    assert yaml.safe_load(done.stdout)["promo"]["secret_file"].endswith("file")
     for section, key in (("redis", "password"), ("promo", "secret"), ("http", "token")):
         done = run_command("check", "-c", probe.config(VISITS, **{section: {key: "hidden"}}))
         assert done.returncode == 1 and b"_file" in done.stderr and b"hidden" not in done.stderr
@@ -153,7 +168,8 @@ def test_file_names_are_relative_to_the_file_that_names_them(probe, monkeypatch)
     assert done.returncode == 1 and b"last.yaml:1:" in done.stderr and b"more" in done.stderr
 
 
-@pytest.mark.parametrize("rates, code", [({"EUR": 1}, 0), ({"EUR": "1.00", "USD": 2}, 0), ({"EUR": 2}, 1), ({"USD": 0}, 1), ({"usd": 1}, 1)])
+@pytest.mark.parametrize("rates, code", [({"EUR": 1}, 0), ({"EUR": "1.00", "USD": 2}, 0), ({"EUR": 2}, 1), ({"USD": 0}, 1),
+                                         ({"usd": 1}, 1)])
 def test_rates(probe, rates, code):
     assert run_command("check", "-c", probe.config(VISITS, money={"base_currency": "EUR", "rates": rates})).returncode == code
 

@@ -1,4 +1,6 @@
 """The probes and the metrics."""
+import http.client
+import json
 import re
 
 import pytest
@@ -70,6 +72,23 @@ def test_what_is_not_there(cluster):
     status, body = process.get("/nothing")
     assert status == 404 and '"status"' in body
     assert process.get("/metrics?x=1")[0] == 200
+    problem = "application/problem+json"
+    for method, path, expected, kind in (("HEAD", "/metrics", 200, "text/plain"), ("POST", "/metrics", 405, problem),
+                                         ("DELETE", "/livez", 405, problem), ("HEAD", "/readyz", 200, "application/json"),
+                                         ("GET", "/metrics/", 404, problem)):
+        status, headers, body = asked(process.port, method, path)
+        assert (status, headers["Content-Type"].split(";")[0]) == (expected, kind), path
+        assert (headers["Allow"] is not None) == (expected == 405)
+        if kind == problem:
+            assert json.loads(body).keys() >= {"type", "title", "status"} and json.loads(body)["status"] == expected
+        assert method != "HEAD" or body == b""
+
+
+def asked(port: int, method: str, path: str):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request(method, path)
+    answer = connection.getresponse()
+    return answer.status, answer.headers, answer.read()
 
 
 def test_ready_only_while_joined(cluster):
