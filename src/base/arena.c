@@ -19,7 +19,9 @@
 #define UNPOISON(at, len) ((void)(at), (void)(len))
 #endif
 
-enum { CHUNK_BYTES_MIN = 64 * 1024, ALIGNMENT = 16 };
+/* Every so many resets an arena that holds more than so many times of what was used between any two of them, and a bit,
+ * gives everything back. */
+enum { CHUNK_BYTES_MIN = 64 * 1024, ALIGNMENT = 16, TRIM_RESETS = 64, TRIM_TIMES = 4, TRIM_SPARED = 256 * 1024 };
 
 struct rfm_arena_chunk {
     rfm_arena_chunk *next;
@@ -29,7 +31,7 @@ struct rfm_arena_chunk {
 
 void rfm_arena_init(rfm_arena *arena)
 {
-    *arena = (rfm_arena){NULL, NULL, 0};
+    *arena = (rfm_arena){0};
 }
 
 void rfm_arena_release(rfm_arena *arena)
@@ -41,8 +43,24 @@ void rfm_arena_release(rfm_arena *arena)
     rfm_arena_init(arena);
 }
 
+static bool holds_too_much(rfm_arena *arena)
+{
+    if (arena->most_bytes < arena->used_bytes)
+        arena->most_bytes = arena->used_bytes;
+    if (++arena->resets < TRIM_RESETS)
+        return false;
+    bool too_much = arena->held_bytes / TRIM_TIMES > arena->most_bytes + TRIM_SPARED / TRIM_TIMES;
+    arena->resets = 0;
+    arena->most_bytes = 0;
+    return too_much;
+}
+
 void rfm_arena_reset(rfm_arena *arena)
 {
+    if (holds_too_much(arena)) {
+        rfm_arena_release(arena);
+        return;
+    }
     for (rfm_arena_chunk *chunk = arena->first; chunk;
          chunk = chunk->next) { /* an unused one may stand between used ones */
         POISON(chunk->bytes, chunk->used);
@@ -78,7 +96,7 @@ static void next_chunk(rfm_arena *arena, size_t size_needed)
     if (chunk)
         *link = chunk->next;
     else
-        chunk = chunk_new(size_needed);
+        chunk = chunk_new(size_needed), arena->held_bytes += chunk->size;
     chunk->next = *place;
     *place = chunk;
     arena->current = chunk;

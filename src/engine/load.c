@@ -12,6 +12,7 @@ rfm__load *rfm__load_new(rfm_worker *worker, rfm__task *task, rfm__load_purpose 
     rfm__load *load;
     if (worker->spare_loads.count > 0) {
         load = worker->spare_loads.items[--worker->spare_loads.count];
+        rfm__slack_took(&worker->load_slack, worker->spare_loads.count);
     } else {
         load = calloc(1, sizeof *load);
         RFM_NEED(load != NULL);
@@ -63,6 +64,10 @@ static void drop_load(rfm_worker *worker, size_t at)
     worker->loads.items[at] = worker->loads.items[--worker->loads.count];
     rfm_arena_reset(&load->arena);
     rfm__push(&worker->spare_loads, load);
+    if (!rfm__slack_gave(&worker->load_slack, worker->spare_loads.count))
+        return;
+    rfm__load_free(worker->spare_loads.items[0]);
+    worker->spare_loads.items[0] = worker->spare_loads.items[--worker->spare_loads.count];
 }
 
 void rfm__loads_forget(rfm_worker *worker, const rfm__task *task)

@@ -8,6 +8,7 @@ rfm__step *rfm__step_new(rfm_worker *worker)
     rfm__step *step;
     if (worker->spare.count > 0) {
         step = worker->spare.items[--worker->spare.count];
+        rfm__slack_took(&worker->step_slack, worker->spare.count);
     } else {
         step = calloc(1, sizeof *step);
         RFM_NEED(step != NULL);
@@ -23,6 +24,10 @@ void rfm__step_recycle(rfm_worker *worker, rfm__step *step)
     step->messages.count = step->changed.count = step->waiting.count = step->changes.count = 0;
     step->records = step->redo_bytes = step->stores_left = 0;
     rfm__push(&worker->spare, step);
+    if (!rfm__slack_gave(&worker->step_slack, worker->spare.count))
+        return;
+    rfm__step_free(worker->spare.items[0]);
+    worker->spare.items[0] = worker->spare.items[--worker->spare.count];
 }
 
 void rfm__step_free(rfm__step *step)

@@ -1,5 +1,6 @@
 /* Bump memory for what lives as long as one step: taken piece by piece, given back all at once. Chunks are kept over a
- * reset, so that a steady state allocates nothing. Pieces never move. */
+ * reset, so that a steady state allocates nothing; what a burst needed goes when many resets have needed far less. Pieces
+ * never move. */
 #ifndef RFM_BASE_ARENA_H
 #define RFM_BASE_ARENA_H
 
@@ -8,7 +9,9 @@
 typedef struct rfm_arena_chunk rfm_arena_chunk;
 typedef struct rfm_arena {
     rfm_arena_chunk *first, *current;
-    size_t used_bytes; /* since the last reset */
+    size_t used_bytes;             /* since the last reset */
+    size_t held_bytes, most_bytes; /* of all chunks; the most that was used between two of the last resets */
+    uint32_t resets;
 } rfm_arena;
 
 void rfm_arena_init(rfm_arena *arena);

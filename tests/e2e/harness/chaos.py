@@ -3,6 +3,7 @@ moved, their disks full, processes that come and go."""
 from __future__ import annotations
 
 import random
+import signal
 import threading
 import time
 from collections import Counter
@@ -220,7 +221,8 @@ class Chaos:
         except AssertionError as error:
             code = str(error)
             guest.kill()
-        if code != 0:
+        too_soon = code == -signal.SIGTERM and guest.is_silent  # before it could know of signals
+        if code != 0 and not too_soon:
             self.died.append(f"{guest.name} ended with {code} on SIGTERM\n{guest.log_tail(15)}")
 
     def _do_failover(self, choice: dict) -> None:

@@ -41,15 +41,22 @@ class Process:
     def __init__(self, name: str, log: Path):
         self.name, self.log = name, log
         self.child: subprocess.Popen | None = None
+        self._log_begin = 0
 
     def spawn(self, command: list[str], **options) -> None:
         assert not self.running, f"{self.name} runs already"
         with open(self.log, "ab") as log:
+            self._log_begin = log.tell()
             self.child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **options)
 
     @property
     def running(self) -> bool:
         return self.child is not None and self.child.poll() is None
+
+    @property
+    def is_silent(self) -> bool:
+        """It has written nothing to its log since it was started."""
+        return self.log.stat().st_size == self._log_begin
 
     @property
     def pid(self) -> int:

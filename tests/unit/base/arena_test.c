@@ -82,13 +82,45 @@ static void a_copy_owns_its_bytes(void **state)
     rfm_arena_release(&arena);
 }
 
+static void a_burst_is_given_back(void **state)
+{
+    enum { BURST = 8 << 20, USUAL = 100000, RESETS = 200 };
+    (void)state;
+    rfm_arena arena;
+    rfm_arena_init(&arena);
+    for (int i = 0; i < 10; i++)
+        rfm_arena_take(&arena, BURST / 10);
+    assert_true(arena.held_bytes >= BURST);
+    void *usual = NULL;
+    for (int i = 0; i < RESETS; i++) {
+        rfm_arena_reset(&arena);
+        void *at = rfm_arena_take(&arena, USUAL);
+        assert_true(i < RESETS / 2 || at == usual); /* steady again: the same memory */
+        usual = at;
+    }
+    assert_true(arena.held_bytes < BURST / 10);
+    rfm_arena_release(&arena);
+}
+
+static void bursts_that_come_back_are_kept(void **state)
+{
+    (void)state;
+    rfm_arena arena;
+    rfm_arena_init(&arena);
+    for (int i = 0; i < 500; i++) {
+        rfm_arena_take(&arena, i % 20 == 0 ? 8 << 20 : 1000);
+        rfm_arena_reset(&arena);
+        assert_true(arena.held_bytes >= 8 << 20);
+    }
+    rfm_arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pieces_are_apart_and_stay),
-        cmocka_unit_test(a_steady_state_takes_the_same_memory),
-        cmocka_unit_test(a_skipped_chunk_ends_no_reset),
-        cmocka_unit_test(a_copy_owns_its_bytes),
+        cmocka_unit_test(pieces_are_apart_and_stay),     cmocka_unit_test(a_steady_state_takes_the_same_memory),
+        cmocka_unit_test(a_skipped_chunk_ends_no_reset), cmocka_unit_test(a_copy_owns_its_bytes),
+        cmocka_unit_test(a_burst_is_given_back),         cmocka_unit_test(bursts_that_come_back_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
