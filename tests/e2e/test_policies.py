@@ -57,7 +57,7 @@ def random_rule(rng: random.Random, name: str) -> dict:
 
 def random_conditions(rng: random.Random, rules: list[dict]) -> dict[str, Part]:
     """Puts `when` into some of the rules; what each means."""
-    conditions = {rule["name"]: random_condition(rng, rule["on"].get("event")) for rule in rules if rng.random() < 0.6}
+    conditions = {rule["name"]: random_condition(rng, rule["on"].get("event"), "delay" in rule) for rule in rules if rng.random() < 0.6}
     for rule in rules:
         if rule["name"] in conditions:
             rule["when"] = conditions[rule["name"]].text
@@ -104,7 +104,9 @@ def random_events(rng: random.Random, count: int, clients: int) -> list[dict]:
         if event["type"] in ("visit", "purchase") and rng.random() < 0.5:
             event["cart_id"] = rng.choice("abc")
         if event["type"] == "purchase":
-            event.update(order_id=f"o{number}", amount="10.00", currency="EUR")
+            event.update(order_id=f"o{number}", amount="10.00", currency="EUR", items=[
+                {"sku": "s", "category": rng.choice("ab"), "quantity": rng.randrange(1, 4), "price": rng.randrange(40) / 4}
+                for _ in range(rng.randrange(3))])
         elif event["type"] == "refund":
             event.update(order_id=f"o{rng.randrange(number + 1)}", amount="1.00")
         elif event["type"] == "consent":

@@ -30,6 +30,8 @@ class Sight:
     settings: Settings
     event: Event | None
     now_ms: int
+    due: tuple = ()       # (rule, time) of those that wait
+    triggers: tuple = ()  # (rule, time) of each rule's last send
 
     @property
     def state(self) -> dict:
@@ -173,10 +175,10 @@ def quoted(text: str) -> str:
 
 
 class Maker:
-    """`event`: the type of the event that the rule is on; None: none can be read."""
+    """`event`: the type of the event that the rule is on; None: none can be read. `waits`: too long for an order's items."""
 
-    def __init__(self, rng: random.Random, event: str | None):
-        self.rng = rng
+    def __init__(self, rng: random.Random, event: str | None, waits: bool = False):
+        self.rng, self.has_items = rng, event == "purchase" and not waits
         ints, doubles, strings, bools = OF_EVENT.get(event, ({}, {}, {}, {}))
         self.ints, self.maybe_ints = {**INTS}, {**MAYBE_INTS, **ints}
         self.doubles, self.maybe_doubles = {**DOUBLES}, {**MAYBE_DOUBLES, **doubles}
@@ -255,7 +257,9 @@ class Maker:
     def bool(self, depth: int) -> Part:
         rng = self.rng
         kinds = [self._both, self._both, self._not, self._choice] if depth > 0 else []
-        kinds += [self._compare, self._compare, self._compare, self._has, self._message, self._consent, self._among, self._begins]
+        kinds += [self._compare, self._compare, self._compare, self._has, self._message, self._consent, self._among, self._begins,
+                  self._remembered]
+        kinds += [self._item] * 4 if self.has_items else []
         return rng.choice(kinds)(depth)
 
     def _both(self, depth: int) -> Part:
@@ -310,14 +314,34 @@ class Maker:
         return Part(f"{written}.{'all' if every else 'exists'}(item, item < {text.text})",
                     lambda s: _both(s, [Part("", side) for side in sides], not every))
 
+    def _remembered(self, _depth: int) -> Part:
+        """What waits, and what was sent, as it is when the rule is asked."""
+        rule, hours = f"r{self.rng.randrange(4)}", self.rng.randrange(1, 200)
+        recent = lambda s: any(r == rule and s.now_ms - t < hours * HOUR_MS for r, t in s.triggers)  # noqa: E731
+        return self.rng.choice([
+            Part(f'client.triggers.exists(t, t.rule == "{rule}" && now - t.time < duration("{hours}h"))', recent),
+            Part("size(client.triggers) > 2", lambda s: len(s.triggers) > 2),
+            Part(f'client.due.all(d, d.rule != "{rule}")', lambda s: all(r != rule for r, _ in s.due)),
+            Part(f'client.due.exists(d, d.time - now > duration("{hours}h"))',
+                 lambda s: any(t - s.now_ms > hours * HOUR_MS for _, t in s.due))])
+
+    def _item(self, _depth: int) -> Part:
+        items = lambda s: s.event.fields.get("items", [])  # noqa: E731
+        category, least = self.rng.choice("ab"), self.rng.randrange(30)
+        return self.rng.choice([
+            Part(f'event.items.exists(i, i.category == "{category}")', lambda s: any(i["category"] == category for i in items(s))),
+            Part(f"event.items.all(i, i.price * i.quantity >= {least}.0)",
+                 lambda s: all(i["price"] * i["quantity"] >= least for i in items(s))),
+            Part("size(event.items) > 1", lambda s: len(items(s)) > 1)])
+
     def _begins(self, depth: int) -> Part:
         a, b = self.string(depth), self.string(0)
         name, holds = self.rng.choice([("startsWith", str.startswith), ("endsWith", str.endswith), ("contains", str.__contains__)])
         return Part(f"({a.text}).{name}({b.text})", lambda s: holds(a.value(s), b.value(s)))
 
 
-def random_condition(rng: random.Random, event: str | None) -> Part:
-    return Maker(rng, event).bool(rng.randrange(4))
+def random_condition(rng: random.Random, event: str | None, waits: bool = False) -> Part:
+    return Maker(rng, event, waits).bool(rng.randrange(4))
 
 
 def holds(condition: Part, sight: Sight) -> bool:

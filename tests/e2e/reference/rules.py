@@ -63,6 +63,7 @@ class ClientRules:
     repeats: int = 0
     _pending: dict = field(default_factory=dict)
     _last_sent: dict = field(default_factory=dict)
+    _virtual: set = field(default_factory=set)  # of rules whose last send was one
     _falls: dict = field(default_factory=dict)
 
     def __post_init__(self):
@@ -118,7 +119,12 @@ class ClientRules:
     def _asks(self, rule: dict, event: Event | None, now_ms: int) -> bool:
         condition = self.conditions.get(rule["name"])
         return self.own.in_force(rule.get("schedule"), now_ms) and (
-            condition is None or holds(condition, Sight(self.facts, self.settings, event, now_ms)))
+            condition is None or holds(condition, self._sight(event, now_ms)))
+
+    def _sight(self, event: Event | None, now_ms: int) -> Sight:
+        due = tuple((rule, pending.due_ms) for (rule, _), pending in self._pending.items())
+        triggers = tuple((rule, time_ms) for rule, time_ms in self._last_sent.items() if rule not in self._virtual)
+        return Sight(self.facts, self.settings, event, now_ms, due, triggers)
 
     def _look(self, now_ms: int) -> dict:
         facts, settings = self.facts, self.settings
@@ -208,6 +214,7 @@ class ClientRules:
         reason, variant = self._policy(rule, Sent(now_ms, rule["name"], channel, class_))
         if reason in (None, "holdout", "control"):
             self._last_sent[rule["name"]] = now_ms
+            (self._virtual.add if reason else self._virtual.discard)(rule["name"])
         if reason in (None, "holdout"):
             self.own.sends.append(Sent(now_ms, rule["name"], channel, class_))
         if reason:
