@@ -92,7 +92,8 @@ OPERATION(DIVIDE_DOUBLE)
 #define QUESTION(NAME)                                                                                        \
     static inline rfm__outcome rfm__ask_##NAME(unsigned arg __attribute__((unused)), const rfm_expr_value *a, \
                                                const rfm_expr_value *b)
-#define RFM__ORDER(a, b) ((a) < (b) ? RFM__LESS : (a) > (b) ? RFM__GREATER : RFM__SAME)
+/* RFM__LESS, RFM__SAME or RFM__GREATER, without branches that would be guessed wrongly. */
+#define RFM__ORDER(a, b) (RFM__SAME + RFM__SAME * (unsigned)((a) > (b)) - (unsigned)((a) < (b)))
 
 static inline rfm__outcome rfm__outcome_of(bool truth)
 {
