@@ -34,7 +34,7 @@ struct rfm__node {
     uint16_t count;
     uint16_t height; /* LOOP: where its list lies on the stack */
     rfm_bytes name;
-    rfm_expr_value value;
+    rfm_expr_value value; /* LITERAL; emitted: of all that is constant and not fallible */
     const rfm_expr_type *type;
     const rfm__node *loop;             /* LOCAL */
     const rfm_expr_type *left, *right; /* EQUAL, UNEQUAL, IN_LIST: what is compared */
@@ -55,5 +55,7 @@ rfm__node *rfm__parse(rfm__source *source); /* NULL: complained */
 bool rfm__check(rfm__source *source, const rfm_expr_env *env, const rfm_expr_type *wanted, rfm__node *root);
 /* The program in the arena; NULL: complained. */
 const rfm_expr *rfm__emit(rfm__source *source, const rfm_expr_env *env, rfm__node *root, rfm_arena *arena);
+/* The tests of what has been emitted, in the tree's arena; 0: it is no condition, or begins with no test. */
+size_t rfm__shortcut(rfm__source *source, const rfm__node *root, rfm__test **tests);
 
 #endif

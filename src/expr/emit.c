@@ -85,6 +85,13 @@ static size_t constant(emission *emitter, const rfm_expr_type *type, rfm_expr_va
     return emitter->constant_count++;
 }
 
+static size_t constant_of(emission *emitter, rfm__node *node, rfm_expr_value value)
+{
+    size_t number = constant(emitter, node->type, value);
+    node->value = emitter->constants[number];
+    return number;
+}
+
 static void emit_key(emission *emitter, const rfm__node *node, unsigned slot)
 {
     emit(emitter, node->first, slot);
@@ -233,13 +240,13 @@ static void fold(emission *emitter, rfm__node *node, size_t from)
     while (emitter->handler_count > 0 && emitter->handlers[emitter->handler_count - 1].from >= from)
         emitter->handler_count--;
     node->fallible = false;
-    put(emitter, node, RFM__CONST, 0, constant(emitter, node->type, result.value));
+    put(emitter, node, RFM__CONST, 0, constant_of(emitter, node, result.value));
 }
 
 static void emit_code(emission *emitter, rfm__node *node, unsigned slot)
 {
     switch (node->kind) {
-    case RFM__NODE_LITERAL: push(emitter, node, RFM__CONST, constant(emitter, node->type, node->value)); break;
+    case RFM__NODE_LITERAL: push(emitter, node, RFM__CONST, constant_of(emitter, node, node->value)); break;
     case RFM__NODE_FIELD: emit_field(emitter, node); break;
     case RFM__NODE_LOCAL: push(emitter, node, RFM__LOCAL, node->loop->height); break;
     case RFM__NODE_HAS_FIELDS: emit_has(emitter, node); break;
@@ -269,7 +276,7 @@ static const void *copied(rfm_arena *arena, const void *at, size_t size)
     return rfm_arena_copy(arena, rfm_bytes_of(at, size)).at;
 }
 
-static const rfm_expr *program_of(const emission *emitter, const rfm_expr_type *type)
+static const rfm_expr *program_of(const emission *emitter, const rfm__node *root)
 {
     rfm_arena *arena = emitter->arena;
     uint16_t reads[RFM_EXPR_FIELDS_MAX];
@@ -278,7 +285,9 @@ static const rfm_expr *program_of(const emission *emitter, const rfm_expr_type *
         if (emitter->reads[i])
             reads[read_count++] = (uint16_t)i;
     }
-    rfm_expr *expr = rfm_arena_take(arena, sizeof *expr);
+    rfm__test *tests;
+    size_t test_count = rfm__shortcut(emitter->source, root, &tests);
+    rfm_expr *expr = rfm_arena_take(arena, sizeof *expr + test_count * sizeof *tests);
     *expr = (rfm_expr){
         .code = copied(arena, emitter->code, emitter->code_count * sizeof *emitter->code),
         .constants = copied(arena, emitter->constants, emitter->constant_count * sizeof *emitter->constants),
@@ -286,9 +295,12 @@ static const rfm_expr *program_of(const emission *emitter, const rfm_expr_type *
         .types = copied(arena, emitter->types, emitter->type_count * sizeof *emitter->types),
         .places = copied(arena, emitter->places, emitter->code_count * sizeof *emitter->places),
         .reads = copied(arena, reads, read_count * sizeof *reads),
-        .type = rfm__keep_type(arena, type),
+        .type = rfm__keep_type(arena, root->type),
         .handler_count = (uint16_t)emitter->handler_count,
-        .read_count = (uint16_t)read_count};
+        .read_count = (uint16_t)read_count,
+        .test_count = (uint16_t)test_count};
+    for (size_t i = 0; i < test_count; i++)
+        expr->tests[i] = tests[i];
     return expr;
 }
 
@@ -303,5 +315,5 @@ const rfm_expr *rfm__emit(rfm__source *source, const rfm_expr_env *env, rfm__nod
     put(emitter, root, RFM__RETURN, 0, 0);
     if (emitter->full)
         return rfm__complain(source, root->at, "the expression is too complex: make it two");
-    return source->failed ? NULL : program_of(emitter, root->type);
+    return source->failed ? NULL : program_of(emitter, root);
 }

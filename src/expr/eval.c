@@ -171,10 +171,58 @@ rfm_expr_result rfm__run(const rfm_expr *expr, rfm_expr_frame *frame, size_t sta
     }
 }
 
+static rfm__outcome ask_between(const rfm__test *test, rfm_expr_frame *frame)
+{
+    if (!has(frame, test->other))
+        return RFM__UNSURE;
+    int64_t between_ms = frame->value[test->field].time_ms - frame->value[test->other].time_ms;
+    return rfm__ask_COMPARE_INT(test->arg, &(rfm_expr_value){.duration_ms = between_ms}, &test->with);
+}
+
+static inline rfm__outcome take_test(const rfm__test *test, rfm_expr_frame *frame)
+{
+    const rfm_expr_value *value = &frame->value[test->field];
+    if (!has(frame, test->field))
+        return RFM__UNSURE;
+    switch (test->op) {
+#define X(NAME) \
+    case RFM__OP_##NAME: return rfm__ask_##NAME(test->arg, value, &test->with);
+        RFM__QUESTIONS(X)
+#undef X
+    case RFM__OP_BETWEEN_TIMES: return ask_between(test, frame);
+    case RFM__FIELD: return rfm__outcome_of(value->truth);
+    default: return RFM__YES; /* RFM__HAS_FIELD */
+    }
+}
+
+/* How the tests end. */
+static inline unsigned take_shortcut(const rfm__test *tests, rfm_expr_frame *frame)
+{
+    unsigned at = 0;
+    do
+        at = tests[at].next[take_test(&tests[at], frame)];
+    while (at < RFM__TEST_FALSE);
+    return at;
+}
+
 rfm_expr_result rfm_expr_eval(const rfm_expr *expr, rfm_expr_frame *frame)
 {
+    unsigned end = expr->test_count ? take_shortcut(expr->tests, frame) : RFM__TEST_UNDECIDED;
+    if (end != RFM__TEST_UNDECIDED)
+        return (rfm_expr_result){.fault = RFM_EXPR_OK, .value.truth = end == RFM__TEST_TRUE};
     frame->made_len = 0;
     return rfm__run(expr, frame, 0);
+}
+
+void rfm_expr_sift(const rfm_expr *const *conditions, size_t words, uint64_t *set, rfm_expr_frame *frame)
+{
+    for (size_t word = 0; word < words; word++, conditions += 64) {
+        for (uint64_t left = set[word]; left != 0; left &= left - 1) {
+            const rfm_expr *condition = conditions[__builtin_ctzll(left)];
+            if (condition && condition->test_count && take_shortcut(condition->tests, frame) == RFM__TEST_FALSE)
+                set[word] &= ~(left & -left);
+        }
+    }
 }
 
 void rfm_expr_frame_init(rfm_expr_frame *frame, const rfm_expr_host *host, void *context)

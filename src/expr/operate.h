@@ -87,58 +87,88 @@ OPERATION(DIVIDE_DOUBLE)
     return RFM_EXPR_OK;
 }
 
-/* -- comparisons: `arg` is the mask of what counts as true */
+/* -- questions: whether it is so of two values, by what `arg` says; of a comparison, the mask of what counts as true */
 
-#define RFM__ORDER(a, b) ((a) < (b) ? RFM__LESS : (a) > (b) ? RFM__GREATER : RFM__SAME)
+#define QUESTION(NAME)                                                                                        \
+    static inline rfm__outcome rfm__ask_##NAME(unsigned arg __attribute__((unused)), const rfm_expr_value *a, \
+                                               const rfm_expr_value *b)
+/* RFM__LESS, RFM__SAME or RFM__GREATER, without branches that would be guessed wrongly. */
+#define RFM__ORDER(a, b) (RFM__SAME + RFM__SAME * (unsigned)((a) > (b)) - (unsigned)((a) < (b)))
 
-static inline rfm_expr_fault rfm__answer(const rfm__call *call, rfm_expr_value *v, unsigned order)
+static inline rfm__outcome rfm__outcome_of(bool truth)
 {
-    v->truth = (call->arg & order) != 0;
-    return RFM_EXPR_OK;
+    return truth ? RFM__YES : RFM__NO;
 }
 /* NaN equals nothing, and has no order. */
-static inline rfm_expr_fault rfm__answer_nan(const rfm__call *call, rfm_expr_value *v)
+static inline rfm__outcome rfm__outcome_of_nan(unsigned arg)
 {
-    if (call->arg != RFM__SAME && call->arg != (RFM__LESS | RFM__GREATER))
-        return RFM_EXPR_NAN_ORDER;
-    v->truth = call->arg != RFM__SAME;
-    return RFM_EXPR_OK;
+    if (arg != RFM__SAME && arg != (RFM__LESS | RFM__GREATER))
+        return RFM__UNSURE;
+    return rfm__outcome_of(arg != RFM__SAME);
 }
-OPERATION(COMPARE_BOOL)
+QUESTION(COMPARE_BOOL)
 {
-    return rfm__answer(call, v, RFM__ORDER(v[0].truth, v[1].truth));
+    return rfm__outcome_of(arg & RFM__ORDER(a->truth, b->truth));
 }
-OPERATION(COMPARE_INT)
+QUESTION(COMPARE_INT)
 {
-    return rfm__answer(call, v, RFM__ORDER(v[0].integer, v[1].integer));
+    return rfm__outcome_of(arg & RFM__ORDER(a->integer, b->integer));
 }
-OPERATION(COMPARE_DOUBLE)
+QUESTION(COMPARE_DOUBLE)
 {
-    double a = v[0].number, b = v[1].number;
-    return isunordered(a, b) ? rfm__answer_nan(call, v) : rfm__answer(call, v, RFM__ORDER(a, b));
+    if (isunordered(a->number, b->number))
+        return rfm__outcome_of_nan(arg);
+    return rfm__outcome_of(arg & RFM__ORDER(a->number, b->number));
 }
-OPERATION(COMPARE_INT_DOUBLE)
+QUESTION(COMPARE_INT_DOUBLE)
 {
-    double number = v[1].number;
-    return isnan(number) ? rfm__answer_nan(call, v) : rfm__answer(call, v, rfm__order_int_double(v[0].integer, number));
+    if (isnan(b->number))
+        return rfm__outcome_of_nan(arg);
+    return rfm__outcome_of(arg & rfm__order_int_double(a->integer, b->number));
 }
-OPERATION(COMPARE_DOUBLE_INT)
+QUESTION(COMPARE_DOUBLE_INT)
 {
-    double number = v[0].number;
-    if (isnan(number))
-        return rfm__answer_nan(call, v);
-    unsigned order = rfm__order_int_double(v[1].integer, number);
-    return rfm__answer(call, v, order == RFM__SAME ? order : order ^ (RFM__LESS | RFM__GREATER));
+    if (isnan(a->number))
+        return rfm__outcome_of_nan(arg);
+    unsigned order = rfm__order_int_double(b->integer, a->number);
+    return rfm__outcome_of(arg & (order == RFM__SAME ? order : order ^ (RFM__LESS | RFM__GREATER)));
 }
-OPERATION(COMPARE_TEXT)
+QUESTION(COMPARE_TEXT)
 {
-    rfm_bytes a = v[0].text, b = v[1].text;
-    if (!(call->arg == RFM__SAME || call->arg == (RFM__LESS | RFM__GREATER))) {
-        int order = rfm_bytes_compare(a, b);
-        return rfm__answer(call, v, RFM__ORDER(order, 0));
+    if (arg == RFM__SAME || arg == (RFM__LESS | RFM__GREATER))
+        return rfm__outcome_of(arg & (rfm_bytes_equal(a->text, b->text) ? RFM__SAME : RFM__LESS));
+    int order = rfm_bytes_compare(a->text, b->text);
+    return rfm__outcome_of(arg & RFM__ORDER(order, 0));
+}
+QUESTION(STARTS_WITH)
+{
+    rfm_bytes text = a->text, part = b->text;
+    return rfm__outcome_of(text.len >= part.len && rfm_bytes_equal(rfm_bytes_of(text.at, part.len), part));
+}
+QUESTION(ENDS_WITH)
+{
+    rfm_bytes text = a->text, part = b->text;
+    if (part.len == 0 || text.len < part.len)
+        return rfm__outcome_of(part.len == 0);
+    return rfm__outcome_of(rfm_bytes_equal(rfm_bytes_of(text.at + (text.len - part.len), part.len), part));
+}
+QUESTION(CONTAINS)
+{
+    rfm_bytes text = a->text, part = b->text;
+    return rfm__outcome_of(part.len == 0 ||
+                           (text.len >= part.len && memmem(text.at, text.len, part.at, part.len) != NULL));
+}
+
+#define X(NAME)                                                           \
+    OPERATION(NAME)                                                       \
+    {                                                                     \
+        rfm__outcome outcome = rfm__ask_##NAME(call->arg, &v[0], &v[1]);  \
+        v->truth = outcome == RFM__YES;                                   \
+        return outcome == RFM__UNSURE ? RFM_EXPR_NAN_ORDER : RFM_EXPR_OK; \
     }
-    return rfm__answer(call, v, rfm_bytes_equal(a, b) ? RFM__SAME : RFM__LESS);
-}
+RFM__QUESTIONS(X)
+#undef X
+
 OPERATION(EQUAL)
 {
     const rfm__types *types = &call->expr->types[call->arg];
@@ -238,25 +268,6 @@ OPERATION(SIZE_MAP)
     while (v->object.class_->entry(call->frame->context, v->object.at, count, &key, &value))
         count++;
     v->integer = (int64_t)count;
-    return RFM_EXPR_OK;
-}
-OPERATION(STARTS_WITH)
-{
-    rfm_bytes text = v[0].text, part = v[1].text;
-    v->truth = text.len >= part.len && rfm_bytes_equal(rfm_bytes_of(text.at, part.len), part);
-    return RFM_EXPR_OK;
-}
-OPERATION(ENDS_WITH)
-{
-    rfm_bytes text = v[0].text, part = v[1].text;
-    v->truth = part.len == 0 ||
-               (text.len >= part.len && rfm_bytes_equal(rfm_bytes_of(text.at + (text.len - part.len), part.len), part));
-    return RFM_EXPR_OK;
-}
-OPERATION(CONTAINS)
-{
-    rfm_bytes text = v[0].text, part = v[1].text;
-    v->truth = part.len == 0 || (text.len >= part.len && memmem(text.at, text.len, part.at, part.len) != NULL);
     return RFM_EXPR_OK;
 }
 
@@ -406,6 +417,7 @@ OPERATION(TEXT_TO_DURATION)
 }
 
 #undef OPERATION
+#undef QUESTION
 #undef RFM__ORDER
 
 #endif

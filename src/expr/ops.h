@@ -125,6 +125,32 @@ typedef struct rfm__types {
     const rfm_expr_type *left, *right;
 } rfm__types;
 
+/* Operations on two values that answer yes or no, or UNSURE, which is a fault. */
+#define RFM__QUESTIONS(X) \
+    X(COMPARE_BOOL)       \
+    X(COMPARE_INT)        \
+    X(COMPARE_DOUBLE)     \
+    X(COMPARE_INT_DOUBLE) \
+    X(COMPARE_DOUBLE_INT) \
+    X(COMPARE_TEXT)       \
+    X(STARTS_WITH)        \
+    X(ENDS_WITH)          \
+    X(CONTAINS)
+typedef enum rfm__outcome { RFM__NO, RFM__YES, RFM__UNSURE, RFM__OUTCOMES } rfm__outcome;
+
+/* Beside its program, a condition has a shortcut: a graph of tests, each a question about one field and a constant. Of && ||
+ * ! and ?: nothing remains but where a test goes on by its outcome. Whatever is not so simple (a field that is absent, a
+ * fault, other operands) is not decided by the tests, but by the program. */
+enum { RFM__TEST_FALSE = RFM_EXPR_NODES_MAX, RFM__TEST_TRUE, RFM__TEST_UNDECIDED };
+typedef struct rfm__test {
+    uint8_t
+        op; /* a question; FIELD: a bool; HAS_FIELD; BETWEEN_TIMES: COMPARE_INT of what is between field and other */
+    uint8_t arg; /* the question's */
+    uint16_t field, other;
+    uint16_t next[RFM__OUTCOMES]; /* the number of the test to go on with, or how it ends */
+    rfm_expr_value with;
+} rfm__test;
+
 struct rfm_expr {
     const rfm__instruction *code;
     const rfm_expr_value *constants;
@@ -134,6 +160,8 @@ struct rfm_expr {
     const uint16_t *reads;
     const rfm_expr_type *type;
     uint16_t handler_count, read_count;
+    uint16_t test_count; /* 0: there is no shortcut */
+    rfm__test tests[];
 };
 
 /* Runs from instruction `pc` on. */

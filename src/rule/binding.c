@@ -51,11 +51,16 @@ static void watch(rfm_binding *binding, const rfm_rule *rule, size_t i)
     }
 }
 
-static void order_by_number(rfm_binding *binding, size_t count)
+static bool watches_time(const rfm_rule *rule)
+{
+    return rule->on.kind >= RFM_CAUSE_RISE_RISK;
+}
+
+static void order_by_number(rfm_binding *binding, const rfm_rules *rules)
 {
     rfm_rule_list *list = &binding->by_number;
-    for (size_t i = 0; i < count; i++) {
-        if (binding->number[i] == RFM_NUMBER_NONE)
+    for (size_t i = 0; i < rules->count; i++) {
+        if (binding->number[i] == RFM_NUMBER_NONE || !watches_time(&rules->rule[i]))
             continue;
         size_t at = list->count++;
         for (; at > 0 && binding->number[list->rule[at - 1]] > binding->number[i]; at--)
@@ -79,11 +84,6 @@ static uint16_t own_number(const rfm_binding *binding, const rfm_rule *rule, rfm
     uint16_t number = rfm_names_own(names, rfm_text(rule->name));
     bool own = rfm_bytes_is(rfm_names_text(names, number), rule->name) && binding->rule_of[number] == RFM_RULE_NONE;
     return own ? number : RFM_NUMBER_NONE;
-}
-
-static bool watches_time(const rfm_rule *rule)
-{
-    return rule->on.kind >= RFM_CAUSE_RISE_RISK;
 }
 
 static void add_best(rfm_binding *binding, uint16_t number, const char *text)
@@ -123,6 +123,7 @@ static void bind_rule(rfm_binding *binding, const rfm_rule *rule, size_t i, rfm_
 {
     uint16_t number = own_number(binding, rule, names);
     binding->number[i] = number;
+    binding->when[i] = rule->when.expr;
     if (number != RFM_NUMBER_NONE)
         binding->rule_of[number] = (int16_t)i;
     for (size_t c = 0; c < rule->channel_count; c++) {
@@ -159,7 +160,7 @@ rfm_binding *rfm_binding_new(const rfm_rules *rules, const rfm_client_conf *conf
         binding->named_number[i] = rfm__named_number(&rules->named[i], names);
     for (size_t i = 0; i < rules->cap_count; i++)
         bind_cap(binding, &rules->cap[i], i, names);
-    order_by_number(binding, rules->count);
+    order_by_number(binding, rules);
     return binding;
 }
 

@@ -48,9 +48,10 @@ struct rfm_binding {
     double ratio_max;     /* of all thresholds that an activity_ratio is compared with */
     uint32_t since_types; /* event types whose last time has to be kept in the slots */
     rfm_rule_list segments, lifecycles, ratios, risks, idles, lates, anniversaries,
-        named;                      /* rules by what they watch */
-    rfm_rule_list by_number;        /* in ascending order of their numbers */
-    uint16_t number[RFM_RULES_MAX]; /* RFM_NUMBER_NONE: no room for the name */
+        named;                           /* rules by what they watch */
+    rfm_rule_list by_number;             /* those that can hold, in ascending order of their numbers */
+    const rfm_expr *when[RFM_RULES_MAX]; /* NULL: none */
+    uint16_t number[RFM_RULES_MAX];      /* RFM_NUMBER_NONE: no room for the name */
     uint16_t channel[RFM_RULES_MAX][RFM_RULE_CHANNELS_MAX];
     uint16_t segment[RFM_SEGMENTS_MAX];
     uint16_t trait[RFM_RULES_MAX];                     /* of an anniversary */

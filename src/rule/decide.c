@@ -480,7 +480,7 @@ static bool too_old(const rfm_rules *rules, const rfm_moment *moment)
            age_ms > rules->max_trigger_age_ms;
 }
 
-static void decide_causes(rfm_hearing *hearing, const rfm_rule_set *causes)
+static void decide_causes(rfm_hearing *hearing, rfm_rule_set *causes)
 {
     const rfm_moment *moment = hearing->moment;
     const rfm_event *event = moment->event;
@@ -492,6 +492,10 @@ static void decide_causes(rfm_hearing *hearing, const rfm_rule_set *causes)
                        .time_ms = event->time_ms,
                        .id = event->id,
                        .event = event};
+    if (!drop) {
+        see(hearing, &cause);
+        rfm__sight_sift(&hearing->sight, causes);
+    }
     for (int i = rfm__rule_set_next(causes, 0); i != RFM_RULE_NONE; i = rfm__rule_set_next(causes, (size_t)i + 1)) {
         if (drop)
             hearing->decisions->too_old++;

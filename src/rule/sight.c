@@ -30,13 +30,18 @@ void rfm__sight_renew(rfm_sight *sight)
     sight->ready = false;
 }
 
-static rfm_expr_result evaluate(rfm_sight *sight, const rfm_expr *expr)
+static rfm_expr_frame *frame_of(rfm_sight *sight)
 {
     static const rfm_expr_host host = {.fetch = rfm__environment_fetch, .zone = find_zone};
     if (!sight->ready)
         rfm_expr_frame_init(&sight->frame, &host, sight);
     sight->ready = true;
-    return rfm_expr_eval(expr, &sight->frame);
+    return &sight->frame;
+}
+
+static rfm_expr_result evaluate(rfm_sight *sight, const rfm_expr *expr)
+{
+    return rfm_expr_eval(expr, frame_of(sight));
 }
 
 rfm_truth rfm__sight_holds(rfm_sight *sight, const rfm_expr *condition)
@@ -45,6 +50,11 @@ rfm_truth rfm__sight_holds(rfm_sight *sight, const rfm_expr *condition)
     if (result.fault != RFM_EXPR_OK)
         return RFM_FAILED;
     return result.value.truth ? RFM_TRUE : RFM_FALSE;
+}
+
+void rfm__sight_sift(rfm_sight *sight, rfm_rule_set *rules)
+{
+    rfm_expr_sift(sight->turn->binding->when, RFM_RULE_SET_WORDS, rules->word, frame_of(sight));
 }
 
 void rfm__sight_write_data(rfm_sight *sight, const rfm_rule *rule, rfm_buffer *json)

@@ -31,6 +31,8 @@ void rfm__sight_renew(rfm_sight *sight);
 
 typedef enum rfm_truth { RFM_FALSE, RFM_TRUE, RFM_FAILED } rfm_truth;
 rfm_truth rfm__sight_holds(rfm_sight *sight, const rfm_expr *condition);
+/* Takes rules out of whose `when` it is quickly told that it does not hold, which is most of them. */
+void rfm__sight_sift(rfm_sight *sight, rfm_rule_set *rules);
 /* The rule's `data` as a JSON object; what fails is null. */
 void rfm__sight_write_data(rfm_sight *sight, const rfm_rule *rule, rfm_buffer *json);
 

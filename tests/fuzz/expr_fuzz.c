@@ -1,5 +1,6 @@
 /* An expression: its first byte says which values are there and what they are, the rest is the text. What compiles must
- * evaluate to the same twice, read only what it says it reads, and be written as JSON; what does not must say where. */
+ * evaluate to the same twice, read only what it says it reads, and be written as JSON; a condition must come to the same as an
+ * item of a list, where it has no shortcut, and be sifted out only if it is false; what does not compile must say where. */
 #include <rfm/expr/expr.h>
 
 #include <stdlib.h>
@@ -121,6 +122,41 @@ static void check_program(const rfm_expr *expr, uint8_t seed, size_t size)
     rfm_buffer_release(&second);
 }
 
+static rfm_expr_result result_of(const rfm_expr *expr, rfm_expr_frame *frame, uint8_t seed, uint64_t *sifted)
+{
+    test_world world = {.seed = seed};
+    const rfm_expr_host host = {.fetch = fetch};
+    rfm_expr_frame_init(frame, &host, &world);
+    if (sifted) {
+        const rfm_expr *conditions[64] = {[63] = expr};
+        rfm_expr_sift(conditions, 1, sifted, frame);
+    }
+    return rfm_expr_eval(expr, frame);
+}
+
+static void check_condition(const rfm_expr_env *env, const rfm_expr *expr, uint8_t seed, rfm_bytes text,
+                            rfm_arena *arena)
+{
+    static rfm_expr_frame frame;
+    uint8_t bytes[RFM_EXPR_BYTES_MAX + 8];
+    rfm_buffer item = rfm_buffer_over(bytes, sizeof bytes);
+    const rfm_expr *plain;
+    rfm_expr_error error;
+    if (rfm_expr_type_of(expr)->kind != RFM_EXPR_BOOL)
+        return;
+    rfm_write_u8(&item, '[');
+    rfm_write_bytes(&item, text);
+    rfm_write_text(&item, "\n][0]");
+    if (rfm_expr_compile(env, rfm_buffer_view(&item), &rfm_expr_bool, arena, &plain, &error))
+        return; /* too large by now */
+    uint64_t sifted = 1 | UINT64_C(1) << 63;
+    rfm_expr_result one = result_of(expr, &frame, seed, &sifted), two = result_of(plain, &frame, seed, NULL);
+    RFM_ASSERT(one.fault == two.fault);
+    if (one.fault == RFM_EXPR_OK)
+        RFM_ASSERT(one.value.truth == two.value.truth);
+    RFM_ASSERT((sifted & 1) && (sifted >> 63 || (one.fault == RFM_EXPR_OK && !one.value.truth)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0)
@@ -132,8 +168,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     rfm_arena_init(&arena);
     if (rfm_expr_compile(&env, rfm_bytes_of(data + 1, size - 1), NULL, &arena, &expr, &error))
         RFM_ASSERT(error.line > 0 && error.column > 0 && *error.message && strchr(error.excerpt, '^'));
-    else
+    else {
         check_program(expr, data[0], size - 1);
+        check_condition(&env, expr, data[0], rfm_bytes_of(data + 1, size - 1), &arena);
+    }
     rfm_arena_release(&arena);
     return 0;
 }
