@@ -320,8 +320,8 @@ static int run_service(struct demo *demo, rfm_error *error)
         conf.config->http.host = "";
     conf.owner = demo->screen = rfm_demo_screen_new(&conf.config->rules, demo->terminal);
     demo->service = rfm_service_new(&conf);
-    RFM_ASSERT(pthread_create(&demo->traffic, NULL, make_traffic, demo) == 0 &&
-               pthread_create(&demo->show, NULL, show, demo) == 0);
+    RFM_NEED(pthread_create(&demo->traffic, NULL, make_traffic, demo) == 0);
+    RFM_NEED(pthread_create(&demo->show, NULL, show, demo) == 0);
     int exit_code = rfm_service_run(demo->service);
     demo->ended = true;
     pthread_join(demo->traffic, NULL);

@@ -159,7 +159,7 @@ int rfm_demo_history_publish(const rfm_demo_history *history, const rfm_config *
     rfm_redo *redo = malloc(sizeof *redo);
     rfm_arena arena;
     int code = RFM_OK;
-    RFM_ASSERT(redo != NULL);
+    RFM_NEED(redo != NULL);
     rfm_redo_init(redo, 0);
     rfm_arena_init(&arena);
     for (uint32_t task = 0; code == RFM_OK && task < partition_count; task++)

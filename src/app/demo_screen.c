@@ -44,7 +44,7 @@ struct rfm_demo_screen {
 rfm_demo_screen *rfm_demo_screen_new(const rfm_rules *rules, bool terminal)
 {
     rfm_demo_screen *screen = calloc(1, sizeof *screen);
-    RFM_ASSERT(screen != NULL);
+    RFM_NEED(screen != NULL);
     screen->terminal = terminal;
     screen->rule_count = rules->count;
     screen->line_every_ms = terminal ? LINE_EVERY_TERMINAL_MS : LINE_EVERY_MS;

@@ -43,7 +43,7 @@ static bool count_client(void *owner, uint32_t task, rfm_bytes key, rfm_bytes va
 static int read_edges(struct census *census, rfm_error *error)
 {
     rfm_population *population = rfm_population_new();
-    RFM_ASSERT(population != NULL);
+    RFM_NEED(population != NULL);
     int code = RFM_OK;
     for (uint32_t i = 0; code == RFM_OK && i < 3 * census->partition_count; i++) {
         const rfm_bytes *values;
@@ -93,7 +93,7 @@ static int print_client(struct census *census, const char *id, rfm_error *error)
     rfm_bytes value;
     rfm_buffer json, packed;
     rfm_names *names = rfm_names_new();
-    RFM_ASSERT(names != NULL);
+    RFM_NEED(names != NULL);
     rfm_buffer_init(&json, 1 << 20);
     rfm_buffer_init(&packed, RFM_CLIENT_PACKED_MAX);
     uint32_t task = rfm_partition_of(census->config->kafka.partitioner, rfm_text(id), census->partition_count);
@@ -119,7 +119,7 @@ int rfm_demo_summary_clients(const rfm_config *config, uint32_t partition_count,
 {
     struct census *census = calloc(1, sizeof *census);
     rfm_store_conf conf;
-    RFM_ASSERT(census != NULL);
+    RFM_NEED(census != NULL);
     census->config = config;
     census->partition_count = partition_count;
     census->now_ms = rfm_clock_wall_ms();

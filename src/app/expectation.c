@@ -58,10 +58,18 @@ static bool same_field(const rfm_yaml *field, int64_t start_ms, const rfm_outcom
     return same_value(field, yyjson_obj_get(value, field->key));
 }
 
+/* What rfmd itself wrote. */
+static yyjson_doc *parse(const rfm_outcome *outcome)
+{
+    yyjson_doc *doc = yyjson_read((const char *)outcome->value.at, outcome->value.len, 0);
+    RFM_NEED(doc);
+    return doc;
+}
+
 /* How many of the fields differ; each is written, if they are asked for. */
 static size_t compare(const rfm_yaml *expected, int64_t start_ms, const rfm_outcome *outcome, rfm_buffer *differences)
 {
-    yyjson_doc *doc = yyjson_read((const char *)outcome->value.at, outcome->value.len, 0);
+    yyjson_doc *doc = parse(outcome);
     yyjson_val *root = yyjson_doc_get_root(doc);
     size_t count = !rfm_yaml_find(expected, rfm_text("suppressed_by")) && outcome->held_back;
     for (const rfm_yaml *field = expected->first; field; field = field->next) {
@@ -82,7 +90,7 @@ static size_t compare(const rfm_yaml *expected, int64_t start_ms, const rfm_outc
 static bool same_rule(const rfm_yaml *expected, const rfm_outcome *outcome)
 {
     const rfm_yaml *rule = rfm_yaml_find(expected, rfm_text("rule"));
-    yyjson_doc *doc = yyjson_read((const char *)outcome->value.at, outcome->value.len, 0);
+    yyjson_doc *doc = parse(outcome);
     bool same = rule && same_value(rule, yyjson_obj_get(yyjson_doc_get_root(doc), "rule"));
     yyjson_doc_free(doc);
     return same;
@@ -93,7 +101,7 @@ static void write_outcome(rfm_buffer *text, const rfm_outcome *outcome)
 {
     static const char *const fields[] = {"rule",    "client_id", "time",  "channel",      "template",
                                          "variant", "data",      "cause", "suppressed_by"};
-    yyjson_doc *doc = yyjson_read((const char *)outcome->value.at, outcome->value.len, 0);
+    yyjson_doc *doc = parse(outcome);
     const char *separator = "{";
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         yyjson_val *value = yyjson_obj_get(yyjson_doc_get_root(doc), fields[i]);
@@ -165,7 +173,7 @@ bool rfm_expectation_met(const rfm_yaml *expect, int64_t start_ms, const rfm_out
     bool audit = expects_held_back(expect), *taken = calloc(count + 1, sizeof *taken);
     size_t before = differences->len, missing = 0;
     const rfm_yaml **left = calloc(expect->count + 1, sizeof *left);
-    RFM_ASSERT(taken && left);
+    RFM_NEED(taken && left);
     for (const rfm_yaml *expected = expect->first; expected; expected = expected->next) {
         int found = find_same(expected, start_ms, outcomes, count, taken);
         if (found >= 0)

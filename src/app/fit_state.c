@@ -23,7 +23,7 @@ static bool seen_before(struct scan *scan, rfm_bytes id)
     size_t cursor = RFM_TABLE_START;
     if (rfm_table_find(&scan->seen, hash, &cursor) != RFM_TABLE_NONE)
         return true;
-    RFM_ASSERT(rfm_table_add(&scan->seen, hash, 0) == RFM_OK);
+    RFM_NEED(rfm_table_add(&scan->seen, hash, 0) == RFM_OK);
     return false;
 }
 
@@ -80,7 +80,7 @@ int rfm_fit_state_read(rfm_fit_state *state, rfm_histories *histories, rfm_error
     scan = (struct scan){.state = state, .histories = histories, .scale = 1, .error = error};
     for (int i = 0; i < state->config->client.money.base.digits; i++)
         scan.scale *= 10;
-    RFM_ASSERT(rfm_table_init(&scan.seen, 1024) == RFM_OK);
+    RFM_NEED(rfm_table_init(&scan.seen, 1024) == RFM_OK);
     code = scan_all(reader, &scan, error);
     rfm_table_release(&scan.seen);
     rfm_store_reader_free(reader);

@@ -102,7 +102,7 @@ static bool write_events(struct gen *gen, int file)
     bool good = true;
     int64_t until_ms = gen->shop_conf.start_ms + gen->shop_conf.days * RFM_DAY_MS;
     rfm_buffer_init(&lines, 2 * WRITE_BYTES);
-    RFM_ASSERT(rfm_buffer_reserve(&lines, WRITE_BYTES + 4096) != NULL);
+    RFM_NEED(rfm_buffer_reserve(&lines, WRITE_BYTES + 4096) != NULL);
     while (good && goes_on(gen) && rfm_shop_next(gen->shop, until_ms, 0, &event)) {
         rfm_write_bytes(&lines, event.value);
         rfm_write_u8(&lines, '\n');

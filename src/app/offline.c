@@ -121,7 +121,7 @@ int rfm_offline_new(const rfm_config *config, uint32_t partition_count, rfm_form
                     const rfm_offline_calls *calls, rfm_offline **out, rfm_error *error)
 {
     rfm_offline *offline = calloc(1, sizeof *offline);
-    RFM_ASSERT(offline != NULL);
+    RFM_NEED(offline != NULL);
     *offline = (rfm_offline){.config = config,
                              .partition_count = partition_count,
                              .calls = *calls,
@@ -130,7 +130,7 @@ int rfm_offline_new(const rfm_config *config, uint32_t partition_count, rfm_form
     offline->views = calloc(partition_count, sizeof *offline->views);
     offline->wal_end = calloc(partition_count, sizeof *offline->wal_end);
     offline->records = calloc(BATCH, sizeof *offline->records);
-    RFM_ASSERT(offline->views && offline->wal_end && offline->records);
+    RFM_NEED(offline->views && offline->wal_end && offline->records);
     rfm_arena_init(&offline->arena);
     rfm_arena_init(&offline->load_arena);
     for (uint32_t i = 0; i < partition_count; i++)
@@ -199,7 +199,7 @@ void rfm_offline_sum_population(rfm_offline *offline)
     if (!needs_population(offline->config) || (offline->edges_known && stats->stores == offline->summed_stores))
         return;
     rfm_population *population = rfm_population_new();
-    RFM_ASSERT(population != NULL);
+    RFM_NEED(population != NULL);
     for (uint32_t i = 0; i < offline->partition_count; i++)
         rfm_population_add_view(population, offline->views[i]);
     rfm_population_edges(population, &offline->edges);

@@ -90,7 +90,7 @@ static void add_line(struct output *output, const struct line *added)
     if (output->count == output->size) {
         output->size = output->size ? output->size * 2 : 1024;
         output->lines = realloc(output->lines, output->size * sizeof *output->lines);
-        RFM_ASSERT(output->lines != NULL);
+        RFM_NEED(output->lines != NULL);
     }
     output->lines[output->count++] = *added;
 }
@@ -180,7 +180,7 @@ static int feed_early(struct replay *replay, rfm_error *error)
 static void keep_early(struct replay *replay, rfm_bytes value)
 {
     replay->early_lines = realloc(replay->early_lines, (replay->early_count + 1) * sizeof *replay->early_lines);
-    RFM_ASSERT(replay->early_lines != NULL);
+    RFM_NEED(replay->early_lines != NULL);
     replay->early_lines[replay->early_count++] = rfm_arena_copy(&replay->early, value);
 }
 
@@ -262,7 +262,7 @@ static int add_client(struct replay *replay, rfm_bytes id, rfm_bytes packed, con
 static int add_clients_of(struct replay *replay, const rfm_view *view, rfm_error *error)
 {
     rfm_names *names = rfm_names_new();
-    RFM_ASSERT(names != NULL);
+    RFM_NEED(names != NULL);
     rfm_bytes key = rfm_text("names"), value;
     const rfm_bytes *values;
     rfm_effect load = {.kind = RFM_OUT_LOAD, .load = {.what = RFM_LOAD_HASH, .keys = &key, .count = 1}};

@@ -231,7 +231,7 @@ static void take_message(void *owner, const rfm_message *message)
     if (s->outcome_count == s->outcome_size) {
         s->outcome_size = s->outcome_size ? 2 * s->outcome_size : 64;
         s->outcomes = realloc(s->outcomes, s->outcome_size * sizeof *s->outcomes);
-        RFM_ASSERT(s->outcomes);
+        RFM_NEED(s->outcomes);
     }
     rfm_outcome *outcome = &s->outcomes[s->outcome_count++];
     outcome->value = rfm_arena_copy(&s->arena, message->value);

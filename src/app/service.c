@@ -162,7 +162,7 @@ static void report(rfm_service *service)
                      (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                          (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
     service->snapshot = rfm_metrics_publish(service->metrics, service->host_conf.count, to);
-    RFM_ASSERT(service->snapshot != NULL);
+    RFM_NEED(service->snapshot != NULL);
 }
 
 static int start_http(rfm_service *service, rfm_error *error)
@@ -396,7 +396,7 @@ static void refresh_population(rfm_service *service)
     rfm_error error = {0};
     rfm_edges edges;
     rfm_population *population = rfm_population_new();
-    RFM_ASSERT(population != NULL);
+    RFM_NEED(population != NULL);
     if (sum_population(service, population, &error) == RFM_OK) {
         rfm_population_edges(population, &edges);
         for (size_t i = 0; i < service->host_count; i++)
@@ -464,7 +464,7 @@ static void free_unused(rfm_service *service)
 static void take_config(rfm_service *service, rfm_config *config)
 {
     struct retired *retired = malloc(sizeof *retired);
-    RFM_ASSERT(retired != NULL);
+    RFM_NEED(retired != NULL);
     config->client.money = service->conf.config->client.money; /* both go with the state: only a restart takes others */
     config->client.zone = service->conf.config->client.zone;
     *retired = (struct retired){service->config, service->retired};
@@ -622,7 +622,7 @@ void rfm_service_free(rfm_service *service)
 rfm_service *rfm_service_new(const rfm_service_conf *conf)
 {
     rfm_service *service = calloc(1, sizeof *service);
-    RFM_ASSERT(service != NULL);
+    RFM_NEED(service != NULL);
     service->conf = *conf;
     service->config = conf->config;
     service->started_ms = rfm_clock_wall_ms();
@@ -630,7 +630,7 @@ rfm_service *rfm_service_new(const rfm_service_conf *conf)
     service->host_conf.count = conf->config->engine.workers > 0 ? conf->config->engine.workers : 1;
     service->metrics = rfm_metrics_new(service->host_conf.count + 1);
     service->snapshot = rfm_snapshot_new();
-    RFM_ASSERT(service->metrics != NULL && service->snapshot != NULL);
+    RFM_NEED(service->metrics != NULL && service->snapshot != NULL);
     pthread_mutex_init(&service->mutex, NULL);
     return service;
 }

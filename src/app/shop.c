@@ -106,7 +106,7 @@ static void push(rfm_shop *shop, const struct happening *added)
     if (shop->heap_count == shop->heap_size) {
         shop->heap_size = shop->heap_size ? shop->heap_size * 2 : 1024;
         shop->heap = realloc(shop->heap, shop->heap_size * sizeof *shop->heap);
-        RFM_ASSERT(shop->heap != NULL);
+        RFM_NEED(shop->heap != NULL);
     }
     size_t at = shop->heap_count++;
     while (at > 0 && shop->heap[(at - 1) / 4].time_ms > added->time_ms) {
@@ -528,11 +528,11 @@ static void keep(rfm_shop *shop)
         at++;
     if (at == shop->kept_count) {
         shop->kept = realloc(shop->kept, ++shop->kept_count * sizeof *shop->kept);
-        RFM_ASSERT(shop->kept != NULL);
+        RFM_NEED(shop->kept != NULL);
     }
     struct kept *kept = &shop->kept[at];
     *kept = (struct kept){.event = *shop->event, .value = malloc(shop->text.len), .used = true};
-    RFM_ASSERT(kept->value != NULL);
+    RFM_NEED(kept->value != NULL);
     memcpy(kept->value, shop->text.at, shop->text.len);
     memcpy(kept->client_id, shop->client_id, sizeof kept->client_id);
     kept->event.value = rfm_bytes_of(kept->value, shop->text.len);
@@ -577,7 +577,7 @@ static struct buyer *add_buyer(rfm_shop *shop)
     if (shop->count == shop->size) {
         shop->size = shop->size ? shop->size * 2 : 1024;
         shop->buyers = realloc(shop->buyers, shop->size * sizeof *shop->buyers);
-        RFM_ASSERT(shop->buyers != NULL);
+        RFM_NEED(shop->buyers != NULL);
     }
     struct buyer *buyer = &shop->buyers[shop->count];
     *buyer = (struct buyer){.chance = rfm_chance_of(shop->conf.seed, shop->count)};
@@ -636,7 +636,8 @@ uint32_t rfm_shop_clients(const rfm_shop *shop)
 static rfm_shop *open_shop(const rfm_shop_conf *conf, double liveliness, double stretch)
 {
     rfm_shop *shop = calloc(1, sizeof *shop);
-    RFM_ASSERT(shop != NULL && conf->clients > 0 && conf->days > 0);
+    RFM_ASSERT(conf->clients > 0 && conf->days > 0);
+    RFM_NEED(shop);
     shop->conf = *conf;
     shop->clock_ms = conf->start_ms;
     shop->end_ms = conf->start_ms + conf->days * RFM_DAY_MS;

@@ -59,7 +59,7 @@ static rfm_arena_chunk *chunk_new(size_t size_needed)
     while (size < size_needed)
         size *= 2;
     rfm_arena_chunk *chunk = malloc(sizeof *chunk + size);
-    RFM_ASSERT(chunk && "out of memory");
+    RFM_NEED(chunk);
     chunk->size = size;
     chunk->used = 0;
     POISON(chunk->bytes, size);

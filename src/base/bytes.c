@@ -1,4 +1,5 @@
 #include <rfm/base/bytes.h>
+#include <rfm/base/error.h>
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -97,8 +98,7 @@ static bool grow(rfm_buffer *buffer, size_t size_needed)
     if (size < size_needed)
         return false;
     uint8_t *at = realloc(buffer->at, size);
-    if (!at)
-        return false;
+    RFM_NEED(at); /* not as the limit, which the caller expects */
     buffer->at = at;
     buffer->size = size;
     return true;
@@ -206,12 +206,9 @@ void rfm_write_format(rfm_buffer *buffer, const char *format, ...)
         rfm_write_bytes(buffer, rfm_bytes_of(text, (size_t)len));
     } else { /* apart from the buffer, which may have room for the text but not for its zero */
         char *long_text = malloc((size_t)len + 1);
-        if (long_text) {
-            vsnprintf(long_text, (size_t)len + 1, format, again);
-            rfm_write_bytes(buffer, rfm_bytes_of(long_text, (size_t)len));
-        } else {
-            buffer->bad = true;
-        }
+        RFM_NEED(long_text);
+        vsnprintf(long_text, (size_t)len + 1, format, again);
+        rfm_write_bytes(buffer, rfm_bytes_of(long_text, (size_t)len));
         free(long_text);
     }
     va_end(again);

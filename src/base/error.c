@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct error_entry {
     const char *name, *text;
@@ -85,4 +86,14 @@ void rfm_assert_failed(const char *condition, const char *file, int line)
 {
     fprintf(stderr, "%s:%d: assertion failed: %s\n", file, line, condition);
     abort();
+}
+
+/* Neither stdio, which may want memory, nor what is to be done at the end, which may wait for the thread that is here. */
+void rfm_out_of_memory(const char *file, int line)
+{
+    char message[256];
+    int len = snprintf(message, sizeof message, "rfmd: out of memory (%s:%d)\n", file, line);
+    ssize_t written = write(STDERR_FILENO, message, len < (int)sizeof message ? (size_t)len : sizeof message - 1);
+    (void)written;
+    _exit(3);
 }

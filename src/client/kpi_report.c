@@ -34,7 +34,7 @@ static bool is_of_source(char metric)
 static rfm_tally *select_cells(const rfm_kpi_sums *sums, uint16_t source)
 {
     rfm_tally *selected = rfm_tally_new();
-    RFM_ASSERT(selected);
+    RFM_NEED(selected);
     rfm_cell cell;
     int64_t value;
     for (size_t cursor = 0; rfm_tally_next(sums->tally, &cursor, &cell, &value);) {
@@ -541,7 +541,7 @@ static void source_row(const struct making *making, const struct counted *source
 static size_t find_sources(struct making *making, struct counted *sources)
 {
     bool *named = calloc(RFM_NAMES_MAX + 1, sizeof *named);
-    RFM_ASSERT(named);
+    RFM_NEED(named);
     rfm_cell cell;
     int64_t value;
     size_t found = 0;

@@ -7,7 +7,7 @@
 void rfm_kpi_sums_init(rfm_kpi_sums *sums)
 {
     *sums = (rfm_kpi_sums){.tally = rfm_tally_new(), .names = rfm_names_new(), .population = rfm_population_new()};
-    RFM_ASSERT(sums->tally && sums->names && sums->population);
+    RFM_NEED(sums->tally && sums->names && sums->population);
 }
 
 void rfm_kpi_sums_release(rfm_kpi_sums *sums)
@@ -60,7 +60,7 @@ void rfm_kpi_sums_expect(rfm_kpi_sums *sums, const rfm_names *names, const rfm_c
 {
     if (sums->predicted_minor == NULL) {
         sums->predicted_minor = calloc(RFM_NAMES_MAX + 1, sizeof *sums->predicted_minor);
-        RFM_ASSERT(sums->predicted_minor);
+        RFM_NEED(sums->predicted_minor);
     }
     if (client->orders > 0) {
         int64_t at_ms = as_of_ms > client->last_ms ? as_of_ms : client->last_ms;

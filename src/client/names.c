@@ -74,7 +74,7 @@ static uint16_t find(const rfm_names *names, rfm_bytes text)
 
 static void give(rfm_names *names, uint16_t number, rfm_bytes text)
 {
-    RFM_ASSERT(rfm_table_add(&names->table, rfm_hash64(text), number) == RFM_OK);
+    RFM_NEED(rfm_table_add(&names->table, rfm_hash64(text), number) == RFM_OK);
     names->text[number] = rfm_arena_copy(&names->arena, text);
     names->count = number > names->count ? number : names->count;
 }

@@ -57,7 +57,7 @@ static void grow(rfm_population *population, int32_t day)
     }
     until = day >= until ? day + room : until;
     int64_t *days = calloc((size_t)(until - from), sizeof *days);
-    RFM_ASSERT(days);
+    RFM_NEED(days);
     if (population->day_count > 0) {
         memcpy(days + (population->first_day - from), population->days, population->day_count * sizeof *days);
     }

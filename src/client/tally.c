@@ -67,7 +67,7 @@ static void grow(rfm_tally *tally)
 {
     size_t size = tally->size * 2;
     struct slot *slots = calloc(size, sizeof *slots);
-    RFM_ASSERT(slots);
+    RFM_NEED(slots);
     for (size_t i = 0; i < tally->size; i++) {
         if (tally->slots[i].key != 0) {
             *find(slots, size, tally->slots[i].key & ~CHANGED) = tally->slots[i];
@@ -83,7 +83,7 @@ static void note_changed(rfm_tally *tally, uint64_t key)
     if (tally->changed_count == tally->changed_size) {
         tally->changed_size = tally->changed_size ? tally->changed_size * 2 : 256;
         tally->changed = realloc(tally->changed, tally->changed_size * sizeof *tally->changed);
-        RFM_ASSERT(tally->changed);
+        RFM_NEED(tally->changed);
     }
     tally->changed[tally->changed_count++] = key;
 }

@@ -64,6 +64,7 @@ static bool next_event(struct builder *builder, yaml_event_t *event)
     if (yaml_parser_parse(&builder->parser, event))
         return true;
     const yaml_parser_t *parser = &builder->parser;
+    RFM_NEED(parser->error != YAML_MEMORY_ERROR);
     yaml_mark_t mark = parser->error == YAML_READER_ERROR ? parser->mark : parser->problem_mark;
     const char *problem = parser->problem ? parser->problem : "cannot be read";
     complain(builder, mark.line, mark.column, "not YAML: %s%s%s", problem, parser->context ? " " : "",
@@ -292,10 +293,7 @@ rfm_yaml *rfm_yaml_parse(rfm_arena *arena, const rfm_yaml_source *source, rfm_by
                          void *context)
 {
     struct builder builder = {.arena = arena, .source = source, .complain = complain_, .context = context};
-    if (!yaml_parser_initialize(&builder.parser)) {
-        complain(&builder, 0, 0, "out of memory");
-        return NULL;
-    }
+    RFM_NEED(yaml_parser_initialize(&builder.parser));
     yaml_parser_set_encoding(&builder.parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&builder.parser, text.len ? text.at : (const uint8_t *)"", text.len);
     rfm_yaml *root = build_document(&builder);

@@ -112,7 +112,7 @@ static uint32_t unused_index(rfm__cache *cache)
         size_t size = cache->size ? cache->size * 2 : 1024;
         rfm__entry *entries = rfm_pages_alloc(size * sizeof *entries);
         uint32_t *unused = realloc(cache->unused, size * sizeof *unused);
-        RFM_ASSERT(entries != NULL && unused != NULL);
+        RFM_NEED(entries != NULL && unused != NULL);
         if (cache->count > 0)
             memcpy(entries, cache->entries, cache->count * sizeof *entries);
         free(cache->entries);
@@ -128,7 +128,7 @@ uint32_t rfm__cache_add(rfm__cache *cache, uint32_t task, rfm_bytes key, uint64_
     if (!rfm__cache_has_room(cache) && !pressing)
         return RFM_TABLE_NONE;
     uint8_t *block = rfm_pool_take(cache->pool, key.len);
-    RFM_ASSERT(block != NULL);
+    RFM_NEED(block != NULL);
     memcpy(block, key.at, key.len);
     uint32_t index = unused_index(cache);
     cache->entries[index] = (rfm__entry){.hash = hash,
@@ -139,7 +139,7 @@ uint32_t rfm__cache_add(rfm__cache *cache, uint32_t task, rfm_bytes key, uint64_
                                          .key_len = (uint8_t)key.len,
                                          .live = true,
                                          .loading = true};
-    RFM_ASSERT(rfm_table_add(&cache->table, hash, index) == RFM_OK);
+    RFM_NEED(rfm_table_add(&cache->table, hash, index) == RFM_OK);
     return index;
 }
 
@@ -149,7 +149,7 @@ void rfm__cache_put(rfm__cache *cache, uint32_t index, rfm_bytes packed)
     size_t old_len = (size_t)entry->key_len + entry->packed_len, len = entry->key_len + packed.len;
     if (rfm_pool_class_bytes(old_len) != rfm_pool_class_bytes(len)) {
         uint8_t *block = rfm_pool_take(cache->pool, len);
-        RFM_ASSERT(block != NULL);
+        RFM_NEED(block != NULL);
         memcpy(block, entry->block, entry->key_len);
         rfm_pool_give(cache->pool, entry->block, old_len);
         entry->block = block;

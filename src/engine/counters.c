@@ -12,10 +12,10 @@ const char *const rfm__tally_key = "n:kpi";
 void rfm__counters_init(rfm__counters *counters)
 {
     *counters = (rfm__counters){.stamp = 1, .population = rfm_population_new(), .tally = rfm_tally_new()};
-    RFM_ASSERT(counters->population != NULL && counters->tally != NULL);
+    RFM_NEED(counters->population != NULL && counters->tally != NULL);
     for (size_t kind = 0; kind < RFM__COUNTER_KINDS; kind++) {
         counters->stamps[kind] = calloc(field_count[kind], sizeof *counters->stamps[kind]);
-        RFM_ASSERT(counters->stamps[kind] != NULL);
+        RFM_NEED(counters->stamps[kind] != NULL);
     }
 }
 
@@ -48,7 +48,7 @@ static void touch(rfm__counters *counters, rfm__counter_kind kind, int32_t field
     if (counters->count == counters->size) {
         counters->size = counters->size ? counters->size * 2 : 256;
         counters->touched = realloc(counters->touched, counters->size * sizeof *counters->touched);
-        RFM_ASSERT(counters->touched != NULL);
+        RFM_NEED(counters->touched != NULL);
     }
     counters->touched[counters->count++] = (rfm__touched){(uint8_t)kind, field};
 }

@@ -31,7 +31,7 @@ rfm__bucket *rfm__due_bucket(rfm__due *due, int64_t second)
     if (due->count == due->size) {
         due->size = due->size ? due->size * 2 : 64;
         due->buckets = realloc(due->buckets, due->size * sizeof *due->buckets);
-        RFM_ASSERT(due->buckets != NULL);
+        RFM_NEED(due->buckets != NULL);
     }
     memmove(due->buckets + at + 1, due->buckets + at, (due->count - at) * sizeof *due->buckets);
     due->buckets[at] = (rfm__bucket){.second = second};

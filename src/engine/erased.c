@@ -9,7 +9,7 @@ enum { SWEPT_AT_ONCE = 16, FIELD_LEN = 32 };
 void rfm__erased_init(rfm__erased *erased)
 {
     *erased = (rfm__erased){0};
-    RFM_ASSERT(rfm_table_init(&erased->table, 0) == RFM_OK);
+    RFM_NEED(rfm_table_init(&erased->table, 0) == RFM_OK);
 }
 
 void rfm__erased_release(rfm__erased *erased)
@@ -73,7 +73,7 @@ static void remove_at(rfm__erased *erased, uint32_t i)
     if (i != last) {
         (void)rfm_table_remove(&erased->table, key_of(erased->items[last].hash), last);
         erased->items[i] = erased->items[last];
-        RFM_ASSERT(rfm_table_add(&erased->table, key_of(erased->items[i].hash), i) == RFM_OK);
+        RFM_NEED(rfm_table_add(&erased->table, key_of(erased->items[i].hash), i) == RFM_OK);
     }
     erased->count--;
 }
@@ -93,12 +93,12 @@ static rfm__tombstone *add(rfm__erased *erased, const uint8_t hash[16])
     if (erased->count == erased->size) {
         erased->size = erased->size ? erased->size * 2 : 64;
         erased->items = realloc(erased->items, erased->size * sizeof *erased->items);
-        RFM_ASSERT(erased->items != NULL);
+        RFM_NEED(erased->items != NULL);
     }
     rfm__tombstone *item = &erased->items[erased->count];
     *item = (rfm__tombstone){0};
     memcpy(item->hash, hash, sizeof item->hash);
-    RFM_ASSERT(rfm_table_add(&erased->table, key_of(hash), (uint32_t)erased->count++) == RFM_OK);
+    RFM_NEED(rfm_table_add(&erased->table, key_of(hash), (uint32_t)erased->count++) == RFM_OK);
     return item;
 }
 

@@ -14,7 +14,7 @@ rfm__load *rfm__load_new(rfm_worker *worker, rfm__task *task, rfm__load_purpose 
         load = worker->spare_loads.items[--worker->spare_loads.count];
     } else {
         load = calloc(1, sizeof *load);
-        RFM_ASSERT(load != NULL);
+        RFM_NEED(load != NULL);
         rfm_arena_init(&load->arena);
     }
     load->number = ++worker->load_number;

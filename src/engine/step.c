@@ -10,7 +10,7 @@ rfm__step *rfm__step_new(rfm_worker *worker)
         step = worker->spare.items[--worker->spare.count];
     } else {
         step = calloc(1, sizeof *step);
-        RFM_ASSERT(step != NULL);
+        RFM_NEED(step != NULL);
         rfm_arena_init(&step->arena);
     }
     step->step.number = ++worker->step_number;
@@ -226,7 +226,7 @@ static void take_new_rules(rfm_worker *worker)
     worker->new_rules = NULL;
     rfm_decoder_free(worker->decoder);
     worker->decoder = rfm_decoder_new(&worker->conf.client->money);
-    RFM_ASSERT(worker->decoder != NULL);
+    RFM_NEED(worker->decoder != NULL);
     for (size_t i = 0; i < worker->owned.count; i++)
         if (worker->owned.items[i]->phase == RFM__RUNNING)
             rfm__bind_rules(worker, worker->owned.items[i]);

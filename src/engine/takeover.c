@@ -535,5 +535,5 @@ void rfm__bind_rules(rfm_worker *worker, rfm__task *task)
 {
     rfm_binding_free(task->binding);
     task->binding = rfm_binding_new(worker->conf.rules, worker->conf.client, task->names);
-    RFM_ASSERT(task->binding != NULL);
+    RFM_NEED(task->binding != NULL);
 }

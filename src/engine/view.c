@@ -25,7 +25,7 @@ struct rfm_view {
 
 static void *must(void *memory)
 {
-    RFM_ASSERT(memory != NULL);
+    RFM_NEED(memory != NULL);
     return memory;
 }
 
@@ -45,7 +45,7 @@ static void drop(rfm_bytes bytes)
 rfm_view *rfm_view_new(void)
 {
     rfm_view *view = must(calloc(1, sizeof *view));
-    RFM_ASSERT(rfm_table_init(&view->table, 64) == RFM_OK);
+    RFM_NEED(rfm_table_init(&view->table, 64) == RFM_OK);
     return view;
 }
 
@@ -100,7 +100,7 @@ static struct cell *find_or_add(rfm_view *view, rfm_bytes key, enum kind kind)
         return found;
     uint32_t index = unused_cell(view);
     view->cells[index] = (struct cell){.key = copy_of(key), .kind = kind, .live = true};
-    RFM_ASSERT(rfm_table_add(&view->table, rfm_hash64(key), index) == RFM_OK);
+    RFM_NEED(rfm_table_add(&view->table, rfm_hash64(key), index) == RFM_OK);
     return &view->cells[index];
 }
 

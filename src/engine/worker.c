@@ -9,7 +9,7 @@ void *rfm__grow(void *items, size_t *size, size_t item_bytes)
 {
     *size = *size ? *size * 2 : 16;
     void *grown = realloc(items, *size * item_bytes);
-    RFM_ASSERT(grown != NULL);
+    RFM_NEED(grown != NULL);
     return grown;
 }
 
@@ -53,10 +53,10 @@ void rfm__effects_purge(rfm_worker *worker)
 static rfm__task *task_new(rfm_worker *worker, uint32_t number)
 {
     rfm__task *task = calloc(1, sizeof *task);
-    RFM_ASSERT(task != NULL);
+    RFM_NEED(task != NULL);
     task->number = number;
     task->names = rfm_names_new();
-    RFM_ASSERT(task->names != NULL);
+    RFM_NEED(task->names != NULL);
     rfm__counters_init(&task->counters);
     rfm__erased_init(&task->erased);
     rfm_redo_init(&task->redo, worker->conf.part_bytes_max);
@@ -107,8 +107,7 @@ int rfm_worker_new(const rfm_worker_conf *conf, rfm_worker **out, rfm_error *err
     if (code != RFM_OK)
         return code;
     rfm_worker *worker = calloc(1, sizeof *worker);
-    if (worker == NULL)
-        return rfm_fail(error, RFM_E_NO_MEMORY, "no memory for a worker");
+    RFM_NEED(worker);
     worker->conf = *conf;
     if (conf->page_entries_max == 0)
         worker->conf.page_entries_max = RFM__PAGE_ENTRIES;
@@ -122,11 +121,8 @@ int rfm_worker_new(const rfm_worker_conf *conf, rfm_worker **out, rfm_error *err
     rfm_buffer_init(&worker->data, 4 << 20);
     worker->decisions.data = &worker->data;
     worker->decisions.errors = worker->stats.errors_by_rule;
-    code = rfm__cache_init(&worker->cache, conf->cache_bytes_max, worker->owners);
-    if (code != RFM_OK || !worker->owners || !worker->tasks || !worker->decoder || !worker->decisions.items) {
-        rfm_worker_free(worker);
-        return rfm_fail(error, RFM_E_NO_MEMORY, "no memory for a worker");
-    }
+    RFM_NEED(worker->owners && worker->tasks && worker->decoder && worker->decisions.items);
+    RFM_NEED(rfm__cache_init(&worker->cache, conf->cache_bytes_max, worker->owners) == RFM_OK);
     worker->making = rfm__step_new(worker);
     *out = worker;
     return RFM_OK;

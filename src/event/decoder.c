@@ -54,8 +54,7 @@ static void *scratch_resize(void *context, void *block, size_t bytes_before, siz
     if (bytes <= decoder->scratch_bytes)
         return decoder->scratch;
     void *scratch = realloc(decoder->scratch, bytes);
-    if (!scratch)
-        return NULL;
+    RFM_NEED(scratch);
     decoder->scratch = scratch;
     decoder->scratch_bytes = bytes;
     return scratch;

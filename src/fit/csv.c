@@ -18,7 +18,7 @@ struct rfm_csv {
 rfm_csv *rfm_csv_new(rfm_csv_read read, void *owner)
 {
     rfm_csv *csv = malloc(sizeof *csv);
-    RFM_ASSERT(csv != NULL);
+    RFM_NEED(csv != NULL);
     csv->read = read;
     csv->owner = owner;
     csv->begin = csv->end = 0;

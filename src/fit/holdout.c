@@ -82,7 +82,7 @@ static void measure(struct scored *scored, size_t count, rfm_quality *quality)
 static struct scored *scored_of(const rfm_histories *histories)
 {
     struct scored *scored = malloc((histories->row_count + 1) * sizeof *scored);
-    RFM_ASSERT(scored != NULL);
+    RFM_NEED(scored != NULL);
     for (size_t i = 0; i < histories->row_count; i++)
         scored[i] = (struct scored){.clients = histories->rows[i].clients, .returned = histories->rows[i].returned};
     return scored;

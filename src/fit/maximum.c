@@ -53,7 +53,7 @@ static double climb(const struct search *search, double *logs)
     }
     struct search own = *search;
     nlopt_opt nlopt = nlopt_create(NLOPT_LD_LBFGS, (unsigned)problem->count);
-    RFM_ASSERT(nlopt != NULL);
+    RFM_NEED(nlopt != NULL);
     nlopt_set_max_objective(nlopt, objective, &own);
     nlopt_set_lower_bounds(nlopt, low);
     nlopt_set_upper_bounds(nlopt, high);

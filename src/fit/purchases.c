@@ -26,14 +26,14 @@ static void *grown(void *at, size_t *size, size_t item_bytes)
 {
     *size = *size ? *size * 2 : 1024;
     at = realloc(at, *size * item_bytes);
-    RFM_ASSERT(at != NULL);
+    RFM_NEED(at != NULL);
     return at;
 }
 
 rfm_purchases *rfm_purchases_new(void)
 {
     rfm_purchases *purchases = calloc(1, sizeof *purchases);
-    RFM_ASSERT(purchases != NULL && rfm_table_init(&purchases->by_id, 1024) == RFM_OK);
+    RFM_NEED(purchases != NULL && rfm_table_init(&purchases->by_id, 1024) == RFM_OK);
     return purchases;
 }
 
@@ -60,7 +60,7 @@ static uint32_t client_of(rfm_purchases *purchases, rfm_bytes client_id)
     if (purchases->client_count == purchases->client_size)
         purchases->ids = grown(purchases->ids, &purchases->client_size, sizeof *purchases->ids);
     memcpy(purchases->ids[purchases->client_count], id, sizeof id);
-    RFM_ASSERT(rfm_table_add(&purchases->by_id, hash, (uint32_t)purchases->client_count) == RFM_OK);
+    RFM_NEED(rfm_table_add(&purchases->by_id, hash, (uint32_t)purchases->client_count) == RFM_OK);
     return (uint32_t)purchases->client_count++;
 }
 
@@ -114,7 +114,7 @@ static void sort(rfm_purchases *purchases)
         return;
     size_t *next = calloc(purchases->client_count + 1, sizeof *next);
     struct purchase *sorted = malloc(purchases->count * sizeof *sorted);
-    RFM_ASSERT(next != NULL && sorted != NULL);
+    RFM_NEED(next != NULL && sorted != NULL);
     for (size_t i = 0; i < purchases->count; i++)
         next[purchases->items[i].client + 1]++;
     for (size_t i = 0; i < purchases->client_count; i++)

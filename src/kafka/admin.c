@@ -119,7 +119,7 @@ int rfm__admin_describe(rfm__admin *admin, rfm__topic_state *topics, size_t coun
 {
     rd_kafka_event_t *event;
     const char **names = calloc(count, sizeof *names);
-    RFM_ASSERT(names);
+    RFM_NEED(names);
     for (size_t i = 0; i < count; i++) {
         names[i] = topics[i].name;
         topics[i] = (rfm__topic_state){.name = names[i], .code = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART};

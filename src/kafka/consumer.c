@@ -187,7 +187,7 @@ void rfm_consumer_commit(rfm_consumer *consumer, uint32_t task, const rfm_positi
                                                                            (int32_t)task);
         at->offset = position->next[i];
         at->metadata = malloc(text.len + 1);
-        RFM_ASSERT(at->metadata);
+        RFM_NEED(at->metadata);
         memcpy(at->metadata, wal, text.len);
         ((char *)at->metadata)[text.len] = '\0';
         at->metadata_size = text.len;
@@ -244,7 +244,7 @@ int rfm_consumer_new(const rfm_kafka_conf *conf, uv_loop_t *loop, const rfm_kafk
     RFM_ASSERT(conf->input_count > 0 && conf->input_count <= RFM_INPUTS_MAX);
     rfm_consumer *consumer = calloc(1, sizeof *consumer);
     uint8_t *holdings = calloc(conf->partition_count, sizeof *holdings);
-    RFM_ASSERT(consumer && holdings);
+    RFM_NEED(consumer && holdings);
     consumer->conf = conf;
     consumer->owner = *owner;
     consumer->holdings = holdings;

@@ -489,7 +489,7 @@ int rfm__fetcher_new(const rfm_kafka_conf *conf, const rfm_kafka_owner *owner, r
                      rfm__fetcher **made, rfm_error *error)
 {
     rfm__fetcher *fetcher = calloc(1, sizeof *fetcher);
-    RFM_ASSERT(fetcher);
+    RFM_NEED(fetcher);
     fetcher->conf = conf;
     fetcher->owner = *owner;
     fetcher->wake = wake;
@@ -497,7 +497,7 @@ int rfm__fetcher_new(const rfm_kafka_conf *conf, const rfm_kafka_owner *owner, r
     size_t lanes = (size_t)conf->partition_count * conf->input_count;
     fetcher->lanes = calloc(lanes, sizeof *fetcher->lanes);
     fetcher->tasks = calloc(conf->partition_count, sizeof *fetcher->tasks);
-    RFM_ASSERT(fetcher->lanes && fetcher->tasks);
+    RFM_NEED(fetcher->lanes && fetcher->tasks);
     for (size_t i = 0; i < lanes; i++) {
         fetcher->lanes[i].end = INT64_MAX;
         atomic_init(&fetcher->lanes[i].lag, -1);

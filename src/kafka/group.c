@@ -11,7 +11,7 @@ struct rfm_group {
 rfm_group *rfm__group_new(rd_kafka_consumer_group_metadata_t *metadata)
 {
     rfm_group *group = calloc(1, sizeof *group);
-    RFM_ASSERT(group);
+    RFM_NEED(group);
     atomic_init(&group->references, 1);
     group->metadata = metadata;
     return group;

@@ -230,11 +230,11 @@ int rfm__member_new(const rfm_kafka_conf *conf, const rfm__member_owner *owner, 
 {
     rd_kafka_conf_t *client_conf;
     rfm__member *member = calloc(1, sizeof *member);
-    RFM_ASSERT(member);
+    RFM_NEED(member);
     *member = (rfm__member){.conf = conf, .owner = *owner};
     member->inputs_of = calloc(conf->partition_count, sizeof *member->inputs_of);
     member->tasks = calloc(conf->partition_count, sizeof *member->tasks);
-    RFM_ASSERT(member->inputs_of && member->tasks);
+    RFM_NEED(member->inputs_of && member->tasks);
     int code = rfm__client_conf(&member->conf, RFM__MEMBER, &client_conf, error);
     if (code == RFM_OK) {
         rd_kafka_conf_set_events(client_conf, RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_ERROR);

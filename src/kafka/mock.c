@@ -13,7 +13,7 @@ int rfm_mock_cluster_new(rfm_mock_cluster **made, rfm_error *error)
 {
     char text[256] = "";
     rfm_mock_cluster *mock = calloc(1, sizeof *mock);
-    RFM_ASSERT(mock);
+    RFM_NEED(mock);
     rd_kafka_conf_t *client_conf = rd_kafka_conf_new();
     rd_kafka_conf_set(client_conf, "log_level", "0", text, sizeof text);
     mock->client = rd_kafka_new(RD_KAFKA_PRODUCER, client_conf, text, sizeof text);

@@ -330,7 +330,7 @@ rfm__positions *rfm__positions_new(const rfm_kafka_conf *conf, const rfm_kafka_o
                                    rfm__asker *asker, rfm__wake *wake)
 {
     rfm__positions *positions = calloc(1, sizeof *positions);
-    RFM_ASSERT(positions);
+    RFM_NEED(positions);
     positions->conf = conf;
     positions->owner = *owner;
     positions->member = member;
@@ -339,7 +339,7 @@ rfm__positions *rfm__positions_new(const rfm_kafka_conf *conf, const rfm_kafka_o
     rfm__wake_watch(wake, positions->queue);
     rfm__round_init(&positions->logs, asker, wake);
     positions->questions = calloc(conf->partition_count, sizeof *positions->questions);
-    RFM_ASSERT(positions->questions);
+    RFM_NEED(positions->questions);
     return positions;
 }
 

@@ -83,7 +83,7 @@ static void command_free(command *of)
 static void ask(rfm_publisher *publisher, command asked)
 {
     command *added = malloc(sizeof *added);
-    RFM_ASSERT(added);
+    RFM_NEED(added);
     *added = asked;
     pthread_mutex_lock(&publisher->lock);
     commands_add(&publisher->asked, added);
@@ -109,7 +109,7 @@ static void give_back(rfm_publisher *publisher, command *done)
 static void report_fatal(rfm_publisher *publisher, const rfm_error *error)
 {
     command *told = calloc(1, sizeof *told);
-    RFM_ASSERT(told);
+    RFM_NEED(told);
     told->kind = FATAL;
     told->error = *error;
     give_back(publisher, told);
@@ -337,7 +337,7 @@ void rfm_publisher_renew(rfm_publisher *publisher)
 void rfm_publisher_evict(rfm_publisher *publisher, uint32_t task, uint32_t term, rfm_bytes transactional_id)
 {
     char *id = malloc(transactional_id.len + 1);
-    RFM_ASSERT(id);
+    RFM_NEED(id);
     memcpy(id, transactional_id.at, transactional_id.len);
     id[transactional_id.len] = '\0';
     ask(publisher, (command){.kind = EVICT, .task = task, .term = term, .id = id});
@@ -347,14 +347,15 @@ void rfm_publisher_evict(rfm_publisher *publisher, uint32_t task, uint32_t term,
 static void add_names(rfm_publisher *publisher, const char *const *names, size_t first, size_t name_count)
 {
     rfm__topic_names *newest = publisher->names, *made = calloc(1, sizeof *made);
-    RFM_ASSERT(made && first + name_count <= RFM__TOPICS_MAX);
+    RFM_NEED(made);
+    RFM_ASSERT(first + name_count <= RFM__TOPICS_MAX);
     bool changed = newest == NULL;
     for (size_t i = 0; i < RFM__TOPICS_MAX; i++) {
         const char *had = newest ? newest->at[i] : NULL;
         const char *name = i >= first && i < first + name_count ? names[i - first] : had;
         changed = changed || (name && (had == NULL || strcmp(had, name) != 0));
         made->at[i] = name ? strdup(name) : NULL;
-        RFM_ASSERT(name == NULL || made->at[i]);
+        RFM_NEED(name == NULL || made->at[i]);
     }
     made->before = newest;
     if (changed)
@@ -416,7 +417,7 @@ int rfm_publisher_new(const rfm_kafka_conf *conf, uv_loop_t *loop, const rfm_kaf
     if (code != RFM_OK)
         return code;
     rfm_publisher *publisher = calloc(1, sizeof *publisher);
-    RFM_ASSERT(publisher);
+    RFM_NEED(publisher);
     publisher->conf = conf;
     publisher->owner = *owner;
     commands_init(&publisher->asked);
@@ -429,8 +430,7 @@ int rfm_publisher_new(const rfm_kafka_conf *conf, uv_loop_t *loop, const rfm_kaf
         return rfm_fail(error, RFM_E_IO, "uv_async_init: %s", uv_strerror(code));
     }
     publisher->answered.data = publisher;
-    code = pthread_create(&publisher->thread, NULL, run, publisher);
-    RFM_ASSERT(code == 0);
+    RFM_NEED(pthread_create(&publisher->thread, NULL, run, publisher) == 0);
     *made = publisher;
     return RFM_OK;
 }

@@ -70,7 +70,7 @@ static void add_topics(check *of)
     size_t room = conf->input_count + 3 + conf->trigger_topic_count;
     of->states = calloc(room, sizeof *of->states);
     of->uses = calloc(room, sizeof *of->uses);
-    RFM_ASSERT(of->states && of->uses);
+    RFM_NEED(of->states && of->uses);
     for (size_t i = 0; i < conf->input_count; i++)
         add_topic(of, conf->input_topic[i], INPUT);
     add_topic(of, conf->wal, WAL);

@@ -115,7 +115,7 @@ int rfm__producer_new(const rfm_kafka_conf *conf, const atomic_bool *stop, rfm__
 {
     rd_kafka_conf_t *client_conf;
     rfm__producer *producer = calloc(1, sizeof *producer);
-    RFM_ASSERT(producer);
+    RFM_NEED(producer);
     producer->conf = conf;
     producer->stop = stop;
     int code = rfm__client_conf(&producer->conf, RFM__PRODUCER, &client_conf, error);
@@ -246,7 +246,7 @@ static void begin_step(rfm__producer *producer, rfm_step *step)
         producer->delivery_room = step->change_count + 1;
         free(producer->deliveries);
         producer->deliveries = calloc(producer->delivery_room, sizeof *producer->deliveries);
-        RFM_ASSERT(producer->deliveries);
+        RFM_NEED(producer->deliveries);
     }
     producer->deliveries[0] = (delivery){producer, NULL};
     for (size_t i = 0; i < step->change_count; i++) {
@@ -371,7 +371,7 @@ static void add_offsets(const rfm_kafka_conf *conf, const rfm_change *change, rd
                                                                            (int32_t)change->task);
         at->offset = change->to.next[input];
         at->metadata = malloc((size_t)len + 1); /* freed with the list */
-        RFM_ASSERT(at->metadata);
+        RFM_NEED(at->metadata);
         memcpy(at->metadata, wal, (size_t)len + 1);
         at->metadata_size = (size_t)len;
     }

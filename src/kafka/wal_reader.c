@@ -58,7 +58,7 @@ int rfm_wal_reader_new(const rfm_kafka_conf *conf, uv_loop_t *loop, const rfm_ka
                        rfm_consumer *consumer, rfm_wal_reader **made, rfm_error *error)
 {
     rfm_wal_reader *reader = calloc(1, sizeof *reader);
-    RFM_ASSERT(reader);
+    RFM_NEED(reader);
     reader->conf = conf;
     reader->consumer = consumer;
     rd_kafka_t *fetcher = rfm__consumer_fetch_client(consumer), *member = rfm__consumer_member_client(consumer);

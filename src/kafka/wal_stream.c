@@ -361,7 +361,7 @@ int rfm__wal_streams_new(const rfm_kafka_conf *conf, const rfm_kafka_owner *owne
         return rfm_fail(error, RFM_E_MALFORMED, "kafka.wal: topic '%s': %s", conf->wal,
                         rd_kafka_err2str(rd_kafka_last_error()));
     rfm__wal_streams *streams = calloc(1, sizeof *streams);
-    RFM_ASSERT(streams);
+    RFM_NEED(streams);
     streams->conf = conf;
     streams->owner = *owner;
     streams->wake = wake;
@@ -371,7 +371,7 @@ int rfm__wal_streams_new(const rfm_kafka_conf *conf, const rfm_kafka_owner *owne
     rfm__round_init(&streams->logs, asker, wake);
     rfm__round_init(&streams->stables, asker, wake);
     streams->streams = calloc(conf->partition_count, sizeof *streams->streams);
-    RFM_ASSERT(streams->streams);
+    RFM_NEED(streams->streams);
     *made = streams;
     return RFM_OK;
 }

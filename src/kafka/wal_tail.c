@@ -95,7 +95,7 @@ static void add_id(tail *of, rfm_bytes id)
     if (of->ids == NULL)
         of->ids = calloc(IDS_MAX, sizeof *of->ids);
     uint8_t *copy = malloc(id.len);
-    RFM_ASSERT(of->ids && copy);
+    RFM_NEED(of->ids && copy);
     memcpy(copy, id.at, id.len);
     of->ids[of->id_count++] = rfm_bytes_of(copy, id.len);
 }
@@ -254,14 +254,14 @@ rfm__wal_tails *rfm__wal_tails_new(const rfm_kafka_conf *conf, const rfm_kafka_o
                                    rfm__wake *wake)
 {
     rfm__wal_tails *tails = calloc(1, sizeof *tails);
-    RFM_ASSERT(tails);
+    RFM_NEED(tails);
     tails->conf = conf;
     tails->owner = *owner;
     tails->wake = wake;
     tails->asker = asker;
     rfm__round_init(&tails->logs, asker, wake);
     tails->tails = calloc(conf->partition_count, sizeof *tails->tails);
-    RFM_ASSERT(tails->tails);
+    RFM_NEED(tails->tails);
     return tails;
 }
 

@@ -557,7 +557,7 @@ void rfm__link_store(rfm_link *link, const rfm_effect *effect)
 rfm_link *rfm__link_new(rfm_link_world *world, uint32_t task)
 {
     rfm_link *link = calloc(1, sizeof *link);
-    RFM_ASSERT(link && "out of memory");
+    RFM_NEED(link);
     link->world = world;
     link->task = task;
     link->peer = &world->site.address.seed[0];

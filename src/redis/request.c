@@ -13,7 +13,7 @@ rfm_request *rfm__request_take(rfm_request_pool *pool, rfm_request_kind kind)
         pool->spare = request->next;
     } else {
         request = malloc(sizeof *request);
-        RFM_ASSERT(request && "out of memory");
+        RFM_NEED(request);
         rfm_arena_init(&request->arena);
     }
     rfm_arena arena = request->arena;

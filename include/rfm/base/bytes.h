@@ -73,8 +73,8 @@ static inline size_t rfm_reader_left(const rfm_reader *reader)
     return (size_t)(reader->end - reader->at);
 }
 
-/* A writer over memory that grows up to `limit`; after the first failure (limit, no memory) it writes nothing more and
- * stays `bad`. A single write is whole or not there at all. */
+/* A writer over memory that grows up to `limit`; after the first write beyond it, it writes nothing more and stays
+ * `bad`. A single write is whole or not there at all. */
 typedef struct rfm_buffer {
     uint8_t *at;
     size_t len, size, limit;

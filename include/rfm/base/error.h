@@ -51,4 +51,9 @@ rfm_error_class rfm_error_class_of(int code);
 #define RFM_ASSERT(condition) ((condition) ? (void)0 : rfm_assert_failed(#condition, __FILE__, __LINE__))
 _Noreturn void rfm_assert_failed(const char *condition, const char *file, int line);
 
+/* Memory that the system does not give ends the process with exit code 3, saying where: going on without it could only
+ * decide otherwise than with it, and what was not committed yet is done by whoever starts next. */
+#define RFM_NEED(memory) ((memory) ? (void)0 : rfm_out_of_memory(__FILE__, __LINE__))
+_Noreturn void rfm_out_of_memory(const char *file, int line);
+
 #endif

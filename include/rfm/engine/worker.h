@@ -62,8 +62,7 @@ typedef struct rfm_worker_stats {
 } rfm_worker_stats;
 
 typedef struct rfm_worker rfm_worker;
-int rfm_worker_new(const rfm_worker_conf *conf, rfm_worker **worker,
-                   rfm_error *error); /* RFM_E_NO_MEMORY, RFM_E_RANGE */
+int rfm_worker_new(const rfm_worker_conf *conf, rfm_worker **worker, rfm_error *error); /* RFM_E_RANGE */
 void rfm_worker_free(rfm_worker *worker);
 /* Takes records of tasks that are being consumed, in the order of each partition; returns how many: fewer than `count` means
  * full, keep the rest and try again after the next effects. Views last for the call. */
