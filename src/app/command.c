@@ -226,7 +226,7 @@ rfm_config *rfm_command_config(const char *command, const rfm_option *option, in
         rfm_config_errors_write(&errors, &text);
         fwrite(text.at, 1, text.len, stderr);
         rfm_buffer_release(&text);
-        *exit_code = RFM_EXIT_INPUT;
+        *exit_code = code == RFM_E_IO ? RFM_EXIT_ENVIRONMENT : RFM_EXIT_INPUT;
     }
     rfm_config_errors_release(&errors);
     return code == RFM_OK ? config : NULL;

@@ -260,11 +260,11 @@ static const char *check_counts(const block *counts)
     return NULL;
 }
 
-static int zone_reserve(rfm_zone *zone, size_t count)
+static void zone_reserve(rfm_zone *zone, size_t count)
 {
     zone->times_s = malloc((count + 1) * sizeof *zone->times_s);
     zone->offsets_s = malloc((count + 1) * sizeof *zone->offsets_s);
-    return zone->times_s && zone->offsets_s ? 0 : RFM_E_NO_MEMORY;
+    RFM_NEED(zone->times_s && zone->offsets_s);
 }
 
 static void zone_append(rfm_zone *zone, int64_t time_s, int32_t offset_s)
@@ -304,8 +304,7 @@ static const char *read_block(rfm_reader *reader, const block *counts, size_t ti
     (void)rfm_read_bytes(reader, (size_t)counts->char_count + counts->isstd_count + counts->isut_count);
     if ((wrong = read_types(types, counts, offsets_s)))
         return wrong;
-    if (zone_reserve(zone, counts->time_count))
-        return "there is no memory for it";
+    zone_reserve(zone, counts->time_count);
     zone->first_offset_s = offsets_s[0];
     for (size_t i = 0; i < counts->time_count; i++) {
         int64_t time_s = be_time(times.at + i * time_bytes, time_bytes);
@@ -358,8 +357,7 @@ static const char *read_file(rfm_bytes tzif, rfm_zone *zone)
 int rfm_zone_of_bytes(rfm_bytes tzif, rfm_zone **zone, rfm_error *error)
 {
     rfm_zone *made = calloc(1, sizeof *made);
-    if (!made)
-        return rfm_fail(error, RFM_E_NO_MEMORY, "out of memory");
+    RFM_NEED(made);
     const char *wrong = read_file(tzif, made);
     if (wrong) {
         rfm_zone_free(made);
@@ -390,14 +388,17 @@ static bool name_valid(const char *name)
     return true;
 }
 
-/* The file's bytes into `*file`, which the caller releases. RFM_E_NOT_FOUND: no such regular file. */
+/* The file's bytes into `*file`, which the caller releases. RFM_E_NOT_FOUND: no such regular file; RFM_E_IO: errno says why. */
 static int read_whole(const char *path, rfm_buffer *file)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC), code = RFM_E_NOT_FOUND;
+    int fd, code = RFM_E_NOT_FOUND;
     struct stat stat;
     ssize_t got = 0;
+    do
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
     if (fd < 0)
-        return RFM_E_NOT_FOUND;
+        return errno == ENOENT || errno == ENOTDIR ? RFM_E_NOT_FOUND : RFM_E_IO;
     if (fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode)) {
         do {
             file->len += (size_t)got;
@@ -410,7 +411,9 @@ static int read_whole(const char *path, rfm_buffer *file)
         } while (got > 0);
         code = file->bad ? RFM_E_TOO_LARGE : got < 0 ? RFM_E_IO : 0;
     }
+    int reason = errno;
     close(fd);
+    errno = reason;
     return code;
 }
 
@@ -428,7 +431,7 @@ static int load_from(const char *directory, const char *name, rfm_zone **zone, r
         if (code)
             code = rfm_fail_within(error, code, "%s", path);
     } else if (code != RFM_E_NOT_FOUND) {
-        code = rfm_fail(error, code, "%s: %s", path, rfm_error_text(code));
+        code = rfm_fail(error, code, "%s: %s", path, code == RFM_E_IO ? strerror(errno) : rfm_error_text(code));
     }
     rfm_buffer_release(&file);
     return code;
@@ -442,8 +445,7 @@ int rfm_zone_load(const char *name, rfm_zone **zone, rfm_error *error)
         return rfm_fail(error, RFM_E_MALFORMED, "'%.64s' is not the name of a time zone", name);
     if (strcmp(name, "UTC") == 0) {
         *zone = calloc(1, sizeof **zone);
-        if (!*zone)
-            return rfm_fail(error, RFM_E_NO_MEMORY, "out of memory");
+        RFM_NEED(*zone);
         (*zone)->footer = (footer_rule){.present = true};
         (*zone)->footer_from_s = INT64_MIN;
         return 0;

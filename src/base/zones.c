@@ -1,6 +1,7 @@
 #include <rfm/base/zones.h>
 
 #include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,21 +25,21 @@ static int compare(const void *a, const void *b)
     return strcmp(((const named_zone *)a)->name, ((const named_zone *)b)->name);
 }
 
-static void add(rfm_zones *zones, const char *name)
+static int add(rfm_zones *zones, const char *name, rfm_error *error)
 {
     rfm_zone *zone;
-    char *copy = strdup(name);
+    int code = rfm_zone_load(name, &zone, error);
+    if (code != RFM_OK) /* the tables that lie beside the zones are none themselves */
+        return code == RFM_E_IO ? code : RFM_OK;
     if (zones->count == zones->size) {
-        size_t size = zones->size ? zones->size * 2 : 1024;
-        named_zone *items = realloc(zones->items, size * sizeof *items);
-        if (items)
-            zones->items = items, zones->size = size;
+        zones->size = zones->size ? zones->size * 2 : 1024;
+        zones->items = realloc(zones->items, zones->size * sizeof *zones->items);
+        RFM_NEED(zones->items);
     }
-    if (!copy || zones->count == zones->size || rfm_zone_load(name, &zone, NULL) != RFM_OK) {
-        free(copy); /* the tables that lie beside the zones are none themselves */
-        return;
-    }
+    char *copy = strdup(name);
+    RFM_NEED(copy);
     zones->items[zones->count++] = (named_zone){copy, zone};
+    return RFM_OK;
 }
 
 /* Other forms of the same zones, and what this machine takes for its own. */
@@ -52,26 +53,37 @@ static bool is_left_out(const char *name)
     return name[0] == '.';
 }
 
-static void add_directory(rfm_zones *zones, const char *root, const char *within, int depth)
+static int add_directory(rfm_zones *zones, const char *root, const char *within, int depth, rfm_error *error);
+
+static int add_entry(rfm_zones *zones, const char *root, const char *within, const char *entry, int depth,
+                     rfm_error *error)
 {
     char path[PATH_MAX], name[PATH_MAX];
     struct stat stat_of;
+    int name_len = snprintf(name, sizeof name, "%s%s%s", within, *within ? "/" : "", entry);
+    int path_len = snprintf(path, sizeof path, "%s/%s", root, name);
+    if (is_left_out(entry) || name_len >= (int)sizeof name || path_len >= (int)sizeof path || stat(path, &stat_of) != 0)
+        return RFM_OK;
+    if (S_ISDIR(stat_of.st_mode) && depth < DEPTH_MAX)
+        return add_directory(zones, root, name, depth + 1, error);
+    return S_ISREG(stat_of.st_mode) ? add(zones, name, error) : RFM_OK;
+}
+
+static int add_directory(rfm_zones *zones, const char *root, const char *within, int depth, rfm_error *error)
+{
+    char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", root, within);
     DIR *directory = opendir(path);
+    RFM_NEED(directory || errno != ENOMEM);
     if (!directory)
-        return;
-    for (const struct dirent *entry; (entry = readdir(directory)) != NULL && zones->count < ZONES_MAX;) {
-        int name_len = snprintf(name, sizeof name, "%s%s%s", within, *within ? "/" : "", entry->d_name);
-        int path_len = snprintf(path, sizeof path, "%s/%s", root, name);
-        if (is_left_out(entry->d_name) || name_len >= (int)sizeof name || path_len >= (int)sizeof path ||
-            stat(path, &stat_of) != 0)
-            continue;
-        if (S_ISDIR(stat_of.st_mode) && depth < DEPTH_MAX)
-            add_directory(zones, root, name, depth + 1);
-        else if (S_ISREG(stat_of.st_mode))
-            add(zones, name);
-    }
+        return errno == ENOENT || errno == ENOTDIR ? RFM_OK
+                                                   : rfm_fail(error, RFM_E_IO, "%s: %s", path, strerror(errno));
+    int code = RFM_OK;
+    for (const struct dirent *entry;
+         code == RFM_OK && zones->count < ZONES_MAX && (entry = readdir(directory)) != NULL;)
+        code = add_entry(zones, root, within, entry->d_name, depth, error);
     closedir(directory);
+    return code;
 }
 
 static void drop_doubles(rfm_zones *zones)
@@ -88,20 +100,24 @@ static void drop_doubles(rfm_zones *zones)
     zones->count = kept;
 }
 
-rfm_zones *rfm_zones_load(void)
+int rfm_zones_load(rfm_zones **zones, rfm_error *error)
 {
     const char *tzdir = getenv("TZDIR");
-    rfm_zones *zones = calloc(1, sizeof *zones);
-    if (!zones)
-        return NULL;
-    add(zones, "UTC");
-    if (tzdir && *tzdir)
-        add_directory(zones, tzdir, "", 1);
-    add_directory(zones, "/usr/share/zoneinfo", "", 1);
-    if (zones->count > 0)
-        qsort(zones->items, zones->count, sizeof *zones->items, compare);
-    drop_doubles(zones);
-    return zones;
+    rfm_zones *made = calloc(1, sizeof *made);
+    RFM_NEED(made);
+    int code = add(made, "UTC", error);
+    if (code == RFM_OK && tzdir && *tzdir)
+        code = add_directory(made, tzdir, "", 1, error);
+    if (code == RFM_OK)
+        code = add_directory(made, "/usr/share/zoneinfo", "", 1, error);
+    if (code != RFM_OK) {
+        rfm_zones_free(made);
+        return code;
+    }
+    qsort(made->items, made->count, sizeof *made->items, compare);
+    drop_doubles(made);
+    *zones = made;
+    return RFM_OK;
 }
 
 void rfm_zones_free(rfm_zones *zones)

@@ -215,7 +215,7 @@ static void sort_errors(rfm_config_errors *errors)
 static rfm_config *config_new(void)
 {
     rfm_config *config = calloc(1, sizeof *config);
-    RFM_ASSERT(config && "out of memory");
+    RFM_NEED(config);
     rfm_arena_init(&config->arena);
     rfm_client_conf_defaults(&config->client);
     rfm__table_init(&rfm__config_table, config);
@@ -357,27 +357,31 @@ int rfm__config_load(rfm__read read, void *read_context, const char *path, char 
     return load(read, read_context, path, NULL, environment, config, errors);
 }
 
-static void take_zones(rfm_config *config)
+static int take_zones(rfm_config **config, rfm_config_errors *errors)
 {
-    config->zones = rfm_zones_load();
-    RFM_ASSERT(config->zones);
-    config->client.zones = config->zones;
+    rfm_error error;
+    rfm__loader loader = {.errors = errors};
+    const rfm_yaml_source system = {.name = "(time zones)", .directory = ""};
+    int code = rfm_zones_load(&(*config)->zones, &error);
+    (*config)->client.zones = (*config)->zones;
+    if (code != RFM_OK) {
+        rfm__report(&loader, &(rfm_yaml){.source = &system}, "%s", error.message);
+        rfm_config_free(*config);
+        *config = NULL;
+    }
+    return code;
 }
 
 int rfm_config_load(const char *path, char *const *environment, rfm_config **config, rfm_config_errors *errors)
 {
     int code = rfm__config_load(rfm__read_file, NULL, path, environment, config, errors);
-    if (code == RFM_OK)
-        take_zones(*config);
-    return code;
+    return code == RFM_OK ? take_zones(config, errors) : code;
 }
 
 int rfm_config_load_map(const rfm_yaml *map, char *const *environment, rfm_config **config, rfm_config_errors *errors)
 {
     int code = load(rfm__read_file, NULL, NULL, map, environment, config, errors);
-    if (code == RFM_OK)
-        take_zones(*config);
-    return code;
+    return code == RFM_OK ? take_zones(config, errors) : code;
 }
 
 void rfm_config_print(const rfm_config *config, rfm_buffer *yaml)

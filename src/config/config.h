@@ -110,7 +110,7 @@ void rfm_config_errors_write(const rfm_config_errors *errors, rfm_buffer *text);
 
 /* Loads `path` and what it names. `environment` is like environ ("RFMD_KAFKA__BROKERS=..."; NULL: no overrides): its
  * RFMD_ variables go over the file's keys. 0 and *config, or RFM_E_MALFORMED with everything that is wrong in `errors`,
- * also a file that cannot be read; `errors` is cleared first. */
+ * also a file that cannot be read, or RFM_E_IO, the same of the system's time zones; `errors` is cleared first. */
 int rfm_config_load(const char *path, char *const *environment, rfm_config **config, rfm_config_errors *errors);
 /* The same of keys that stand within another file: a map of its tree (yaml.h), without overrides; `environment` is for secrets. */
 int rfm_config_load_map(const rfm_yaml *map, char *const *environment, rfm_config **config, rfm_config_errors *errors);

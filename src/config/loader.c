@@ -163,7 +163,10 @@ int rfm__read_file(void *context, rfm_arena *arena, const char *path, size_t byt
                    rfm_error *error)
 {
     (void)context;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd;
+    do
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
     if (fd < 0)
         return rfm_fail(error, errno == ENOENT ? RFM_E_NOT_FOUND : RFM_E_IO, "cannot read %.300s: %s", path,
                         strerror(errno));

@@ -6,8 +6,9 @@
 #include <rfm/base/zone.h>
 
 typedef struct rfm_zones rfm_zones;
-/* From $TZDIR and /usr/share/zoneinfo. NULL: no memory. */
-rfm_zones *rfm_zones_load(void);
+/* From $TZDIR and /usr/share/zoneinfo, where they exist. RFM_E_IO: one of them cannot be read, as when no descriptor is left;
+ * clients would not have the zones that they have elsewhere. */
+int rfm_zones_load(rfm_zones **zones, rfm_error *error);
 void rfm_zones_free(rfm_zones *zones);
 size_t rfm_zones_count(const rfm_zones *zones);
 /* By the exact IANA name; NULL: not in the database. `zones` NULL: an empty one. */

@@ -41,8 +41,7 @@ static int tear_down(void **state)
 static int load_zones(void **state)
 {
     (void)state;
-    zones = rfm_zones_load();
-    return zones ? 0 : -1;
+    return rfm_zones_load(&zones, NULL);
 }
 
 static int free_zones(void **state)

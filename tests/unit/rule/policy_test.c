@@ -783,7 +783,8 @@ static void test_anniversaries_by_the_client_s_clock(void **state)
     static const rfm_trait date = {"birth_date", RFM_TRAIT_DATE};
     for (int renewed = 0; renewed < 2; renewed++) {
         scene *s = scene_new();
-        rfm_zones *zones = rfm_zones_load();
+        rfm_zones *zones;
+        assert_int_equal(rfm_zones_load(&zones, NULL), 0);
         s->conf.zones = zones, s->conf.traits = &date, s->conf.trait_count = 1;
         rfm_rule *rule = scene_add(s, "birthday");
         rule->on.kind = RFM_CAUSE_ANNIVERSARY;

@@ -110,7 +110,8 @@ static void test_structured_mode(void **state)
     rule->experiment = (rfm_experiment){.given = true, .salt = "winback-1", .variant_count = 1};
     rule->experiment.variant[0] = (rfm_variant){"only", RFM_BUCKETS_OF_CLIENTS};
     scene_bind(s);
-    rfm_zones *zones = rfm_zones_load();
+    rfm_zones *zones;
+    assert_int_equal(rfm_zones_load(&zones, NULL), 0);
     s->conf.zones = zones;
     scene_event(s, 0,
                 (rfm_event){.type = RFM_EVENT_PROFILE,

@@ -799,7 +799,8 @@ static void test_walks(void **state)
     size_t decisions = 0;
     const char *count = getenv("RFM_WALKS");
     uint64_t walks = count != NULL ? strtoull(count, NULL, 10) : 300;
-    rfm_zones *zones = rfm_zones_load();
+    rfm_zones *zones;
+    assert_int_equal(rfm_zones_load(&zones, NULL), 0);
     assert_true(rfm_zones_count(zones) > 0);
     for (uint64_t seed = 1; seed <= walks; seed++)
         walk(seed, zones, &decisions);
