@@ -36,7 +36,7 @@ static int read_names(struct reading *reading, uint32_t task)
 static int read_population(struct reading *reading)
 {
     rfm_population *population = rfm_population_new();
-    RFM_ASSERT(population != NULL);
+    RFM_NEED(population != NULL);
     int code = RFM_OK;
     for (uint32_t task = 0; code == RFM_OK && task < reading->partition_count; task++)
         for (size_t which = 0; code == RFM_OK && which < 3; which++) {
@@ -111,7 +111,7 @@ static int find_client(struct reading *reading, uint32_t task, const char *id, b
         return code;
     *found = true;
     uint8_t *copy = malloc(value.len + 1); /* names are read on the same connection */
-    RFM_ASSERT(copy != NULL);
+    RFM_NEED(copy != NULL);
     memcpy(copy, value.at, value.len);
     size_t len_packed = value.len;
     code = read_names(reading, task);
@@ -201,13 +201,11 @@ int rfm_client_command(int argc, char **argv)
         return exit_code;
     reading.config = config;
     reading.names = rfm_names_new();
-    RFM_ASSERT(reading.names != NULL);
+    RFM_NEED(reading.names != NULL);
     rfm_buffer_init(&reading.json, 1 << 20);
     int code = read_clients(&reading, options[ALL].given, argv + operand_at, argc - operand_at);
     if (code != RFM_OK)
         say_error(&reading);
-    if (fflush(stdout) != 0)
-        code = RFM_E_IO;
     rfm_store_reader_free(reading.reader);
     rfm_names_free(reading.names);
     rfm_buffer_release(&reading.json);

@@ -37,8 +37,8 @@ static int read_line(struct source *source, rfm_error *error)
         errno = 0;
         len = getline(&source->text, &source->text_size, source->file);
         if (len < 0) {
-            source->ended = true;
-            return ferror(source->file) ? rfm_fail(error, RFM_E_IO, "%s: %s", source->name, strerror(errno)) : RFM_OK;
+            source->ended = true; /* not ferror: of a line that it has no memory for getline says nothing else */
+            return feof(source->file) ? RFM_OK : rfm_fail(error, RFM_E_IO, "%s: %s", source->name, strerror(errno));
         }
         kept = line_len(source->text, (size_t)len);
     }
@@ -61,9 +61,10 @@ static int open_source(struct source *source, const char *name, const rfm_readin
     source->order_ms = INT64_MIN;
     source->file = strcmp(name, "-") == 0 ? stdin : fopen(name, "r");
     if (source->file == NULL)
-        return rfm_fail(error, RFM_E_NOT_FOUND, "%s: %s", name, strerror(errno));
+        return rfm_fail(error, errno == EMFILE || errno == ENFILE || errno == ENOMEM ? RFM_E_IO : RFM_E_NOT_FOUND,
+                        "%s: %s", name, strerror(errno));
     source->decoder = rfm_decoder_new(money);
-    RFM_ASSERT(source->decoder != NULL);
+    RFM_NEED(source->decoder != NULL);
     return read_line(source, error);
 }
 
@@ -71,9 +72,9 @@ int rfm_event_files_open(const char *const *names, size_t count, const rfm_readi
                          const rfm_money_conf *money, rfm_event_files **out, rfm_error *error)
 {
     rfm_event_files *files = calloc(1, sizeof *files);
-    RFM_ASSERT(files != NULL);
+    RFM_NEED(files != NULL);
     files->sources = calloc(count, sizeof *files->sources);
-    RFM_ASSERT(files->sources != NULL);
+    RFM_NEED(files->sources != NULL);
     for (; files->count < count; files->count++) {
         int code = open_source(&files->sources[files->count], names[files->count], reading, money, error);
         if (code != RFM_OK) {

@@ -277,8 +277,6 @@ int rfm_fit_command(int argc, char **argv)
     int code = fitting.purchases ? fit_file(&fitting, &study, &error) : fit_state(&fitting, &study, &error);
     if (code == RFM_OK)
         code = hand_out(&fitting, &study, &error);
-    if (code == RFM_OK && fflush(stdout) != 0)
-        code = rfm_fail(&error, RFM_E_IO, "standard output: %s", strerror(errno));
     if (code != RFM_OK)
         fprintf(stderr, "rfmd fit: %s\n", error.message);
     rfm_study_release(&study);

@@ -105,7 +105,7 @@ static size_t view_hash(const rfm_view *view, const char *key, const rfm_bytes *
 int rfm_report_add_view(rfm_kpi_sums *sums, const rfm_view *view, const rfm_config *config, int64_t as_of_ms)
 {
     rfm_names *names = rfm_names_new();
-    RFM_ASSERT(names != NULL);
+    RFM_NEED(names != NULL);
     const rfm_bytes *values;
     rfm_bytes key, value;
     size_t count = view_hash(view, "names", &values), cursor = 0;
@@ -232,7 +232,7 @@ static int exit_code_of(int code)
 static int report(struct reading *reading, const rfm_kpi_query *query, rfm_report_format format)
 {
     reading->names = rfm_names_new();
-    RFM_ASSERT(reading->names != NULL);
+    RFM_NEED(reading->names != NULL);
     rfm_kpi_sums_init(&reading->sums);
     int code = read_all(reading);
     if (code == RFM_OK && reading->experiments)
@@ -242,8 +242,6 @@ static int report(struct reading *reading, const rfm_kpi_query *query, rfm_repor
         code = rfm_report_write(stdout, &reading->sums, query, reading->config, format, &reading->error);
     if (code != RFM_OK)
         fprintf(stderr, "rfmd report: %s\n", reading->error.message);
-    else if (fflush(stdout) != 0)
-        code = RFM_E_IO;
     rfm_store_reader_free(reading->reader);
     rfm_kpi_sums_release(&reading->sums);
     rfm_names_free(reading->names);

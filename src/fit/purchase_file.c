@@ -120,7 +120,9 @@ struct events {
 /* The currency of a line that looks like a purchase becomes the base. */
 static void find_currency(struct events *events, rfm_bytes line)
 {
-    yyjson_doc *document = yyjson_read((const char *)line.at, line.len, 0);
+    yyjson_read_err wrong;
+    yyjson_doc *document = yyjson_read_opts((char *)(uintptr_t)line.at, line.len, 0, NULL, &wrong);
+    RFM_NEED(document != NULL || wrong.code != YYJSON_READ_ERROR_MEMORY_ALLOCATION);
     yyjson_val *root = yyjson_doc_get_root(document), *type = yyjson_obj_get(root, "type");
     const char *currency = yyjson_get_str(yyjson_obj_get(root, "currency"));
     if (yyjson_equals_str(type, "purchase") && currency && strlen(currency) == 3 &&
@@ -128,7 +130,7 @@ static void find_currency(struct events *events, rfm_bytes line)
         events->money.base = (rfm_currency){.digits = (uint8_t)rfm_currency_digits(currency), .rate = {1, 0}};
         memcpy(events->money.base.code, currency, sizeof events->money.base.code);
         events->decoder = rfm_decoder_new(&events->money);
-        RFM_ASSERT(events->decoder != NULL);
+        RFM_NEED(events->decoder != NULL);
     }
     yyjson_doc_free(document);
 }
@@ -150,6 +152,7 @@ static int read_event(struct events *events, rfm_bytes line, rfm_error *error)
         find_currency(events, line);
     rfm_decoder *decoder = events->decoder;
     rfm_decoder *plain = decoder ? NULL : rfm_decoder_new(&(rfm_money_conf){.base = {"EUR", 2, {1, 0}}});
+    RFM_NEED(decoder != NULL || plain != NULL);
     rfm_decoder_reset(decoder ? decoder : plain);
     rfm_reason reason = rfm_decode(decoder ? decoder : plain, line, INT64_MAX, &event, &fault);
     int code = RFM_OK;
@@ -181,7 +184,8 @@ static int read_lines(struct events *events, FILE *stream, rfm_error *error)
         if (code != RFM_OK && (code = pass_bad_row(events->file, number, bad.message, error)) != RFM_OK)
             return code;
     }
-    return ferror(stream) ? rfm_fail(error, RFM_E_IO, "%s: %s", events->file->name, strerror(errno)) : RFM_OK;
+    /* Not ferror: of a line that it has no memory for getline says nothing else. */
+    return feof(stream) ? RFM_OK : rfm_fail(error, RFM_E_IO, "%s: %s", events->file->name, strerror(errno));
 }
 
 static int read_events(rfm_purchase_file *file, FILE *stream, rfm_purchases *purchases, rfm_error *error)
@@ -189,7 +193,7 @@ static int read_events(rfm_purchase_file *file, FILE *stream, rfm_purchases *pur
     struct events events = {.file = file, .purchases = purchases};
     if (file->money) {
         events.decoder = rfm_decoder_new(file->money);
-        RFM_ASSERT(events.decoder != NULL);
+        RFM_NEED(events.decoder != NULL);
     }
     int code = read_lines(&events, stream, error);
     rfm_decoder_free(events.decoder);
@@ -201,7 +205,8 @@ int rfm_purchase_file_read(rfm_purchase_file *file, rfm_purchases *purchases, rf
 {
     FILE *stream = strcmp(file->name, "-") == 0 ? stdin : fopen(file->name, "r");
     if (stream == NULL)
-        return rfm_fail(error, RFM_E_NOT_FOUND, "%s: %s", file->name, strerror(errno));
+        return rfm_fail(error, errno == EMFILE || errno == ENFILE || errno == ENOMEM ? RFM_E_IO : RFM_E_NOT_FOUND,
+                        "%s: %s", file->name, strerror(errno));
     file->rows = file->bad_rows = file->others = 0;
     int first = getc(stream);
     if (first != EOF)
