@@ -11,7 +11,11 @@
 #include <sys/random.h>
 #include <time.h>
 
-enum { REPORT_MS = 1000, STOP_MS = 15000 /* of the promised 25 s: ending may take some more */ };
+enum {
+    REPORT_MS = 1000,
+    STOP_MS = 15000,    /* of the promised 25 s: ending may take some more */
+    CLOCK_MOVED_S = 60, /* at once: it was set */
+};
 
 typedef struct rfm__fed {
     int64_t append_ms;
@@ -27,6 +31,7 @@ struct rfm_host {
     uv_async_t wake;
     uv_timer_t timer, report;
     rfm_even_clock clock;
+    int64_t clock_ahead_ms; /* of the steady clock, at the last look; 0: none yet */
     pthread_t thread;
     bool thread_started;
     rfm_worker *worker;
@@ -75,7 +80,7 @@ static void note_fed(rfm_host *host, const rfm_record *records, size_t count)
     if (host->fed_count == host->fed_size) {
         host->fed_size = host->fed_size ? host->fed_size * 2 : 64;
         host->fed = realloc(host->fed, host->fed_size * sizeof *host->fed);
-        RFM_ASSERT(host->fed != NULL);
+        RFM_NEED(host->fed != NULL);
     }
     host->fed[host->fed_count++] = (rfm__fed){records[count / 2].append_ms, count};
 }
@@ -107,9 +112,24 @@ static void note_published(rfm_host *host)
 
 /* -- effects */
 
+static void watch_clock(rfm_host *host, int64_t ahead_ms)
+{
+    int64_t moved_s = (ahead_ms - host->clock_ahead_ms) / 1000;
+    if (host->clock_ahead_ms != 0 && moved_s >= CLOCK_MOVED_S)
+        rfm_log(RFM_LOG_WARN, "the machine's clock was set ahead by %lld s: timers fire early", (long long)moved_s);
+    else if (host->clock_ahead_ms != 0 && moved_s <= -CLOCK_MOVED_S)
+        rfm_log(
+            RFM_LOG_WARN,
+            "the machine's clock was set back by %lld s: timers go by one at half its speed until it is there again",
+            (long long)-moved_s);
+    host->clock_ahead_ms = ahead_ms;
+}
+
 static int64_t now_of(rfm_host *host)
 {
-    return rfm_even_clock_at(&host->clock, rfm_clock_wall_ms(), rfm_clock_steady_ns());
+    int64_t wall_ms = rfm_clock_wall_ms(), steady_ns = rfm_clock_steady_ns();
+    watch_clock(host, wall_ms - steady_ns / 1000000);
+    return rfm_even_clock_at(&host->clock, wall_ms, steady_ns);
 }
 
 static void publish(rfm_host *host, const rfm_effect *effect)
@@ -462,7 +482,7 @@ static void on_report(uv_timer_t *timer)
     rfm_snapshot_add_histogram(host->snapshot, RFM_METRIC_REDIS, "load", &host->redis_load);
     rfm_snapshot_add_histogram(host->snapshot, RFM_METRIC_REDIS, "store", &host->redis_store);
     host->snapshot = rfm_metrics_publish(host->conf.metrics, host->conf.number, host->snapshot);
-    RFM_ASSERT(host->snapshot != NULL);
+    RFM_NEED(host->snapshot != NULL);
     if (host->stopping && uv_hrtime() > host->stop_deadline_ns && !host->closed) {
         rfm_log(RFM_LOG_WARN, "what is in flight did not end in time: leaving it to the next owner");
         on_closed(host);
@@ -516,7 +536,7 @@ uint64_t rfm_host_rebalances(const rfm_host *host)
 static rfm_kafka_properties properties_of(const rfm_settings *settings)
 {
     rfm_kafka_property *at = calloc(settings->count + 1, sizeof *at);
-    RFM_ASSERT(at != NULL);
+    RFM_NEED(at != NULL);
     for (size_t i = 0; i < settings->count; i++)
         at[i] = (rfm_kafka_property){settings->items[i].name, settings->items[i].value};
     return (rfm_kafka_properties){at, settings->count};
@@ -648,27 +668,41 @@ static void *thread_main(void *argument)
     return NULL;
 }
 
+/* RFM_E_IO: no descriptors are left; there is no loop then. */
+static int open_loop(rfm_host *host, rfm_error *error)
+{
+    int code = uv_loop_init(&host->loop);
+    if (code == 0 && (code = uv_async_init(&host->loop, &host->wake, on_wake)) != 0)
+        (void)uv_loop_close(&host->loop);
+    if (code != 0)
+        return rfm_fail(error, RFM_E_IO, "no event loop for a worker: %s", uv_strerror(code));
+    uv_timer_init(&host->loop, &host->timer);
+    uv_timer_init(&host->loop, &host->report);
+    host->wake.data = host->timer.data = host->report.data = host;
+    return RFM_OK;
+}
+
 int rfm_host_start(const rfm_host_conf *conf, rfm_host **out, rfm_error *error)
 {
     rfm_host *host = calloc(1, sizeof *host);
-    RFM_ASSERT(host != NULL);
+    RFM_NEED(host != NULL);
+    int code = open_loop(host, error);
+    if (code != RFM_OK) {
+        free(host);
+        return code;
+    }
     host->conf = *conf;
     host->rules = &conf->config->rules;
     host->moved_ms = rfm_clock_steady_ns() / 1000000;
     host->snapshot = rfm_snapshot_new();
-    RFM_ASSERT(host->snapshot != NULL);
+    RFM_NEED(host->snapshot != NULL);
     pthread_mutex_init(&host->mutex, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&host->ended_changed, &monotonic);
     make_names(host);
-    uv_loop_init(&host->loop);
-    uv_async_init(&host->loop, &host->wake, on_wake);
-    uv_timer_init(&host->loop, &host->timer);
-    uv_timer_init(&host->loop, &host->report);
-    host->wake.data = host->timer.data = host->report.data = host;
-    int code = make_worker(host, error);
+    code = make_worker(host, error);
     if (code == RFM_OK)
         code = make_adapters(host, error);
     if (code == RFM_OK && pthread_create(&host->thread, NULL, thread_main, host) != 0)

@@ -423,14 +423,16 @@ int rfm_store_reader_new(const rfm_store_conf *conf, rfm_store_reader **reader, 
 {
     *reader = NULL;
     rfm_store_reader *made = calloc(1, sizeof *made);
-    if (!made || uv_loop_init(&made->loop) != 0) {
+    RFM_NEED(made);
+    int code = uv_loop_init(&made->loop);
+    if (code != 0) {
         free(made);
-        return rfm_fail(error, RFM_E_NO_MEMORY, "out of memory");
+        return rfm_fail(error, RFM_E_IO, "no event loop: %s", uv_strerror(code));
     }
     uv_timer_init(&made->loop, &made->timer);
     made->timer.data = made;
     rfm_arena_init(&made->arena);
-    int code = rfm__site_init(&made->site, conf, error);
+    code = rfm__site_init(&made->site, conf, error);
     made->peer = &made->site.address.seed[0];
     if (!code)
         code = begin(made, error);
