@@ -41,11 +41,14 @@ def jars() -> Path:
 
 
 class KafkaBroker(Process):
-    def __init__(self, folder: Path, settings: dict | None = None):
+    """`proxied`: whoever comes by its second port is sent on to this one, where a proxy listens."""
+
+    def __init__(self, folder: Path, settings: dict | None = None, proxied: int | None = None):
         self.folder = folder / "kafka"
         self.folder.mkdir(parents=True)
         super().__init__("kafka", self.folder / "broker.log")
         self.port, self.controller_port = free_port(), free_port()
+        self.proxied, self.second_port = proxied, free_port() if proxied else None
         self.settings = {**SETTINGS, **(settings or {})}
         self._classpath = f"{jars()}/*"
         self._write_properties()
@@ -60,9 +63,15 @@ class KafkaBroker(Process):
                             "log_level": 0})
 
     def _write_properties(self) -> None:
-        lines = [f"{name}={value}" for name, value in self.settings.items()]
-        lines += [f"listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}",
-                  f"advertised.listeners=PLAINTEXT://127.0.0.1:{self.port}",
+        settings, listeners = dict(self.settings), f"PLAINTEXT://127.0.0.1:{self.port}"
+        advertised = listeners
+        if self.proxied:
+            settings["listener.security.protocol.map"] += ",PROXIED:PLAINTEXT"
+            listeners += f",PROXIED://127.0.0.1:{self.second_port}"
+            advertised += f",PROXIED://127.0.0.1:{self.proxied}"
+        lines = [f"{name}={value}" for name, value in settings.items()]
+        lines += [f"listeners={listeners},CONTROLLER://127.0.0.1:{self.controller_port}",
+                  f"advertised.listeners={advertised}",
                   f"controller.quorum.voters=1@127.0.0.1:{self.controller_port}", f"log.dirs={self.folder / 'data'}"]
         (self.folder / "server.properties").write_text("\n".join(lines) + "\n")
 
