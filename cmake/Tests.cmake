@@ -106,13 +106,15 @@ if(RFM_TESTS)
     add_executable(model_points "${PROJECT_SOURCE_DIR}/tests/model/points.c")
     target_link_libraries(model_points PRIVATE rfm_model)
 
-    # tests/inject/*.c: a library that tests/e2e and tests/inject/memory.py preload into the program.
+    # tests/inject/*.c: a library that tests/e2e preloads into the program.
     if(NOT RFM_SANITIZE)
         file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/inject/*.c")
         add_library(rfmd_inject MODULE ${sources})
         set_target_properties(rfmd_inject PROPERTIES PREFIX "")
         target_compile_options(rfmd_inject PRIVATE -O2 -fno-builtin -U_FORTIFY_SOURCE -Wno-shadow)
         target_link_libraries(rfmd_inject PRIVATE Threads::Threads ${CMAKE_DL_LIBS})
+    else()
+        add_custom_target(rfmd_inject) # sanitizers have such a library of their own
     endif()
 
     # bench/<name>.c or <name>_bench.c: bench_<name>; those that start with e2e speak to Kafka and Redis; redis_memory

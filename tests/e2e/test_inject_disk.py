@@ -55,7 +55,8 @@ def test_the_live_state_onto_a_full_disk(cluster):
     live = cluster(rules=STORY_RULES).start()
     Story(live, 400, 40).rest().check()
     known = next(iter(live.clients()))
-    for command in (["client", "--all"], ["client", known], ["report"], ["report", "--format", "csv"], ["report", "--experiments"]):
+    for command in (["client", "--all"], ["client", known], ["report"], ["report", "--format", "csv"],
+                    ["report", "--experiments"]):
         into_a_full_disk(command[0], "-c", live.config_path, *command[1:])
 
 

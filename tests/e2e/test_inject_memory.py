@@ -13,7 +13,7 @@ from harness.story import STORY_RULES, Story
 
 pytestmark = [pytest.mark.rfmd, pytest.mark.skipif(not library().exists(), reason=f"{library()} is not built")]
 ALL = os.environ.get("RFM_INJECT") == "all"
-DEPTH, STEP, RUNS = (8, 1, 40) if ALL else (2, 3, 2)
+DEPTH, STEP, RUNS = (8, 1, 40) if ALL else (2, 4, 4)
 CONFIG = ROOT / "conf" / "rfmd.yaml"
 if ALL:
     pytestmark.append(pytest.mark.timeout(7200))
@@ -22,7 +22,8 @@ if ALL:
 @pytest.fixture(scope="module")
 def events(tmp_path_factory):
     path = tmp_path_factory.mktemp("events") / "events.ndjson"
-    done = run_command("gen", "--clients", 10, "--events", 300, "--days", 60, "--seed", 3, "--start", "2026-01-01T00:00:00Z", "--output", path)
+    done = run_command("gen", "--clients", 10, "--events", 300, "--days", 60, "--seed", 3, "--start", "2026-01-01T00:00:00Z",
+                       "--output", path)
     assert done.returncode == 0, done.stderr
     return path
 
@@ -46,24 +47,26 @@ def holds(command: Command, folder, least: int, depth: int = DEPTH, step: int = 
 
 
 def test_check(tmp_path):
-    holds(Command("check", ["check", "-c", CONFIG, "--print"]), tmp_path, 5)
+    holds(Command("check", ["check", "-c", CONFIG, "--print"]), tmp_path, 3, step=1)
 
 
 def test_test(tmp_path):
-    holds(Command("test", ["test", ROOT / "tests" / "plays" / "welcome_series.yaml"]), tmp_path, 10)
+    holds(Command("test", ["test", ROOT / "tests" / "plays" / "welcome_series.yaml"]), tmp_path, 4)
 
 
 def test_gen(tmp_path):
-    holds(Command("gen", ["gen", "--clients", 20, "--events", 500, "--days", 10, "--output", "{out}/events"], ("events",)), tmp_path, 5, step=1)
+    command = ["gen", "--clients", 20, "--events", 500, "--days", 10, "--output", "{out}/events"]
+    holds(Command("gen", command, ("events",)), tmp_path, 3, step=1)
 
 
 def test_fit(tmp_path, purchases):
     command = ["fit", "--purchases", purchases / "csv", "--holdout", 30, "--output", "{out}/model", "--plot", "{out}/plot"]
-    holds(Command("fit", command, ("model", "plot")), tmp_path, 5, step=1)
+    holds(Command("fit", command, ("model", "plot")), tmp_path, 3, step=1)
 
 
 def test_fit_of_events(tmp_path, purchases):
-    holds(Command("fit", ["fit", "--purchases", purchases / "events", "--output", "{out}/model"], ("model",)), tmp_path, 5, step=1)
+    command = ["fit", "--purchases", purchases / "events", "--output", "{out}/model"]
+    holds(Command("fit", command, ("model",)), tmp_path, 3, step=1)
 
 
 def test_replay(tmp_path, events):
@@ -71,7 +74,7 @@ def test_replay(tmp_path, events):
     command = ["replay", "-c", CONFIG, "--events", events]
     for name in outputs:
         command += [f"--{name}", "{out}/" + name]
-    holds(Command("replay", command, outputs), tmp_path, 15)
+    holds(Command("replay", command, outputs), tmp_path, 5)
 
 
 @pytest.mark.parametrize("command", (["replay", "-c", CONFIG, "--clients", "-", "--events"], ["fit", "--purchases"]))
@@ -88,7 +91,7 @@ def test_what_reads_the_state(cluster, tmp_path):
     at = ["--as-of", "2030-01-01T00:00:00Z"]
     for name, more in (("client", ["--all", *at]), ("client", [*list(live.clients())[:2], *at]),
                        ("report", ["--format", "json"]), ("report", ["--experiments"])):
-        holds(Command(f"{name} {more[0]}", [name, "-c", live.config_path, *more]), tmp_path / f"{name}{len(more)}", 5)
+        holds(Command(f"{name} {more[0]}", [name, "-c", live.config_path, *more]), tmp_path / f"{name}{len(more)}", 3)
 
 
 def test_run_dies_at_its_start_and_then_is_whole(cluster, tmp_path):
@@ -96,7 +99,7 @@ def test_run_dies_at_its_start_and_then_is_whole(cluster, tmp_path):
     live = cluster(rules=STORY_RULES)
     process, rng, died = live.processes[0], random.Random(4), 0
     story = Story(live, 600, 60).tell(0.5)
-    for number in sorted(rng.sample(range(10, 160), RUNS + 2)):
+    for number in sorted(rng.sample(range(5, 100), RUNS)):
         report = tmp_path / f"report-{number}"
         process.env = environment(alloc=number, alloc_stacks=3, report=report)
         process.start(wait=False)
@@ -112,12 +115,12 @@ def test_run_dies_at_its_start_and_then_is_whole(cluster, tmp_path):
     story.rest().check()
 
 
-@pytest.mark.parametrize("seed", range(1, 1 + RUNS // 2 + 1))
+@pytest.mark.parametrize("seed", range(1, 21 if ALL else 2))
 def test_run_dies_under_load_and_then_is_whole(cluster, tmp_path, seed):
     live = cluster(rules=STORY_RULES, processes=2, config={"engine": {"cache_bytes_max": "1MiB"}})
-    for number, process in enumerate(live.processes):
-        process.env = environment(alloc_rate=300, seed=seed * 10 + number, after_ms=2500, report=tmp_path / "report")
-    for process in live.processes:
+    rng = random.Random(seed)
+    for process in live.processes:  # whoever is at work allocates little
+        process.env = environment(alloc=rng.randint(1, 30), after_ms=2500, report=tmp_path / "report")
         process.start(wait=False)
     story = Story(live, seed=seed)
     sender, deaths = story.tell(1.0, over_s=8, wait=False), 0

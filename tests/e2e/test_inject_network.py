@@ -8,11 +8,11 @@ from harness import Cluster, KafkaBroker, RedisServer, wait_for
 from harness.proxy import KafkaProxy, Proxy, Weather
 from harness.story import STORY_RULES, Story
 
-pytestmark = pytest.mark.rfmd
+pytestmark = [pytest.mark.rfmd, pytest.mark.xdist_group("proxied")]  # one broker for those of the second half
 ALL = os.environ.get("RFM_INJECT") == "all"
 SEEDS, OVER_S, EVENTS = (range(1, 11), 60, 30_000) if ALL else (range(1, 2), 8, 4_000)
 if ALL:
-    pytestmark = [pytestmark, pytest.mark.timeout(7200)]
+    pytestmark.append(pytest.mark.timeout(7200))
 
 
 @pytest.fixture
@@ -55,17 +55,19 @@ def test_weather(proxied, seed):
 
 # -- each kind of request: lost, its answer lost, refused
 
-KINDS = ("Produce", "Fetch", "ListOffsets", "OffsetFetch", "FindCoordinator", "JoinGroup", "Heartbeat", "SyncGroup", "InitProducerId",
-         "AddPartitionsToTxn", "AddOffsetsToTxn", "EndTxn", "TxnOffsetCommit")
+KINDS = ("Produce", "Fetch", "ListOffsets", "OffsetFetch", "FindCoordinator", "JoinGroup", "Heartbeat", "SyncGroup",
+         "InitProducerId", "AddPartitionsToTxn", "AddOffsetsToTxn", "EndTxn", "TxnOffsetCommit")
 # Those that a member with something to do makes again and again.
 ALWAYS = {"Produce", "Fetch", "Heartbeat", "AddPartitionsToTxn", "AddOffsetsToTxn", "EndTxn", "TxnOffsetCommit"}
-# Codes of Kafka's protocol: COORDINATOR_LOAD_IN_PROGRESS 14, COORDINATOR_NOT_AVAILABLE 15, NOT_COORDINATOR 16, ILLEGAL_GENERATION 22,
-# UNKNOWN_MEMBER_ID 25, REBALANCE_IN_PROGRESS 27, GROUP_AUTHORIZATION_FAILED 30, INVALID_PRODUCER_EPOCH 47, INVALID_TXN_STATE 48,
-# INVALID_PRODUCER_ID_MAPPING 49, CONCURRENT_TRANSACTIONS 51, TRANSACTIONAL_ID_AUTHORIZATION_FAILED 53, UNKNOWN_PRODUCER_ID 59,
-# MEMBER_ID_REQUIRED 79, PRODUCER_FENCED 90, UNKNOWN_SERVER_ERROR -1.
+# Codes of Kafka's protocol: COORDINATOR_LOAD_IN_PROGRESS 14, COORDINATOR_NOT_AVAILABLE 15, NOT_COORDINATOR 16,
+# ILLEGAL_GENERATION 22, UNKNOWN_MEMBER_ID 25, REBALANCE_IN_PROGRESS 27, GROUP_AUTHORIZATION_FAILED 30,
+# INVALID_PRODUCER_EPOCH 47, INVALID_TXN_STATE 48, INVALID_PRODUCER_ID_MAPPING 49, CONCURRENT_TRANSACTIONS 51,
+# TRANSACTIONAL_ID_AUTHORIZATION_FAILED 53, PRODUCER_FENCED 90, UNKNOWN_SERVER_ERROR -1.
 REFUSALS = {"EndTxn": (14, 15, 16, 51, 47, 48, 49, 90, -1), "AddOffsetsToTxn": (14, 15, 16, 51, 47, 48, 49, 90, -1),
             "InitProducerId": (14, 15, 16, 51, -1), "Heartbeat": (15, 16, 22, 25, 27), "JoinGroup": (14, 15, 16, 25),
             "SyncGroup": (15, 16, 22, 25, 27)}
+# Who is fenced makes a new producer; who hears of a rebalance joins again.
+BROUGHT_ABOUT = {"InitProducerId": ("EndTxn", 90), "JoinGroup": ("Heartbeat", 27), "SyncGroup": ("Heartbeat", 27)}
 # What no retry mends: rfmd stops and says why.
 FATAL = {"EndTxn": (53,), "AddOffsetsToTxn": (30, 53), "InitProducerId": (53,)}
 
@@ -121,14 +123,14 @@ def befall(live: Cluster, proxy: KafkaProxy, plan: list[tuple]) -> Story:
     return story
 
 
-@pytest.mark.parametrize("what", ("request", "reply"))
+@pytest.mark.parametrize("what", (pytest.param("request", marks=pytest.mark.slow), "reply"))
 def test_requests_and_replies_are_lost(one_by_one, kafka_proxy, what):
     kinds = [kind for kind in KINDS if kind not in ("JoinGroup", "SyncGroup", "OffsetFetch")]  # those of a start are below
     live = one_by_one(f"lost-{what}")
     befall(live, kafka_proxy, [(kind, what) for kind in kinds * (5 if ALL else 1)]).check(120)
 
 
-@pytest.mark.parametrize("what", ("request", "reply"))
+@pytest.mark.parametrize("what", (pytest.param("request", marks=pytest.mark.slow), "reply"))
 def test_requests_and_replies_of_a_start_are_lost(one_by_one, kafka_proxy, what):
     live = one_by_one(f"start-{what}")
     story = Story(live, 600, 60).tell(0.5)
@@ -140,13 +142,21 @@ def test_requests_and_replies_of_a_start_are_lost(one_by_one, kafka_proxy, what)
                                                       "InitProducerId"}, kafka_proxy.used
 
 
-@pytest.mark.parametrize("kind", REFUSALS)
+@pytest.mark.parametrize("kind", [kind if kind == "EndTxn" else pytest.param(kind, marks=pytest.mark.slow)
+                                  for kind in REFUSALS])
 def test_requests_are_refused(one_by_one, kafka_proxy, kind):
     live = one_by_one(f"refused-{kind}")
-    befall(live, kafka_proxy, [(kind, code) for code in REFUSALS[kind]]).check(120)
+    plan = [(kind, code) for code in REFUSALS[kind]]
+    if kind in BROUGHT_ABOUT:
+        kafka_proxy.befalls[kind] = [code for _, code in plan]
+        plan = [BROUGHT_ABOUT[kind]] * len(plan)
+    befall(live, kafka_proxy, plan).check(120)
+    assert [used for used, _ in kafka_proxy.used].count(kind) >= 2, kafka_proxy.used
 
 
-@pytest.mark.parametrize("kind, code", [(kind, code) for kind, codes in FATAL.items() for code in codes])
+@pytest.mark.parametrize("kind, code", [
+    (kind, code) if kind == "AddOffsetsToTxn" and code == 30 else pytest.param(kind, code, marks=pytest.mark.slow)
+    for kind, codes in FATAL.items() for code in codes])
 def test_what_no_retry_mends_is_told(one_by_one, kafka_proxy, kind, code):
     live = one_by_one(f"fatal-{kind}-{code}")
     process, story = live.processes[0], Story(live, 600, 60)

@@ -71,6 +71,8 @@ static size_t walk(const uintptr_t *frame, uintptr_t callers[DEPTH_MAX])
         if (!inject_is_own(caller))
             break;
         callers[depth++] = caller;
+        if (!inject_is_program(caller))
+            break;
         frame = (const uintptr_t *)frame[0];
     }
     return depth;

@@ -106,7 +106,7 @@ static int befalls(int file, bool writing, size_t *len)
         uint32_t way = inject_draw(writing ? 3 : 2); /* reads know no broken pipe, but an end */
         return !writing && way == 1 ? 1 : fail(gone[way]);
     }
-    if (sort == STREAM && strikes(EAGAIN_) && (fcntl(file, F_GETFL) & O_NONBLOCK))
+    if (sort == STREAM && (fcntl(file, F_GETFL) & O_NONBLOCK) && strikes(EAGAIN_))
         return fail(EAGAIN);
     if (sort == REGULAR && writing && strikes(ENOSPC_))
         return fail(ENOSPC);

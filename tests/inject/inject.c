@@ -123,6 +123,12 @@ bool inject_is_own(uintptr_t address)
     return range_of(address) != NULL;
 }
 
+bool inject_is_program(uintptr_t address)
+{
+    const struct range *range = range_of(address);
+    return range != NULL && range->base == ranges[0].base; /* the loader names it first */
+}
+
 void inject_report(const char *kind, unsigned long long number, const uintptr_t *callers, size_t count)
 {
     const char *path = getenv("INJECT_REPORT");

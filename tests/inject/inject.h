@@ -39,5 +39,6 @@ void inject_report(const char *kind, unsigned long long number, const uintptr_t 
 
 /* Whether an address is code of the program, or of a library that INJECT_ALLOC_FROM names. */
 bool inject_is_own(uintptr_t address);
+bool inject_is_program(uintptr_t address); /* whose frames are chained, unlike those of libraries */
 
 #endif

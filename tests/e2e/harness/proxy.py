@@ -1,5 +1,5 @@
-"""A proxy in front of a server, for bad weather on the network: delays, little bandwidth, cuts in mid-stream, streams of which one
-direction has ended or goes nowhere, connections that are never answered or come through in another order."""
+"""A proxy in front of a server, for bad weather on the network: delays, little bandwidth, cuts in mid-stream, streams of which
+one direction has ended or goes nowhere, connections that are never answered or come through in another order."""
 from __future__ import annotations
 
 import asyncio
@@ -144,10 +144,11 @@ class Proxy:
 APIS = {"Produce": 0, "Fetch": 1, "ListOffsets": 2, "OffsetCommit": 8, "OffsetFetch": 9, "FindCoordinator": 10, "JoinGroup": 11,
         "Heartbeat": 12, "SyncGroup": 14, "InitProducerId": 22, "AddPartitionsToTxn": 24, "AddOffsetsToTxn": 25, "EndTxn": 26,
         "TxnOffsetCommit": 28}
-# Of replies that begin with throttle time and error: from and to which versions the fields are these, and what follows.
-SIMPLE = {"JoinGroup": (2, 5, struct.pack(">ihhhi", -1, 0, 0, 0, 0)), "Heartbeat": (1, 3, b""), "EndTxn": (0, 2, b""),
-          "SyncGroup": (1, 3, struct.pack(">i", 0)), "AddOffsetsToTxn": (0, 2, b""),
-          "InitProducerId": (0, 1, struct.pack(">qh", -1, -1))}
+# Of replies that begin with throttle time and error: from and to which versions the fields are these, what follows, and whether
+# tagged fields may (none do).
+SIMPLE = {"JoinGroup": (2, 5, struct.pack(">ihhhi", -1, 0, 0, 0, 0), False), "Heartbeat": (1, 3, b"", False),
+          "SyncGroup": (1, 3, struct.pack(">i", 0), False), "InitProducerId": (2, 5, struct.pack(">qh", -1, -1), True),
+          "AddOffsetsToTxn": (0, 2, b"", False), "EndTxn": (0, 2, b"", False)}
 
 
 class KafkaProxy(Proxy):
@@ -196,9 +197,10 @@ class KafkaProxy(Proxy):
         if what == "reply":
             pair.awaited[correlation] = name
             return True
-        least, most, rest = SIMPLE[name]
+        least, most, rest, tagged = SIMPLE[name]
         assert least <= version <= most, f"{name} has version {version}"
-        reply = struct.pack(">iih", correlation, 0, what) + rest
+        tags = bytes(tagged)
+        reply = struct.pack(">i", correlation) + tags + struct.pack(">ih", 0, what) + rest + tags
         pair.writers[1].write(struct.pack(">i", len(reply)) + reply)
         return False
 

@@ -8,6 +8,8 @@
 #include <cmocka.h>
 
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static void every_code_has_name_text_and_class(void **state)
 {
@@ -61,6 +63,36 @@ static void long_messages_are_cut(void **state)
     assert_int_equal(strlen(error.message), sizeof error.message - 1);
 }
 
+static int ending_of_a_child(const void *memory, char *said, size_t size)
+{
+    int ends[2], status;
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(ends[1], STDERR_FILENO);
+        RFM_NEED(memory);
+        _exit(0);
+    }
+    close(ends[1]);
+    ssize_t len = read(ends[0], said, size - 1);
+    said[len > 0 ? len : 0] = 0;
+    close(ends[0]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void without_memory_the_process_ends_and_says_so(void **state)
+{
+    (void)state;
+    char said[256] = "";
+    assert_int_equal(ending_of_a_child(said, said, sizeof said), 0);
+    assert_string_equal(said, "");
+    assert_int_equal(ending_of_a_child(NULL, said, sizeof said), 3);
+    assert_non_null(strstr(said, "rfmd: out of memory ("));
+    assert_non_null(strstr(said, "error_test.c:"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -68,6 +100,7 @@ int main(void)
         cmocka_unit_test(context_goes_before_the_message),
         cmocka_unit_test(without_an_error_the_code_is_enough),
         cmocka_unit_test(long_messages_are_cut),
+        cmocka_unit_test(without_memory_the_process_ends_and_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -38,11 +39,31 @@ static void without_one_there_is_only_utc(void **state)
     rfm_zones_free(NULL);
 }
 
+/* Without a descriptor no zone can be opened: not the same as there being none. */
+static void one_that_cannot_be_read_is_an_error(void **state)
+{
+    (void)state;
+    struct rlimit limit, none;
+    rfm_zones *zones = NULL;
+    rfm_error error;
+    setenv("TZDIR", "tests/unit/base/zoneinfo", 1);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = (struct rlimit){0, limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int code = rfm_zones_load(&zones, &error);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    unsetenv("TZDIR");
+    assert_int_equal(code, RFM_E_IO);
+    assert_non_null(strstr(error.message, "Too many open files"));
+    assert_null(zones);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_database_is_read_whole),
         cmocka_unit_test(without_one_there_is_only_utc),
+        cmocka_unit_test(one_that_cannot_be_read_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,7 @@
 
 #include <librdkafka/rdkafka_mock.h>
 
-enum { WAIT_MS = 40000, PRODUCE = 0, TXN_OFFSET_COMMIT = 28, END_TXN = 26, ADD_OFFSETS = 25 };
+enum { WAIT_MS = 40000, PRODUCE = 0, TXN_OFFSET_COMMIT = 28, END_TXN = 26, ADD_OFFSETS = 25, ADD_PARTITIONS = 24 };
 
 static rd_kafka_t *owner;
 static rd_kafka_mock_cluster_t *cluster;
@@ -187,6 +187,30 @@ static void test_messages_that_fail(void **state)
     expect(PRODUCE, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, RFM_FENCED, true);
 }
 
+/* What a coordinator says that is about to answer, or no longer the one, is asked again: nothing was decided. */
+static void test_what_is_to_be_tried_again_is_done(void **state)
+{
+    (void)state;
+    static const rd_kafka_resp_err_t codes[] = {RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+                                                RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+                                                RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE};
+    static const int16_t apis[] = {ADD_PARTITIONS, ADD_OFFSETS, TXN_OFFSET_COMMIT, END_TXN};
+    for (size_t i = 0; i < sizeof apis / sizeof *apis; i++)
+        expect(apis[i], codes[i % 3], RFM_DONE, false);
+    expect(ADD_PARTITIONS, RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS, RFM_DONE, false);
+    expect(ADD_OFFSETS, RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS, RFM_DONE, false);
+}
+
+/* What ends the producer before the commit is asked for is certain: nothing of the step is there. */
+static void test_what_ends_the_producer_before_the_commit(void **state)
+{
+    (void)state;
+    expect(ADD_PARTITIONS, RD_KAFKA_RESP_ERR_PRODUCER_FENCED, RFM_FENCED, false);
+    expect(ADD_OFFSETS, RD_KAFKA_RESP_ERR_PRODUCER_FENCED, RFM_FENCED, false);
+    expect(TXN_OFFSET_COMMIT, RD_KAFKA_RESP_ERR_PRODUCER_FENCED, RFM_FENCED, false);
+    expect(ADD_OFFSETS, RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, RFM_FENCED, true);
+}
+
 static void test_without_a_group_it_is_fenced(void **state)
 {
     (void)state;
@@ -251,6 +275,8 @@ int main(void)
         cmocka_unit_test(test_lost_offsets_are_unknown),
         cmocka_unit_test(test_offsets_of_an_older_generation_are_fenced),
         cmocka_unit_test(test_messages_that_fail),
+        cmocka_unit_test(test_what_is_to_be_tried_again_is_done),
+        cmocka_unit_test(test_what_ends_the_producer_before_the_commit),
         cmocka_unit_test(test_without_a_group_it_is_fenced),
         cmocka_unit_test(test_topics_that_new_rules_name),
         cmocka_unit_test(test_freed_in_the_midst_of_a_step),
