@@ -19,7 +19,7 @@ int rfm_state_json(rfm_buffer *json, rfm_bytes client_id, rfm_bytes packed, cons
         return code;
     }
     rfm_write_u8(json, ',');
-    rfm_slots_json(json, &client, names);
+    rfm_slots_json(json, client_id, &client, names);
     rfm_write_u8(json, '}');
     return RFM_OK;
 }

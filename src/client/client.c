@@ -47,9 +47,10 @@ static void count_up(uint32_t *counter)
 static bool has_seen(const rfm_client *client, const rfm_event *event)
 {
     int64_t time_ms = whole_second_ms(event->time_ms);
+    uint64_t id39 = rfm_id39(event->id48);
     for (size_t i = 0; i < client->seen_count; i++) {
         const rfm_seen *seen = &client->seen[i];
-        if (seen->id48 == event->id48 && llabs(seen->time_ms - time_ms) <= REPEAT_WINDOW_S * RFM_SECOND_MS) {
+        if (seen->id39 == id39 && llabs(seen->time_ms - time_ms) <= REPEAT_WINDOW_S * RFM_SECOND_MS) {
             return true;
         }
     }
@@ -62,7 +63,7 @@ static void remember(rfm_client *client, const rfm_event *event)
         memmove(&client->seen[0], &client->seen[1], (RFM_SEEN_MAX - 1) * sizeof client->seen[0]);
         client->seen_count--;
     }
-    client->seen[client->seen_count++] = (rfm_seen){event->id48, whole_second_ms(event->time_ms)};
+    client->seen[client->seen_count++] = (rfm_seen){rfm_id39(event->id48), whole_second_ms(event->time_ms)};
 }
 
 static rfm_applied_kind refuse(rfm_applied *applied, rfm_reason reason)
@@ -133,11 +134,11 @@ static void move(rfm_applied *applied, int32_t day, int64_t amount_minor)
 }
 
 /* What waiting refunds of the order took off the days on which they stood. */
-static void give_back(const rfm_client *client, uint64_t order_id48, const rfm_client_conf *conf, rfm_applied *applied)
+static void give_back(const rfm_client *client, uint64_t id39, const rfm_client_conf *conf, rfm_applied *applied)
 {
     for (size_t i = 0; i < client->order_count; i++) {
         const rfm_order *order = &client->order[i];
-        if (order->id48 == order_id48 && order->waiting && order->refunded_minor > 0) {
+        if (order->id39 == id39 && order->waiting && order->refunded_minor > 0) {
             move(applied, rfm_zone_day(conf->zone, order->time_ms), order->refunded_minor);
         }
     }
@@ -148,11 +149,12 @@ static rfm_applied_kind apply_purchase(rfm_client *client, const rfm_event *even
                                        rfm_names *names, rfm_applied *applied)
 {
     RFM_ASSERT(event->amount_minor >= 0);
-    if (rfm__orders_repeats(client, event->order_id48, event->time_ms)) {
+    uint64_t id39 = rfm_id39(event->order_id48);
+    if (rfm__orders_repeats(client, id39, event->time_ms)) {
         return RFM_REPEAT;
     }
     uint16_t currency = rfm__currency_code(conf, event->currency);
-    rfm__waiting waiting = rfm__orders_waiting(client, event->order_id48, currency, conf);
+    rfm__waiting waiting = rfm__orders_waiting(client, id39, currency, conf);
     int64_t amount = event->amount_minor, revenue, sum;
     int64_t net = waiting.refunds_full > 0 || waiting.refunded_minor > amount ? 0 : amount - waiting.refunded_minor;
     /* What waited with an amount has been taken off already: give it back and take what the order bears. */
@@ -161,9 +163,9 @@ static rfm_applied_kind apply_purchase(rfm_client *client, const rfm_event *even
         return refuse(applied, RFM_REASON_BAD_AMOUNT);
     }
     applied->day = rfm_zone_day(conf->zone, event->time_ms);
-    give_back(client, event->order_id48, conf, applied);
+    give_back(client, id39, conf, applied);
     move(applied, applied->day, net);
-    rfm__orders_drop_waiting(client, event->order_id48);
+    rfm__orders_drop_waiting(client, id39);
     client->revenue_minor = revenue;
     client->refunds += waiting.refunds_full;
     if (amount > 0) {
@@ -172,7 +174,7 @@ static rfm_applied_kind apply_purchase(rfm_client *client, const rfm_event *even
         rfm__apply_source(client, event, names);
     }
     rfm_order order = {
-        .id48 = event->order_id48, .time_ms = whole_second_ms(event->time_ms), .left_minor = net, .currency = currency};
+        .id39 = id39, .time_ms = whole_second_ms(event->time_ms), .left_minor = net, .currency = currency};
     rfm__orders_push(client, &order, applied);
     applied->bought = amount > 0;
     return RFM_APPLIED;
@@ -234,7 +236,7 @@ static rfm_applied_kind await_order(rfm_client *client, const rfm_event *event, 
                                     const rfm_client_conf *conf, rfm_applied *applied)
 {
     rfm_order *waiting = rfm__orders_find_waiting(client, event, conf);
-    rfm_order entry = {.id48 = event->order_id48, .time_ms = whole_second_ms(event->time_ms), .waiting = true};
+    rfm_order entry = {.id39 = rfm_id39(event->order_id48), .time_ms = whole_second_ms(event->time_ms), .waiting = true};
     rfm_order order = waiting ? *waiting : entry;
     if (event->has_amount) {
         int64_t revenue;
@@ -263,7 +265,7 @@ static rfm_applied_kind apply_refund(rfm_client *client, const rfm_event *event,
                                      const rfm_client_conf *conf, rfm_applied *applied)
 {
     RFM_ASSERT(!event->has_amount || event->amount_minor >= 0);
-    rfm_order *order = rfm__orders_find(client, event->order_id48, event->time_ms);
+    rfm_order *order = rfm__orders_find(client, rfm_id39(event->order_id48), event->time_ms);
     return order ? refund_order(client, order, event, conf, applied)
                  : await_order(client, event, source, conf, applied);
 }

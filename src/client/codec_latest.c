@@ -2,16 +2,14 @@
 
 #include <math.h>
 
-/* Stamps from the earliest, each as the difference from the one before; then the facts: key, type with what follows, value. */
+/* Stamps from the earliest, before version 3 each as the difference from the one before; then the facts: key, type with what follows, value. */
 
-static uint8_t *put_stamps(uint8_t *at, const rfm_client *client, int64_t reference_ms)
+static uint8_t *put_stamps(uint8_t *at, const rfm_client *client, const struct times *times)
 {
-    int64_t before_ms = reference_ms;
     at = put_varint(at, client->stamp_count);
     for (size_t i = 0; i < client->stamp_count; i++) {
         const rfm_stamp *stamp = &client->stamp[i];
-        at = put_since(at, stamp->time_ms, before_ms);
-        before_ms = stamp->time_ms;
+        at = rfm__put_time(at, times, stamp->time_ms, FROM_OLDEST);
         *at++ = stamp->id_len;
         memcpy(at, stamp->id, stamp->id_len);
         at += stamp->id_len;
@@ -36,13 +34,13 @@ static void get_bytes(struct cursor *cursor, uint8_t *to, size_t len)
     }
 }
 
-static void get_stamps(struct cursor *cursor, rfm_client *client, int64_t reference_ms)
+static void get_stamps(struct cursor *cursor, rfm_client *client, struct times times)
 {
-    int64_t before_ms = reference_ms;
     client->stamp_count = (uint8_t)get_varint_max(cursor, RFM_LATEST_MAX);
     for (size_t i = 0; i < client->stamp_count && !cursor->bad; i++) {
         rfm_stamp *stamp = &client->stamp[i];
-        stamp->time_ms = before_ms = get_time(cursor, before_ms);
+        stamp->time_ms = rfm__get_time(cursor, &times, FROM_OLDEST);
+        times.reference_ms = times.plain ? stamp->time_ms : times.reference_ms;
         stamp->id_len = get_u8_max(cursor, RFM_STAMP_ID_MAX);
         get_bytes(cursor, stamp->id, stamp->id_len);
         fail_unless(cursor, i == 0 || follows(stamp, stamp - 1));
@@ -63,9 +61,9 @@ static uint16_t unpacked_key(uint64_t packed)
 }
 _Static_assert(RFM_LATEST_NPS + OWN_KEYS - 1 == UINT16_MAX, "every own key has its number");
 
-uint8_t *rfm__put_latest(uint8_t *at, const rfm_client *client, int64_t reference_ms)
+uint8_t *rfm__put_latest(uint8_t *at, const rfm_client *client, const struct times *times)
 {
-    at = put_stamps(at, client, reference_ms);
+    at = put_stamps(at, client, times);
     at = put_varint(at, client->latest_count);
     for (size_t i = 0; i < client->latest_count; i++) {
         const rfm_latest *latest = &client->latest[i];
@@ -136,11 +134,11 @@ _Static_assert(RFM_LATEST_NOTHING == (1 << TYPE_BITS) - 1 && (int)RFM_TRAIT_TIME
                "types fit");
 _Static_assert(RFM_LATEST_MAX < UINT8_MAX, "a stamp's index is a byte");
 
-void rfm__get_latest(struct cursor *cursor, rfm_client *client, int64_t reference_ms)
+void rfm__get_latest(struct cursor *cursor, rfm_client *client, const struct times *times)
 {
     bool used[RFM_LATEST_MAX] = {false};
     client->latest_text_len = 0;
-    get_stamps(cursor, client, reference_ms);
+    get_stamps(cursor, client, *times);
     client->latest_count = (uint8_t)get_varint_max(cursor, RFM_LATEST_MAX);
     fail_unless(cursor, client->latest_count > 0);
     for (size_t i = 0; i < client->latest_count && !cursor->bad; i++) {
@@ -157,54 +155,63 @@ void rfm__get_latest(struct cursor *cursor, rfm_client *client, int64_t referenc
 
 /* Points, complaints, cases. */
 
-uint8_t *rfm__put_balances(uint8_t *at, const rfm_client *client, int64_t reference_ms)
+uint8_t *rfm__put_balances(uint8_t *at, const rfm_client *client, const struct times *times)
 {
+    *at++ = (uint8_t)(client->case_count << 1 | (client->complaints != 0));
     at = put_signed(at, client->points);
-    at = put_signed(at, client->complaints);
-    at = put_varint(at, client->case_count);
+    at = client->complaints != 0 ? put_signed(at, client->complaints) : at;
     for (size_t i = 0; i < client->case_count; i++) {
         const rfm_case *case_ = &client->cases[i];
         at = put_fixed(at, case_->id48, 6);
         *at++ = (uint8_t)(case_->complained << 1 | case_->open);
-        at = put_since(at, case_->time_ms, reference_ms);
+        at = rfm__put_time(at, times, case_->time_ms, FROM_NEWEST);
     }
     return at;
 }
 
-void rfm__get_balances(struct cursor *cursor, rfm_client *client, int64_t reference_ms)
+static void get_cases(struct cursor *cursor, rfm_client *client, const struct times *times)
 {
-    client->points = get_signed(cursor);
-    client->complaints = get_signed(cursor);
-    fail_unless(cursor, client->complaints >= -(INT64_C(1) << 48) && client->complaints <= INT64_C(1) << 48);
-    client->case_count = (uint8_t)get_varint_max(cursor, RFM_CASES_MAX);
     for (size_t i = 0; i < client->case_count && !cursor->bad; i++) {
         rfm_case *case_ = &client->cases[i];
         case_->id48 = get_fixed(cursor, 6);
         uint8_t flags = get_u8_max(cursor, 3);
         case_->open = flags & 1;
         case_->complained = flags >> 1;
-        case_->time_ms = get_time(cursor, reference_ms);
+        case_->time_ms = rfm__get_time(cursor, times, FROM_NEWEST);
         fail_unless(cursor, (i == 0 || case_[-1].id48 < case_->id48) && (!case_->open || case_->complained));
     }
 }
 
+void rfm__get_balances(struct cursor *cursor, rfm_client *client, const struct times *times)
+{
+    uint8_t head = times->plain ? 1 : get_u8_max(cursor, RFM_CASES_MAX << 1 | 1);
+    client->points = get_signed(cursor);
+    client->complaints = head & 1 ? get_signed(cursor) : 0;
+    fail_unless(cursor, client->complaints >= -(INT64_C(1) << 48) && client->complaints <= INT64_C(1) << 48);
+    client->case_count = times->plain ? (uint8_t)get_varint_max(cursor, RFM_CASES_MAX) : head >> 1;
+    get_cases(cursor, client, times);
+}
+
+/* Most categories have one order, which is not written. */
 uint8_t *rfm__put_categories(uint8_t *at, const rfm_client *client)
 {
-    at = put_varint(at, client->category_count);
+    *at++ = client->category_count;
     for (size_t i = 0; i < client->category_count; i++) {
-        at = put_varint(at, client->category[i].name);
-        at = put_varint(at, client->category[i].orders);
+        const rfm_category *category = &client->category[i];
+        at = put_varint(at, (uint64_t)category->name << 1 | (category->orders != 1));
+        at = category->orders != 1 ? put_varint(at, category->orders) : at;
     }
     return at;
 }
 
-void rfm__get_categories(struct cursor *cursor, rfm_client *client)
+void rfm__get_categories(struct cursor *cursor, rfm_client *client, bool plain)
 {
-    client->category_count = (uint8_t)get_varint_max(cursor, RFM_CATEGORIES_MAX);
+    client->category_count = get_u8_max(cursor, RFM_CATEGORIES_MAX);
     for (size_t i = 0; i < client->category_count && !cursor->bad; i++) {
         rfm_category *category = &client->category[i];
-        category->name = (uint16_t)get_varint_max(cursor, UINT16_MAX);
-        category->orders = (uint32_t)get_varint_max(cursor, UINT32_MAX);
+        uint64_t head = get_varint_max(cursor, plain ? UINT16_MAX : UINT16_MAX << 1 | 1);
+        category->name = (uint16_t)(plain ? head : head >> 1);
+        category->orders = plain || head & 1 ? (uint32_t)get_varint_max(cursor, UINT32_MAX) : 1;
         fail_unless(cursor,
                     category->name > 0 && category->orders > 0 && (i == 0 || category[-1].name < category->name));
     }

@@ -8,11 +8,11 @@ static int64_t distance_s(int64_t a_ms, int64_t b_ms)
     return distance < 0 ? -distance : distance;
 }
 
-bool rfm__orders_repeats(const rfm_client *client, uint64_t id48, int64_t time_ms)
+bool rfm__orders_repeats(const rfm_client *client, uint64_t id39, int64_t time_ms)
 {
     for (size_t i = 0; i < client->order_count; i++) {
         const rfm_order *order = &client->order[i];
-        if (order->id48 == id48 && !order->waiting && distance_s(order->time_ms, time_ms) <= REPEAT_WINDOW_S) {
+        if (order->id39 == id39 && !order->waiting && distance_s(order->time_ms, time_ms) <= REPEAT_WINDOW_S) {
             return true;
         }
     }
@@ -28,12 +28,12 @@ static bool is_nearer(const rfm_order *order, const rfm_order *best, int64_t tim
     return before ? order->time_ms > best->time_ms : order->time_ms < best->time_ms;
 }
 
-rfm_order *rfm__orders_find(rfm_client *client, uint64_t id48, int64_t time_ms)
+rfm_order *rfm__orders_find(rfm_client *client, uint64_t id39, int64_t time_ms)
 {
     rfm_order *best = NULL;
     for (size_t i = 0; i < client->order_count; i++) {
         rfm_order *order = &client->order[i];
-        if (order->id48 == id48 && !order->waiting && (!best || is_nearer(order, best, time_ms))) {
+        if (order->id39 == id39 && !order->waiting && (!best || is_nearer(order, best, time_ms))) {
             best = order;
         }
     }
@@ -71,9 +71,10 @@ bool rfm__refund_is_unnamed(const rfm_event *event, const rfm_client_conf *conf)
 rfm_order *rfm__orders_find_waiting(rfm_client *client, const rfm_event *event, const rfm_client_conf *conf)
 {
     bool unnamed = rfm__refund_is_unnamed(event, conf);
+    uint64_t id39 = rfm_id39(event->order_id48);
     for (size_t i = 0; i < client->order_count; i++) {
         rfm_order *order = &client->order[i];
-        if (order->id48 == event->order_id48 && order->waiting && (event->has_amount || order->refunds_full == 0) &&
+        if (order->id39 == id39 && order->waiting && (event->has_amount || order->refunds_full == 0) &&
             (!unnamed || order->unnamed.digits == 0)) {
             return order;
         }
@@ -102,13 +103,13 @@ static int64_t refunded_in(const rfm_order *waiting, uint16_t currency, const rf
     return refunded;
 }
 
-rfm__waiting rfm__orders_waiting(const rfm_client *client, uint64_t id48, uint16_t currency,
+rfm__waiting rfm__orders_waiting(const rfm_client *client, uint64_t id39, uint16_t currency,
                                  const rfm_client_conf *conf)
 {
     rfm__waiting waiting = {0};
     for (size_t i = 0; i < client->order_count; i++) {
         const rfm_order *order = &client->order[i];
-        if (order->id48 == id48 && order->waiting) {
+        if (order->id39 == id39 && order->waiting) {
             add_saturated(&waiting.taken_minor, order->refunded_minor);
             add_saturated(&waiting.refunded_minor, refunded_in(order, currency, conf));
             waiting.refunds_full += order->refunds_full;
@@ -117,11 +118,11 @@ rfm__waiting rfm__orders_waiting(const rfm_client *client, uint64_t id48, uint16
     return waiting;
 }
 
-void rfm__orders_drop_waiting(rfm_client *client, uint64_t id48)
+void rfm__orders_drop_waiting(rfm_client *client, uint64_t id39)
 {
     uint8_t kept = 0;
     for (size_t i = 0; i < client->order_count; i++) {
-        if (client->order[i].id48 != id48 || !client->order[i].waiting) {
+        if (client->order[i].id39 != id39 || !client->order[i].waiting) {
             client->order[kept++] = client->order[i];
         }
     }

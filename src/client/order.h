@@ -8,9 +8,9 @@
 #include <rfm/client/client.h>
 
 /* Among the last 16 orders with a time within 90 days. */
-bool rfm__orders_repeats(const rfm_client *client, uint64_t id48, int64_t time_ms);
+bool rfm__orders_repeats(const rfm_client *client, uint64_t id39, int64_t time_ms);
 /* The order that a refund of `time_ms` belongs to: the latest not after it, else the earliest. NULL: none has come. */
-rfm_order *rfm__orders_find(rfm_client *client, uint64_t id48, int64_t time_ms);
+rfm_order *rfm__orders_find(rfm_client *client, uint64_t id39, int64_t time_ms);
 /* Three letters as a number; 0: the base currency, or none given. */
 uint16_t rfm__currency_code(const rfm_client_conf *conf, rfm_bytes currency);
 /* An amount that names no currency, of an order in `currency`, as base minor units; codes of rfm_money_convert. */
@@ -26,9 +26,9 @@ typedef struct rfm__waiting {
     int64_t refunded_minor; /* what it comes to in the order's currency */
     uint32_t refunds_full;  /* refunds without amount */
 } rfm__waiting;
-rfm__waiting rfm__orders_waiting(const rfm_client *client, uint64_t id48, uint16_t currency,
+rfm__waiting rfm__orders_waiting(const rfm_client *client, uint64_t id39, uint16_t currency,
                                  const rfm_client_conf *conf);
-void rfm__orders_drop_waiting(rfm_client *client, uint64_t id48);
+void rfm__orders_drop_waiting(rfm_client *client, uint64_t id39);
 /* Makes the entry the newest; the oldest goes when there is no room, and a refund lost by that is told in `applied`. */
 void rfm__orders_push(rfm_client *client, const rfm_order *order, rfm_applied *applied);
 

@@ -105,6 +105,27 @@ static inline uint64_t load(const uint8_t *at)
     return word;
 }
 
+/* The next eight bytes, zeros beyond the end. */
+static inline uint64_t peek(const struct cursor *cursor)
+{
+    uint64_t word = 0;
+    size_t left = (size_t)(cursor->end - cursor->at);
+    if (left >= sizeof word) {
+        return load(cursor->at);
+    }
+    for (size_t i = 0; i < left; i++) {
+        word |= (uint64_t)cursor->at[i] << 8 * i;
+    }
+    return word;
+}
+
+static inline void skip(struct cursor *cursor, size_t len)
+{
+    bool good = (size_t)(cursor->end - cursor->at) >= len;
+    fail_unless(cursor, good);
+    cursor->at += good ? len : 0;
+}
+
 static inline uint64_t get_fixed(struct cursor *cursor, size_t len)
 {
     if (cursor->end - cursor->at < (ptrdiff_t)sizeof(uint64_t)) {
@@ -193,12 +214,46 @@ static inline uint64_t get_distance(struct cursor *cursor)
     return get_varint_max(cursor, (uint64_t)TIME_MAX_MS);
 }
 
+/* Most times of a client are those of events that its window still holds. Such a one is written as the event's place there and
+ * the milliseconds beyond its second, any other as the difference from the reference, the newest event of the window. */
+struct times {
+    const rfm_client *client;
+    int64_t reference_ms;
+    bool plain; /* versions 1 and 2: differences alone */
+};
+/* From which end of the window places count, which are shorter where they are low. */
+typedef enum window_end { FROM_OLDEST, FROM_NEWEST } window_end;
+
+/* codec_window.c: the windows of events and of orders, and times by them. */
+uint8_t *rfm__put_seen(uint8_t *at, const rfm_client *client);
+void rfm__get_seen(struct cursor *cursor, rfm_client *client);
+uint8_t *rfm__put_orders(uint8_t *at, const rfm_client *client, int64_t reference_ms);
+void rfm__get_orders(struct cursor *cursor, rfm_client *client, int64_t reference_ms);
+void rfm__get_old_seen(struct cursor *cursor, rfm_client *client, int64_t *reference_ms);
+void rfm__get_old_orders(struct cursor *cursor, rfm_client *client, int64_t reference_ms);
+/* The place of the time's second in the window; -1: it is not there. */
+int rfm__place_of(const rfm_client *client, int64_t time_ms, window_end end);
+/* The time of what was written for a place; checked. */
+int64_t rfm__time_at(struct cursor *cursor, const rfm_client *client, uint64_t written, window_end end);
+uint8_t *rfm__put_time(uint8_t *at, const struct times *times, int64_t time_ms, window_end end);
+int64_t rfm__get_time(struct cursor *cursor, const struct times *times, window_end end);
+
 /* codec_latest.c: the sections of profile, feedback, points and categories. */
-uint8_t *rfm__put_latest(uint8_t *at, const rfm_client *client, int64_t reference_ms);
-void rfm__get_latest(struct cursor *cursor, rfm_client *client, int64_t reference_ms);
-uint8_t *rfm__put_balances(uint8_t *at, const rfm_client *client, int64_t reference_ms);
-void rfm__get_balances(struct cursor *cursor, rfm_client *client, int64_t reference_ms);
+uint8_t *rfm__put_latest(uint8_t *at, const rfm_client *client, const struct times *times);
+void rfm__get_latest(struct cursor *cursor, rfm_client *client, const struct times *times);
+uint8_t *rfm__put_balances(uint8_t *at, const rfm_client *client, const struct times *times);
+void rfm__get_balances(struct cursor *cursor, rfm_client *client, const struct times *times);
 uint8_t *rfm__put_categories(uint8_t *at, const rfm_client *client);
-void rfm__get_categories(struct cursor *cursor, rfm_client *client);
+void rfm__get_categories(struct cursor *cursor, rfm_client *client, bool plain);
+
+/* codec.c, codec_old.c: sections that all versions have alike but for their times. */
+uint64_t rfm__get_purchase_days(struct cursor *cursor);
+void rfm__get_visits(struct cursor *cursor, rfm_client *client, const struct times *times);
+void rfm__get_consents(struct cursor *cursor, rfm_client *client, const struct times *times);
+void rfm__get_source(struct cursor *cursor, rfm_client *client, const struct times *times);
+void rfm__get_left(struct cursor *cursor, rfm_client *client, int64_t reference_ms);
+void rfm__get_slots(struct cursor *cursor, rfm_client *client);
+/* The sections of versions 1 and 2. */
+void rfm__get_old_sections(struct cursor *cursor, rfm_client *client, uint8_t version);
 
 #endif

@@ -147,11 +147,13 @@ static void add_to_minute_list(at_work *work)
 }
 
 /* A client may be met ahead of its minute list, by an event. Its state says so until the list has come that far, since an
- * entry that was evicted has forgotten it. */
+ * entry that was evicted has forgotten it: if a daily look lies between, which would be made again. */
 static int64_t met_ahead_ms(const at_work *work)
 {
-    bool ahead = work->met_ms > (work->task->ring_minute + 1) * RFM_MINUTE_MS && !RFM_FAULT(MET_AHEAD);
-    return ahead ? work->met_ms : 0;
+    int64_t done_ms = work->task->ring_minute * RFM_MINUTE_MS;
+    const rfm__entry *entry = rfm__cache_at(&work->worker->cache, work->index);
+    bool ahead = work->met_ms > done_ms + RFM_MINUTE_MS && rfm__next_review_ms(entry->hash, done_ms) <= work->met_ms;
+    return ahead && !RFM_FAULT(MET_AHEAD) ? work->met_ms : 0;
 }
 
 /* Entries of earlier moments stay in their buckets until those are due. The state remembers where, should the client be erased. */

@@ -8,10 +8,8 @@
 #include "trigger.h"
 #include "wall.h"
 
-#include <inttypes.h>
 #include <rfm/base/hash.h>
 #include <rfm/base/time.h>
-#include <stdio.h>
 
 /* A decision waits for the next look if so few more would fit: what one instant can cause. */
 enum { ROOM_PER_INSTANT = RFM_RULES_MAX + RFM_PENDING_MAX };
@@ -109,31 +107,11 @@ static void close_turn(rfm_turn *turn)
     turn->client->slots_len = (uint16_t)len;
 }
 
-static size_t cause_text(const rfm_cause *cause, char text[RFM_CAUSE_BYTES_MAX])
-{
-    if (cause->code == RFM_CAUSE_TIMER)
-        return (size_t)snprintf(text, RFM_CAUSE_BYTES_MAX, "due:%" PRId64, cause->time_ms);
-    rfm_buffer buffer = rfm_buffer_over(text, RFM_CAUSE_BYTES_MAX);
-    rfm_write_text(&buffer, rfm_event_type_name((rfm_event_type)(cause->code - 1)));
-    rfm_write_u8(&buffer, 0x1f);
-    rfm_write_bytes(&buffer, cause->id);
-    RFM_ASSERT(!buffer.bad);
-    return buffer.len;
-}
-
 /* Expressions are about this cause from now on. */
 static void see(rfm_hearing *hearing, const rfm_cause *cause)
 {
     if (hearing->sight.cause != cause)
         rfm__sight_turn_to(&hearing->sight, cause);
-}
-
-static void make_id(rfm_decision *decision, rfm_bytes client_id)
-{
-    uint8_t text[RFM_IDENTITY_BYTES_MAX];
-    rfm_buffer identity = rfm_buffer_over(text, sizeof text);
-    rfm__decision_identity(&identity, decision, client_id);
-    rfm_hash128(rfm_buffer_view(&identity), decision->id);
 }
 
 /* `data` is as the client is at the decision. */
@@ -169,8 +147,9 @@ static rfm_decision *add_decision(rfm_hearing *hearing, size_t rule, const rfm_c
     rfm_decision *decision = &decisions->items[decisions->count++];
     decision->rule = &turn->rules->rule[rule];
     decision->suppression = suppression;
-    decision->cause_len = (uint16_t)cause_text(cause, decision->cause);
-    make_id(decision, hearing->moment->client_id);
+    decision->cause_len = (uint16_t)rfm__cause_text(cause->code, cause->time_ms, cause->id, decision->cause);
+    rfm__trigger_id(rfm_text(decision->rule->name), hearing->moment->client_id,
+                    rfm_bytes_of(decision->cause, decision->cause_len), decision->id);
     decision->channel = RFM_BYTES_NONE;
     decision->variant = UINT8_MAX;
     decision->segment = rfm__binding_segment(turn->binding, turn->conf, turn->client->marks.segment);
@@ -309,12 +288,9 @@ static void send_offer(rfm_hearing *hearing, const rfm_offer *offer, rfm_suppres
         rfm__expose(turn, offer->rule, variant == UINT8_MAX ? RFM_ARM_CONTROL : variant, now_ms);
     if (sent == NULL)
         return;
-    sent->time_ms = now_ms;
-    sent->is_virtual = kind != RFM_SENT;
-    sent->has_id = !sent->is_virtual;
-    memset(sent->id, 0, sizeof sent->id);
-    if (sent->has_id)
-        memcpy(sent->id, decision->id, sizeof sent->id);
+    *sent = (rfm_remembered){.rule = sent->rule, .is_virtual = kind != RFM_SENT, .time_ms = now_ms};
+    if (kind == RFM_SENT)
+        rfm__sent_by(sent, offer->cause, decision->id);
     turn->changed = true;
 }
 

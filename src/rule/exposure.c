@@ -97,9 +97,9 @@ static bool counts_for_any(const rfm_slots *slots, const rfm_bought *bought)
     return false;
 }
 
-static bool is_same(const rfm_bought *bought, uint64_t id48, int64_t time_ms)
+static bool is_same(const rfm_bought *bought, uint64_t id39, int64_t time_ms)
 {
-    return bought->id48 == id48 &&
+    return bought->id39 == id39 &&
            rfm_div_floor(bought->time_ms, RFM_SECOND_MS) == rfm_div_floor(time_ms, RFM_SECOND_MS);
 }
 
@@ -108,7 +108,7 @@ static const rfm_order *order_of(const rfm_client *client, const rfm_bought *bou
 {
     for (size_t i = 0; i < client->order_count; i++) {
         const rfm_order *order = &client->order[i];
-        if (!order->waiting && is_same(bought, order->id48, order->time_ms))
+        if (!order->waiting && is_same(bought, order->id39, order->time_ms))
             return order;
     }
     return NULL;
@@ -158,7 +158,7 @@ static void note(rfm_turn *turn, const rfm_bought *bought)
 
 static void note_purchase(rfm_turn *turn, const rfm_event *event)
 {
-    rfm_bought bought = {event->order_id48, event->time_ms, 0, last_sent(turn, event->time_ms)};
+    rfm_bought bought = {rfm_id39(event->order_id48), event->time_ms, 0, last_sent(turn, event->time_ms)};
     const rfm_order *order = order_of(turn->client, &bought);
     RFM_ASSERT(order != NULL);
     bought.left_minor = order->left_minor;
@@ -195,10 +195,10 @@ static void note_early(rfm_turn *turn, const rfm_exposure *exposure)
     const rfm_client *client = turn->client;
     for (size_t i = 0; i < client->order_count; i++) {
         const rfm_order *order = &client->order[i];
-        rfm_bought bought = {order->id48, order->time_ms, order->left_minor, RFM_NUMBER_NONE};
+        rfm_bought bought = {order->id39, order->time_ms, order->left_minor, RFM_NUMBER_NONE};
         bool known = order->waiting || order->left_minor == 0 || !counts(exposure, &bought);
         for (size_t k = 0; k < turn->slots.bought_count; k++)
-            known = known || is_same(&turn->slots.bought[k], order->id48, order->time_ms);
+            known = known || is_same(&turn->slots.bought[k], order->id39, order->time_ms);
         if (!known)
             note(turn, &bought);
     }

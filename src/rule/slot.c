@@ -1,8 +1,9 @@
 #include "slot.h"
 
+#include <rfm/base/hash.h>
 #include <rfm/rule/decide.h>
 
-enum { SLOTS_VERSION = 3, KIND_BITS = 4 };
+enum { SLOTS_VERSION = 4, KIND_BITS = 4 };
 enum {
     KIND_HOLDING = 1,
     KIND_SINCE,
@@ -14,8 +15,8 @@ enum {
     KIND_EXPOSED,
     KIND_BOUGHT
 };
-static const uint8_t last_kind[SLOTS_VERSION + 1] = {0, KIND_PENDING, KIND_MET, KIND_BOUGHT};
-static const uint8_t kind_bits[SLOTS_VERSION + 1] = {0, 3, 3, KIND_BITS};
+static const uint8_t last_kind[SLOTS_VERSION + 1] = {0, KIND_PENDING, KIND_MET, KIND_BOUGHT, KIND_BOUGHT};
+static const uint8_t kind_bits[SLOTS_VERSION + 1] = {0, 3, 3, KIND_BITS, KIND_BITS};
 
 /* The head of a cause: whether there is a cart, the code, then what version 2 has added. */
 enum { HEAD_CART = 1, HEAD_CODE = 0x3e, HEAD_DEFERRED = 0x40, HEAD_KEPT = 0x80 };
@@ -27,15 +28,20 @@ _Static_assert(RFM_EVENT_PURCHASE == 0 && RFM_EVENT_REFUND == 1 && RFM_EVENT_VIS
                    RFM_EVENT_POINTS == 7 && RFM_EVENT_COST == 8 && RFM_EVENT_ERASE == 9,
                "new event types go to the end of the table");
 
-#define SENT_TIME_MAX_MS (INT64_C(1) << 48) /* beyond the year 9999 */
-#define WINDOW_MAX_MS    (INT64_C(1) << 36) /* two years */
+#define SENT_TIME_MAX_MS (INT64_C(1) << 48)     /* beyond the year 9999 */
+#define WINDOW_MAX_MS    (INT64_C(1) << 36)     /* two years */
+#define SENT_FROM_MS     INT64_C(1767225600000) /* 2026: the times of sends are differences from it */
+
+enum { FORM_SHARED = 7, FORM_BITS = 3 }; /* beside rfm_id_form, in states alone */
+enum { CODE_BITS = 4, CODE_MASK = (1 << CODE_BITS) - 1, KEPT_MAX = 15 };
+_Static_assert((int)RFM_EVENT_TYPE_COUNT <= (int)CODE_MASK, "every event's code fits");
 
 /* The worst case of each section, every id of a send given up: entries' fields and their varints at full width. */
 enum {
     RULE_BYTES = 3, /* a varint of 17 bits */
     HOLDING_BYTES = 2 + RFM_RULES_MAX + RFM_NAMES_MAX / 128,
     SINCE_BYTES = 2 + RFM_EVENT_TYPE_COUNT * 11,
-    SENT_BYTES = 2 + RFM_REMEMBERED_MAX * (RULE_BYTES + 7),
+    SENT_BYTES = 2 + RFM_REMEMBERED_MAX * (RULE_BYTES + 8),
     PENDING_BYTES = 2 + RFM_PENDING_BYTES_MAX,
     VIRTUAL_BYTES = 2 + RFM_REMEMBERED_MAX * RULE_BYTES,
     RECENT_BYTES = 2 + RFM_RECENT_MAX * (7 + RULE_BYTES + RULE_BYTES),
@@ -93,43 +99,144 @@ static void read_since(rfm_reader *reader, uint64_t count, rfm_slots *slots)
     }
 }
 
-static void read_sent(rfm_reader *reader, uint64_t count, rfm_slots *slots)
-{
-    uint32_t rule = 0;
-    if (count > RFM_REMEMBERED_MAX) {
-        reader->bad = true;
-        return;
-    }
-    for (uint64_t i = 0; i < count && !reader->bad; i++) {
-        rfm_remembered *sent = &slots->sent[i];
-        uint64_t step = rfm_read_varint(reader);
-        if (step >> 1 == 0 || step >> 1 > UINT16_MAX || rule + (step >> 1) > UINT16_MAX) {
-            reader->bad = true;
-            return;
-        }
-        rule += (uint32_t)(step >> 1);
-        sent->rule = (uint16_t)rule;
-        sent->has_id = step & 1;
-        sent->time_ms = (int64_t)rfm_read_varint(reader);
-        if (sent->time_ms < 0 || sent->time_ms > SENT_TIME_MAX_MS) {
-            reader->bad = true;
-            return;
-        }
-        memset(sent->id, 0, sizeof sent->id);
-        if (sent->has_id) {
-            rfm_bytes id = rfm_read_bytes(reader, sizeof sent->id);
-            if (!reader->bad)
-                memcpy(sent->id, id.at, sizeof sent->id);
-        }
-        sent->is_virtual = false;
-    }
-    slots->sent_count = (uint16_t)count;
-}
-
 /* Times as the span that they lie before another. */
 static int64_t read_before(rfm_reader *reader, int64_t time_ms)
 {
     return (int64_t)((uint64_t)time_ms - (uint64_t)rfm_read_zigzag(reader));
+}
+
+enum { HASH_BYTES = 16 };
+
+/* After the first `kept` bytes of it. */
+static void read_id(rfm_reader *reader, size_t kept, size_t len, rfm_remembered *sent)
+{
+    rfm_bytes bytes = rfm_read_bytes(reader, len);
+    if (kept + len > sizeof sent->id || bytes.len != len)
+        reader->bad = true;
+    if (reader->bad)
+        return;
+    if (len > 0)
+        memcpy(sent->id + kept, bytes.at, len);
+    sent->id_len = (uint8_t)(kept + len);
+}
+
+static bool is_time(int64_t time_ms)
+{
+    return time_ms >= 0 && time_ms <= SENT_TIME_MAX_MS;
+}
+
+/* As versions 1 to 3 have it. */
+static void read_old_send(rfm_reader *reader, uint32_t *rule, rfm_remembered *sent)
+{
+    uint64_t head = rfm_read_varint(reader), step = head >> 1;
+    *sent = (rfm_remembered){.form = head & 1 ? RFM_ID_GIVEN : RFM_ID_NONE};
+    sent->time_ms = (int64_t)rfm_read_varint(reader);
+    if (step == 0 || step > UINT16_MAX || *rule + step > UINT16_MAX || !is_time(sent->time_ms)) {
+        reader->bad = true;
+        return;
+    }
+    *rule += (uint32_t)step;
+    sent->rule = (uint16_t)*rule;
+    if (sent->form == RFM_ID_GIVEN)
+        read_id(reader, 0, HASH_BYTES, sent);
+}
+
+/* Sends follow each other at once or after whole seconds, as delays have them. */
+static int64_t read_time_after(rfm_reader *reader, int64_t before_ms)
+{
+    uint64_t written = rfm_read_varint(reader), rest = written >> 1;
+    int64_t step = (int64_t)(rest >> 1 ^ (0 - (rest & 1)));
+    int64_t unit_ms = written & 1 ? RFM_SECOND_MS : 1, time_ms;
+    if (__builtin_mul_overflow(step, unit_ms, &step) || __builtin_add_overflow(before_ms, step, &time_ms) ||
+        !is_time(time_ms)) {
+        reader->bad = true;
+        return before_ms;
+    }
+    return time_ms;
+}
+
+/* Ids of one producer begin alike: the start is taken from the nearest send before that has one. */
+static const rfm_remembered *model_of(const rfm_remembered *sent, size_t i)
+{
+    for (size_t back = 1; back <= i; back++) {
+        if (sent[-(ptrdiff_t)back].form == RFM_ID_OF_EVENT)
+            return sent - back;
+    }
+    return NULL;
+}
+
+static void read_event(rfm_reader *reader, rfm_remembered *sent, size_t i)
+{
+    uint8_t head = rfm_read_u8(reader);
+    size_t kept = head >> CODE_BITS, len = HASH_BYTES;
+    sent->code = head & CODE_MASK;
+    if (sent->form == RFM_ID_OF_EVENT) {
+        const rfm_remembered *model = model_of(sent, i);
+        len = rfm_read_u8(reader);
+        if (kept > (model != NULL ? model->id_len : 0))
+            reader->bad = true;
+        else if (kept > 0)
+            memcpy(sent->id, model->id, kept);
+    }
+    if (sent->code == RFM_CAUSE_TIMER || sent->code > RFM_EVENT_TYPE_COUNT ||
+        (sent->form == RFM_ID_OF_UUID && kept > 0))
+        reader->bad = true;
+    if (!reader->bad)
+        read_id(reader, kept, len, sent);
+}
+
+/* The cause of an earlier send, which is named by how far before this one it stands. */
+static void read_shared(rfm_reader *reader, rfm_remembered *sent, size_t i)
+{
+    uint64_t back = rfm_read_varint(reader);
+    if (back == 0 || back > i ||
+        (sent[-(ptrdiff_t)back].form != RFM_ID_OF_EVENT && sent[-(ptrdiff_t)back].form != RFM_ID_OF_UUID)) {
+        reader->bad = true;
+        return;
+    }
+    const rfm_remembered *first = sent - back;
+    sent->form = first->form, sent->code = first->code, sent->id_len = first->id_len;
+    memcpy(sent->id, first->id, sizeof sent->id);
+}
+
+static void read_send(rfm_reader *reader, uint32_t *rule, int64_t before_ms, rfm_remembered *sent, size_t i)
+{
+    uint64_t head = rfm_read_varint(reader), step = head >> FORM_BITS, form = head & FORM_SHARED;
+    *sent = (rfm_remembered){.form = (uint8_t)form, .time_ms = read_time_after(reader, before_ms)};
+    if (step == 0 || step > UINT16_MAX || *rule + step > UINT16_MAX) {
+        reader->bad = true;
+        return;
+    }
+    *rule += (uint32_t)step;
+    sent->rule = (uint16_t)*rule;
+    switch (form) {
+    case RFM_ID_NONE: break;
+    case RFM_ID_GIVEN: read_id(reader, 0, HASH_BYTES, sent); break;
+    case RFM_ID_OF_TIMER: sent->cause_ms = read_before(reader, sent->time_ms); break;
+    case RFM_ID_OF_EVENT:
+    case RFM_ID_OF_UUID: read_event(reader, sent, i); break;
+    case FORM_SHARED: read_shared(reader, sent, i); break;
+    default: reader->bad = true;
+    }
+}
+
+static void read_sent(rfm_reader *reader, uint64_t count, uint8_t version, rfm_slots *slots)
+{
+    uint32_t rule = 0;
+    int64_t before_ms = SENT_FROM_MS;
+    if (count > RFM_REMEMBERED_MAX) {
+        reader->bad = true;
+        return;
+    }
+    for (size_t i = 0; i < count && !reader->bad; i++) {
+        rfm_remembered *sent = &slots->sent[i];
+        if (version < 4)
+            read_old_send(reader, &rule, sent);
+        else
+            read_send(reader, &rule, before_ms, sent, i);
+        before_ms = sent->time_ms;
+    }
+    slots->sent_count = (uint16_t)count;
 }
 
 static void read_kept(rfm_reader *reader, uint8_t head, rfm_cause *cause)
@@ -297,7 +404,7 @@ static void read_bought(rfm_reader *reader, uint64_t count, rfm_slots *slots)
     }
     for (uint64_t i = 0; i < count && !reader->bad; i++) {
         rfm_bought *bought = &slots->bought[i];
-        bought->id48 = rfm_read_u48(reader);
+        bought->id39 = rfm_id39(rfm_read_u48(reader)); /* of 48 bits before version 4 */
         int64_t step_ms = rfm_read_zigzag(reader);
         uint64_t left_minor = rfm_read_varint(reader), rule = rfm_read_varint(reader);
         if (__builtin_add_overflow(time_ms, step_ms, &time_ms) || time_ms < 0 || time_ms > SENT_TIME_MAX_MS ||
@@ -321,7 +428,7 @@ static void read_section(rfm_reader *reader, uint64_t kind, uint64_t count, uint
     switch (kind) {
     case KIND_HOLDING: read_holding(reader, count, slots); break;
     case KIND_SINCE: read_since(reader, count, slots); break;
-    case KIND_SENT: read_sent(reader, count, slots); break;
+    case KIND_SENT: read_sent(reader, count, version, slots); break;
     case KIND_PENDING: read_pending(reader, count, version, slots); break;
     case KIND_VIRTUAL: read_virtual(reader, count, slots); break;
     case KIND_RECENT: read_recent(reader, count, slots); break;
@@ -400,25 +507,77 @@ static void write_since(rfm_buffer *buffer, const rfm_slots *slots)
     }
 }
 
+static void write_before(rfm_buffer *buffer, int64_t time_ms, int64_t before_ms)
+{
+    rfm_write_zigzag(buffer, (int64_t)((uint64_t)time_ms - (uint64_t)before_ms));
+}
+
+static void write_time_after(rfm_buffer *buffer, int64_t time_ms, int64_t before_ms)
+{
+    int64_t step = time_ms - before_ms;
+    bool whole = step % RFM_SECOND_MS == 0;
+    step = whole ? step / RFM_SECOND_MS : step;
+    rfm_write_varint(buffer, ((uint64_t)step << 1 ^ (0 - ((uint64_t)step >> 63))) << 1 | whole);
+}
+
+/* How far before it the nearest send with the same event stands; 0: there is none. */
+static size_t shared_back(const rfm_slots *slots, size_t i)
+{
+    const rfm_remembered *sent = &slots->sent[i];
+    if (sent->form != RFM_ID_OF_EVENT && sent->form != RFM_ID_OF_UUID)
+        return 0;
+    for (size_t back = 1; back <= i; back++) {
+        const rfm_remembered *other = sent - back;
+        if (other->form == sent->form && other->code == sent->code && other->id_len == sent->id_len &&
+            memcmp(other->id, sent->id, sizeof sent->id) == 0)
+            return back;
+    }
+    return 0;
+}
+
+static void write_event(rfm_buffer *buffer, const rfm_remembered *sent, size_t i)
+{
+    const rfm_remembered *model = model_of(sent, i);
+    size_t most = model == NULL ? 0 : model->id_len < sent->id_len ? model->id_len : sent->id_len, kept = 0;
+    while (kept < most && kept < KEPT_MAX && model->id[kept] == sent->id[kept])
+        kept++;
+    rfm_write_u8(buffer, (uint8_t)(kept << CODE_BITS | sent->code));
+    rfm_write_u8(buffer, (uint8_t)(sent->id_len - kept));
+    rfm_write_bytes(buffer, rfm_bytes_of(sent->id + kept, sent->id_len - kept));
+}
+
+static void write_id(rfm_buffer *buffer, const rfm_remembered *sent, size_t i)
+{
+    switch (sent->form) {
+    case RFM_ID_GIVEN: rfm_write_bytes(buffer, rfm_bytes_of(sent->id, sent->id_len)); break;
+    case RFM_ID_OF_TIMER: write_before(buffer, sent->time_ms, sent->cause_ms); break;
+    case RFM_ID_OF_EVENT: write_event(buffer, sent, i); break;
+    case RFM_ID_OF_UUID:
+        rfm_write_u8(buffer, sent->code);
+        rfm_write_bytes(buffer, rfm_bytes_of(sent->id, sent->id_len));
+        break;
+    default: break;
+    }
+}
+
 static void write_sent(rfm_buffer *buffer, const rfm_slots *slots)
 {
     uint16_t before = 0;
+    int64_t before_ms = SENT_FROM_MS;
     if (slots->sent_count == 0)
         return;
     write_header(buffer, slots->sent_count, KIND_SENT);
     for (size_t i = 0; i < slots->sent_count; i++) {
         const rfm_remembered *sent = &slots->sent[i];
-        rfm_write_varint(buffer, (uint64_t)(sent->rule - before) << 1 | sent->has_id);
-        rfm_write_varint(buffer, (uint64_t)sent->time_ms);
-        if (sent->has_id)
-            rfm_write_bytes(buffer, rfm_bytes_of(sent->id, sizeof sent->id));
-        before = sent->rule;
+        size_t back = shared_back(slots, i);
+        rfm_write_varint(buffer, (uint64_t)(sent->rule - before) << FORM_BITS | (back > 0 ? FORM_SHARED : sent->form));
+        write_time_after(buffer, sent->time_ms, before_ms);
+        if (back > 0)
+            rfm_write_varint(buffer, back);
+        else
+            write_id(buffer, sent, i);
+        before = sent->rule, before_ms = sent->time_ms;
     }
-}
-
-static void write_before(rfm_buffer *buffer, int64_t time_ms, int64_t before_ms)
-{
-    rfm_write_zigzag(buffer, (int64_t)((uint64_t)time_ms - (uint64_t)before_ms));
 }
 
 static void write_cause(rfm_buffer *buffer, const rfm_pending *pending)
@@ -528,7 +687,7 @@ static void write_bought(rfm_buffer *buffer, const rfm_slots *slots)
     write_header(buffer, slots->bought_count, KIND_BOUGHT);
     for (size_t i = 0; i < slots->bought_count; i++) {
         const rfm_bought *bought = &slots->bought[i];
-        rfm_write_u48(buffer, bought->id48);
+        rfm_write_u48(buffer, bought->id39);
         rfm_write_zigzag(buffer, bought->time_ms - before_ms);
         rfm_write_varint(buffer, (uint64_t)bought->left_minor);
         rfm_write_varint(buffer, bought->rule);
@@ -541,13 +700,11 @@ static bool give_up_oldest_id(rfm_slots *slots)
     rfm_remembered *oldest = NULL;
     for (size_t i = 0; i < slots->sent_count; i++) {
         rfm_remembered *sent = &slots->sent[i];
-        if (sent->has_id && (oldest == NULL || sent->time_ms < oldest->time_ms))
+        if (sent->form != RFM_ID_NONE && (oldest == NULL || sent->time_ms < oldest->time_ms))
             oldest = sent;
     }
-    if (oldest != NULL) {
-        oldest->has_id = false;
-        memset(oldest->id, 0, sizeof oldest->id);
-    }
+    if (oldest != NULL)
+        *oldest = (rfm_remembered){.rule = oldest->rule, .is_virtual = oldest->is_virtual, .time_ms = oldest->time_ms};
     return oldest != NULL;
 }
 
@@ -600,6 +757,68 @@ void rfm__slots_forget(rfm_slots *slots, rfm_remembered *sent)
 {
     size_t i = (size_t)(sent - slots->sent);
     memmove(sent, sent + 1, (--slots->sent_count - i) * sizeof *sent);
+}
+
+static int hex_digit(uint8_t letter)
+{
+    return letter >= '0' && letter <= '9' ? letter - '0' : letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
+}
+
+static bool is_dash(size_t i)
+{
+    return i == 8 || i == 13 || i == 18 || i == 23;
+}
+
+/* "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", which rfm__sent_event writes again. */
+static bool parse_uuid(rfm_bytes text, uint8_t uuid[16])
+{
+    size_t digits = 0;
+    if (text.len != RFM_UUID_TEXT)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        int digit = hex_digit(text.at[i]);
+        if (is_dash(i) ? text.at[i] != '-' : digit < 0)
+            return false;
+        if (is_dash(i))
+            continue;
+        uuid[digits / 2] = (uint8_t)(digits % 2 == 0 ? digit << 4 : uuid[digits / 2] | digit);
+        digits++;
+    }
+    return true;
+}
+
+static void set_id(rfm_remembered *sent, rfm_id_form form, rfm_bytes id)
+{
+    sent->form = (uint8_t)form, sent->id_len = (uint8_t)id.len;
+    if (id.len > 0)
+        memcpy(sent->id, id.at, id.len);
+}
+
+void rfm__sent_by(rfm_remembered *sent, const rfm_cause *cause, const uint8_t id[16])
+{
+    uint8_t uuid[HASH_BYTES];
+    *sent = (rfm_remembered){.rule = sent->rule, .time_ms = sent->time_ms, .code = cause->code};
+    if (cause->code == RFM_CAUSE_TIMER) {
+        sent->form = RFM_ID_OF_TIMER, sent->cause_ms = cause->time_ms;
+    } else if (cause->id.len <= RFM_SENT_CAUSE_MAX) {
+        set_id(sent, RFM_ID_OF_EVENT, cause->id);
+    } else if (parse_uuid(cause->id, uuid)) {
+        set_id(sent, RFM_ID_OF_UUID, rfm_bytes_of(uuid, sizeof uuid));
+    } else {
+        set_id(sent, RFM_ID_GIVEN, rfm_bytes_of(id, HASH_BYTES));
+        sent->code = 0;
+    }
+}
+
+rfm_bytes rfm__sent_event(const rfm_remembered *sent, char uuid[RFM_UUID_TEXT + 1])
+{
+    char digits[2 * HASH_BYTES + 1];
+    if (sent->form == RFM_ID_OF_EVENT)
+        return rfm_bytes_of(sent->id, sent->id_len);
+    rfm_hex(sent->id, HASH_BYTES, digits);
+    for (size_t i = 0, at = 0; i < RFM_UUID_TEXT; i++)
+        uuid[i] = is_dash(i) ? '-' : digits[at++];
+    return rfm_bytes_of(uuid, RFM_UUID_TEXT);
 }
 
 rfm_pending *rfm__slots_pending(rfm_slots *slots, uint16_t rule, uint32_t cart)

@@ -1,11 +1,13 @@
 /* Slots: what the rule layer remembers of one client, decoded. Packed they are opaque bytes in rfm_client:
  *
- *     nothing remembered: no bytes; else: version 3, then sections of ascending kind, each once and not empty:
+ *     nothing remembered: no bytes; else: version 4, then sections of ascending kind, each once and not empty:
  *     header: varint(count << 4 | kind), then `count` entries in ascending order of their key
  *       HOLDING  rule: of a crossing or an idle rule whose condition holds now. A known side that does not hold needs no
  *                entry: every such rule of a client is known once its value is (marks.version covers changes of the rules)
  *       SINCE    event type, time: the last event of a type whose time is no fact
- *       SENT     rule << 1 | has id, time, id: the last send or virtual send
+ *       SENT     rule << 3 | how its id is known, time, that: the last send or virtual send. Ids follow from the rule, the
+ *                client and the cause: a timer's moment is written, an event's type and id if that is short or a UUID, once
+ *                for several sends, else the send's id. Version 4; before, rule << 1 | has id, time, id
  *       PENDING  rule, due, cause, what is kept of the cause's event, when it was deferred: one that is delayed or waits
  *                for the end of quiet hours; key (rule, cart)
  *       VIRTUAL  rule: its SENT is a virtual send. Version 2
@@ -17,7 +19,7 @@
  *                can change; by arrival. Version 3
  *
  * Rules, channels and arms are the numbers of their names in the task's table, rules each as the difference to the one before,
- * but in RECENT and BOUGHT, where times are. Versions 1 and 2 have headers of varint(count << 3 | kind); what they could say
+ * but in RECENT and BOUGHT, where times are. Times of SENT are differences as well, in seconds where they are whole ones. Versions 1 and 2 have headers of varint(count << 3 | kind); what they could say
  * is said the same way by version 3 but for these. A new kind of entry is a new version; old ones are read forever. Bounds make every combination fit into RFM_SLOTS_BYTES_MAX. */
 #ifndef RFM_RULE_SLOT_H
 #define RFM_RULE_SLOT_H
@@ -31,6 +33,8 @@ enum {
     RFM_PENDING_MAX = 8,
     RFM_PENDING_BYTES_MAX = 1536,
     RFM_KEPT_BYTES_MAX = 64,
+    RFM_SENT_CAUSE_MAX = 20, /* beyond it the id of a send is shorter */
+    RFM_UUID_TEXT = 36,
     RFM_REMEMBERED_MAX = 64,
     RFM_RECENT_MAX = 128,
     RFM_EXPOSURES_MAX = 16,
@@ -57,12 +61,23 @@ typedef struct rfm_pending {
     rfm_cause cause;
 } rfm_pending;
 
+/* How the id of a send is known: as it is, or by its cause. */
+typedef enum rfm_id_form {
+    RFM_ID_NONE, /* a virtual send; or given up: ids go first where there is no room */
+    RFM_ID_GIVEN,
+    RFM_ID_OF_TIMER,
+    RFM_ID_OF_EVENT,
+    RFM_ID_OF_UUID /* of an event whose id is one in lower case */
+} rfm_id_form;
 typedef struct rfm_remembered {
     uint16_t rule;
-    bool has_id;     /* ids are given up first where there is no room */
+    uint8_t form;    /* rfm_id_form */
+    uint8_t code;    /* the cause's, where that is an event */
     bool is_virtual; /* held back by a hold-out or a control arm, which counts for once and cooldown */
     int64_t time_ms;
-    uint8_t id[16];
+    int64_t cause_ms; /* OF_TIMER */
+    uint8_t id_len;
+    uint8_t id[RFM_SENT_CAUSE_MAX]; /* GIVEN; OF_UUID: the UUID; OF_EVENT: the event's; zeros after its end */
 } rfm_remembered;
 
 typedef struct rfm_recent {
@@ -87,7 +102,7 @@ typedef struct rfm_exposure {
 } rfm_exposure;
 
 typedef struct rfm_bought {
-    uint64_t id48;
+    uint64_t id39;
     int64_t time_ms, left_minor;
     uint16_t rule; /* whose send it is attributed to; 0: none */
 } rfm_bought;
@@ -114,6 +129,10 @@ rfm_remembered *rfm__slots_sent(rfm_slots *slots, uint16_t rule); /* NULL: never
 /* The entry of a rule, new if need be; NULL: no room. */
 rfm_remembered *rfm__slots_remember(rfm_slots *slots, uint16_t rule);
 void rfm__slots_forget(rfm_slots *slots, rfm_remembered *sent);
+/* What its id is known by: the cause, as long as that is at hand, or the id. */
+void rfm__sent_by(rfm_remembered *sent, const rfm_cause *cause, const uint8_t id[16]);
+/* The id of the event that caused it, OF_EVENT or OF_UUID: a view of it or of `uuid`. */
+rfm_bytes rfm__sent_event(const rfm_remembered *sent, char uuid[RFM_UUID_TEXT + 1]);
 
 rfm_pending *rfm__slots_pending(rfm_slots *slots, uint16_t rule, uint32_t cart); /* NULL: none */
 /* Replaces what is pending for the rule and cart. False: no room, nothing has changed. */

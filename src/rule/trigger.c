@@ -2,20 +2,48 @@
 
 #include "slot.h"
 
+#include <inttypes.h>
 #include <rfm/base/hash.h>
 #include <rfm/base/time.h>
 #include <rfm/base/utf8.h>
 #include <rfm/client/json.h>
 #include <rfm/event/headers.h>
+#include <stdio.h>
 
-void rfm__decision_identity(rfm_buffer *identity, const rfm_decision *decision, rfm_bytes client_id)
+static void write_identity(rfm_buffer *identity, rfm_bytes rule, rfm_bytes client_id, rfm_bytes cause)
 {
-    rfm_write_text(identity, decision->rule->name);
+    rfm_write_bytes(identity, rule);
     rfm_write_u8(identity, 0x1f);
     rfm_write_bytes(identity, client_id);
     rfm_write_u8(identity, 0x1f);
-    rfm_write_bytes(identity, rfm_bytes_of(decision->cause, decision->cause_len));
+    rfm_write_bytes(identity, cause);
     RFM_ASSERT(!identity->bad);
+}
+
+void rfm__decision_identity(rfm_buffer *identity, const rfm_decision *decision, rfm_bytes client_id)
+{
+    write_identity(identity, rfm_text(decision->rule->name), client_id,
+                   rfm_bytes_of(decision->cause, decision->cause_len));
+}
+
+void rfm__trigger_id(rfm_bytes rule, rfm_bytes client_id, rfm_bytes cause, uint8_t id[16])
+{
+    uint8_t text[RFM_IDENTITY_BYTES_MAX];
+    rfm_buffer identity = rfm_buffer_over(text, sizeof text);
+    write_identity(&identity, rule, client_id, cause);
+    rfm_hash128(rfm_buffer_view(&identity), id);
+}
+
+size_t rfm__cause_text(uint8_t code, int64_t time_ms, rfm_bytes id, char text[RFM_CAUSE_BYTES_MAX])
+{
+    if (code == RFM_CAUSE_TIMER)
+        return (size_t)snprintf(text, RFM_CAUSE_BYTES_MAX, "due:%" PRId64, time_ms);
+    rfm_buffer buffer = rfm_buffer_over(text, RFM_CAUSE_BYTES_MAX);
+    rfm_write_text(&buffer, rfm_event_type_name((rfm_event_type)(code - 1)));
+    rfm_write_u8(&buffer, 0x1f);
+    rfm_write_bytes(&buffer, id);
+    RFM_ASSERT(!buffer.bad);
+    return buffer.len;
 }
 
 /* Splits at 0x1F, of an event, or at the colon, of a timer. True: an event. */
@@ -216,23 +244,41 @@ static void add_note(rfm_note *notes, size_t *count, rfm_note note)
     notes[at] = note;
 }
 
-static void write_id(rfm_buffer *json, const rfm_remembered *sent)
+/* By what the state remembers: the cause, of which the id follows, or the id. */
+static void id_of(const rfm_note *note, rfm_bytes client_id, uint8_t id[16])
 {
-    char id[33];
-    rfm_hex(sent->id, sizeof sent->id, id);
-    if (sent->has_id)
-        rfm_write_format(json, "\"id\":\"%s\",", id);
-    else
-        rfm_write_text(json, "\"id\":null,");
+    char uuid[RFM_UUID_TEXT + 1], text[RFM_CAUSE_BYTES_MAX];
+    const rfm_remembered *sent = note->sent;
+    if (sent->form == RFM_ID_GIVEN) {
+        memcpy(id, sent->id, 16);
+        return;
+    }
+    bool timer = sent->form == RFM_ID_OF_TIMER;
+    size_t len = rfm__cause_text(timer ? RFM_CAUSE_TIMER : sent->code, sent->cause_ms,
+                                 timer ? RFM_BYTES_NONE : rfm__sent_event(sent, uuid), text);
+    rfm__trigger_id(note->rule, client_id, rfm_bytes_of(text, len), id);
 }
 
-static void write_notes(rfm_buffer *json, const rfm_note *notes, size_t count)
+static void write_id(rfm_buffer *json, const rfm_note *note, rfm_bytes client_id)
+{
+    uint8_t id[16];
+    char text[33];
+    if (note->sent->form == RFM_ID_NONE) {
+        rfm_write_text(json, "\"id\":null,");
+        return;
+    }
+    id_of(note, client_id, id);
+    rfm_hex(id, sizeof id, text);
+    rfm_write_format(json, "\"id\":\"%s\",", text);
+}
+
+static void write_notes(rfm_buffer *json, rfm_bytes client_id, const rfm_note *notes, size_t count)
 {
     rfm_write_text(json, "[");
     for (size_t i = 0; i < count; i++) {
         rfm_write_text(json, i == 0 ? "{" : ",{");
         if (notes[i].sent != NULL)
-            write_id(json, notes[i].sent);
+            write_id(json, &notes[i], client_id);
         rfm_write_text(json, "\"rule\":");
         rfm_write_json_string(json, notes[i].rule);
         rfm_write_text(json, ",\"time\":");
@@ -242,7 +288,7 @@ static void write_notes(rfm_buffer *json, const rfm_note *notes, size_t count)
     rfm_write_text(json, "]");
 }
 
-void rfm_slots_json(rfm_buffer *json, const rfm_client *client, const rfm_names *names)
+void rfm_slots_json(rfm_buffer *json, rfm_bytes client_id, const rfm_client *client, const rfm_names *names)
 {
     rfm_slots slots;
     rfm_note notes[RFM_REMEMBERED_MAX];
@@ -252,7 +298,7 @@ void rfm_slots_json(rfm_buffer *json, const rfm_client *client, const rfm_names 
         add_note(notes, &count,
                  (rfm_note){slots.pending[i].due_ms, rfm_names_text(names, slots.pending[i].rule), NULL});
     rfm_write_text(json, "\"due\":");
-    write_notes(json, notes, count);
+    write_notes(json, client_id, notes, count);
     count = 0;
     for (size_t i = 0; i < slots.sent_count; i++) {
         const rfm_remembered *sent = &slots.sent[i];
@@ -260,5 +306,5 @@ void rfm_slots_json(rfm_buffer *json, const rfm_client *client, const rfm_names 
             add_note(notes, &count, (rfm_note){sent->time_ms, rfm_names_text(names, sent->rule), sent});
     }
     rfm_write_text(json, ",\"triggers\":");
-    write_notes(json, notes, count);
+    write_notes(json, client_id, notes, count);
 }

@@ -40,7 +40,7 @@ static void check_events(rfm_client *client, const rfm_client_conf *conf, rfm_na
     for (uint64_t i = 0; i < 2 * RFM_EVENT_TYPE_COUNT; i++) {
         rfm_event event = {.type = (rfm_event_type)(i % RFM_EVENT_TYPE_COUNT), .id48 = i, .channel = rfm_text("email")};
         event.time_ms = INT64_C(1767225600000) + (int64_t)i * RFM_DAY_MS;
-        event.order_id48 = client->order_count > 0 ? client->order[0].id48 : 7;
+        event.order_id48 = client->order_count > 0 ? client->order[0].id39 : 7;
         event.has_amount = i < 5;
         event.amount_minor = 100;
         event.amount = (rfm_decimal){1, 0};

@@ -420,14 +420,14 @@ static void describe(sim_world *sim, rfm_buffer *text, rfm_bytes client_id, cons
     if (rfm_client_json(text, client_id, client, conf, names, NULL, as_of_ms, &error) != RFM_OK)
         sim_fail(sim, "%s", error.message);
     rfm_write_u8(text, ',');
-    rfm_slots_json(text, client, names);
+    rfm_slots_json(text, client_id, client, names);
     rfm_write_format(text, "} marks %d %d %lld %u listed %lld", client->marks.taken, client->marks.lifecycle,
                      (long long)client->marks.since_ms, client->marks.version, (long long)client->listed_ms);
     for (size_t i = 0; i < client->order_count; i++)
-        rfm_write_format(text, " %llx:%lld", (unsigned long long)client->order[i].id48,
+        rfm_write_format(text, " %llx:%lld", (unsigned long long)client->order[i].id39,
                          (long long)client->order[i].left_minor);
     for (size_t i = 0; i < client->seen_count; i++)
-        rfm_write_format(text, " %llx", (unsigned long long)client->seen[i].id48);
+        rfm_write_format(text, " %llx", (unsigned long long)client->seen[i].id39);
     rfm_write_u8(text, 0);
 }
 

@@ -28,10 +28,19 @@ enum {
     RFM_MOVED_MAX = RFM_ORDERS_MAX + 1
 };
 
+/* What is kept of an event's or an order's id, RFM_ID_BITS of its hash: two different ones are taken for the same with a
+ * probability of 2^-39 for each that is within reach. Of an event that are those of the last 32 within 48 hours, of a purchase
+ * those of the last 16 orders within 90 days besides: at most 48 in 2^39, 9e-11, and with a handful within reach 1e-11. */
+enum { RFM_ID_BITS = 39 };
+static inline uint64_t rfm_id39(uint64_t id48)
+{
+    return id48 & ((UINT64_C(1) << RFM_ID_BITS) - 1);
+}
+
 /* One of the last 16 order ids that came, by arrival. An order that has come: left_minor is what refunds may still take.
  * A refund that waits for its order (waiting true): refunded_minor, or refunds_full > 0 when without an amount. */
 typedef struct rfm_order {
-    uint64_t id48;
+    uint64_t id39;
     int64_t time_ms; /* whole seconds: the order's time; while waiting that of its earliest refund */
     int64_t left_minor;
     int64_t refunded_minor;
@@ -43,7 +52,7 @@ typedef struct rfm_order {
     bool waiting;
 } rfm_order;
 typedef struct rfm_seen {
-    uint64_t id48;
+    uint64_t id39;
     int64_t time_ms; /* whole seconds */
 } rfm_seen;
 /* The latest of its permanent bounces and deliveries says whether a channel is blocked; a tie: it is. */

@@ -44,7 +44,7 @@ static inline void shuffle(rfm_event *events, size_t count, uint64_t *seed)
 /* `id` tells the event apart, together with its type, as the real hash does. */
 static inline rfm_event event_of(rfm_event_type type, uint64_t id, int64_t time_ms)
 {
-    return (rfm_event){.type = type, .time_ms = time_ms, .id48 = ((uint64_t)type + 1) << 40 | id};
+    return (rfm_event){.type = type, .time_ms = time_ms, .id48 = ((uint64_t)type + 1) << 35 | id};
 }
 
 static inline rfm_event purchase(uint64_t id, uint64_t order, int64_t time_ms, int64_t amount_minor)

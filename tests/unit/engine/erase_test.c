@@ -321,7 +321,7 @@ static bool describe(world *of, const char *id, rfm_buffer *text)
         rfm_client_json(text, rfm_text(id), &client, &of->conf, names, NULL, START_MS + SPAN_DAYS * RFM_DAY_MS, NULL),
         RFM_OK);
     rfm_write_u8(text, ',');
-    rfm_slots_json(text, &client, names);
+    rfm_slots_json(text, rfm_text(id), &client, names);
     rfm_write_u8(text, 0);
     rfm_names_free(names);
     return true;

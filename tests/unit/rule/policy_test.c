@@ -704,7 +704,7 @@ static void test_a_control_s_virtual_send_is_no_trigger(void **state)
     scene_expect(s, "m control visit/1 -@0\nm cooldown visit/2 -@0\n");
     rfm_buffer json;
     rfm_buffer_init(&json, 4096);
-    rfm_slots_json(&json, &s->client, s->names);
+    rfm_slots_json(&json, rfm_text("alice"), &s->client, s->names);
     assert_true(rfm_bytes_is(rfm_buffer_view(&json), "\"due\":[],\"triggers\":[]"));
     rfm_buffer_release(&json);
     scene_free(s);

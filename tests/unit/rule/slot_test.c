@@ -32,7 +32,10 @@ static void assert_slots_equal(const rfm_slots *a, const rfm_slots *b)
     assert_int_equal(a->sent_count, b->sent_count);
     for (size_t i = 0; i < a->sent_count; i++) {
         assert_int_equal(a->sent[i].rule, b->sent[i].rule);
-        assert_int_equal(a->sent[i].has_id, b->sent[i].has_id);
+        assert_int_equal(a->sent[i].form, b->sent[i].form);
+        assert_int_equal(a->sent[i].code, b->sent[i].code);
+        assert_int_equal(a->sent[i].cause_ms, b->sent[i].cause_ms);
+        assert_int_equal(a->sent[i].id_len, b->sent[i].id_len);
         assert_int_equal(a->sent[i].is_virtual, b->sent[i].is_virtual);
         assert_int_equal(a->sent[i].time_ms, b->sent[i].time_ms);
         assert_memory_equal(a->sent[i].id, b->sent[i].id, sizeof a->sent[i].id);
@@ -67,7 +70,7 @@ static void assert_slots_equal(const rfm_slots *a, const rfm_slots *b)
     }
     assert_int_equal(a->bought_count, b->bought_count);
     for (size_t i = 0; i < a->bought_count; i++) {
-        assert_int_equal(a->bought[i].id48, b->bought[i].id48);
+        assert_int_equal(a->bought[i].id39, b->bought[i].id39);
         assert_int_equal(a->bought[i].time_ms, b->bought[i].time_ms);
         assert_int_equal(a->bought[i].left_minor, b->bought[i].left_minor);
         assert_int_equal(a->bought[i].rule, b->bought[i].rule);
@@ -102,8 +105,43 @@ static void test_sizes(void **state)
     no_slots(&slots);
     rfm_remembered *sent = rfm__slots_remember(&slots, 17);
     sent->time_ms = INT64_C(1700000000000);
-    sent->has_id = true;
-    assert_int_equal(rfm__slots_encode(&slots, packed), 2 + 1 + 6 + 16);
+    rfm__sent_by(sent, &(rfm_cause){.code = 1, .id = rfm_text("an id that is longer")}, (const uint8_t[16]){0});
+    assert_int_equal(rfm__slots_encode(&slots, packed), 2 + 2 + 5 + 2 + 20);
+    rfm__sent_by(sent, &(rfm_cause){.code = 1, .id = rfm_text("an id that is longer.")}, (const uint8_t[16]){0});
+    assert_int_equal(rfm__slots_encode(&slots, packed), 2 + 2 + 5 + 16);
+    rfm__sent_by(sent, &(rfm_cause){.code = RFM_CAUSE_TIMER, .time_ms = sent->time_ms}, (const uint8_t[16]){0});
+    assert_int_equal(rfm__slots_encode(&slots, packed), 2 + 2 + 5 + 1);
+    rfm__sent_by(sent, &(rfm_cause){.code = 1, .id = rfm_text("e-123456")}, (const uint8_t[16]){0});
+    for (uint16_t i = 18; i <= 19; i++) {
+        rfm_remembered *next = rfm__slots_remember(&slots, i);
+        next->time_ms = slots.sent[i - 18].time_ms + 10 * RFM_DAY_MS;
+        rfm__sent_by(next, &(rfm_cause){.code = 1, .id = rfm_text(i == 18 ? "e-123456" : "e-12400")},
+                     (const uint8_t[16]){0});
+    }
+    /* The second has the cause of the first, that of the third begins as that of the second. */
+    assert_int_equal(rfm__slots_encode(&slots, packed), 2 + (2 + 5 + 2 + 8) + (1 + 4 + 1) + (1 + 4 + 2 + 3));
+}
+
+/* Few different events, so that sends share them. */
+static void draw_id(rfm_remembered *sent)
+{
+    static const char *const causes[] = {"",
+                                         "12",
+                                         "e-1234666",
+                                         "twenty bytes and not",
+                                         "twenty bytes and two",
+                                         "1",
+                                         "e-1234567",
+                                         "01890a5d-ac96-774b-bcce-b302099a8057",
+                                         "01890A5D-AC96-774B-BCCE-B302099A8057",
+                                         "an id that is longer than most"};
+    const rfm_cause cause = {.code = (uint8_t)draw(3),
+                             .time_ms = sent->time_ms - draw(1000000),
+                             .id = rfm_text(causes[draw(sizeof causes / sizeof *causes)])};
+    uint8_t id[16];
+    for (size_t k = 0; k < sizeof id; k++)
+        id[k] = (uint8_t)draw(256);
+    rfm__sent_by(sent, &cause, id);
 }
 
 static void fill(rfm_slots *slots, uint8_t ids[RFM_PENDING_MAX][64])
@@ -119,13 +157,10 @@ static void fill(rfm_slots *slots, uint8_t ids[RFM_PENDING_MAX][64])
     }
     for (uint32_t i = draw(8); i > 0; i--) {
         rfm_remembered *sent = rfm__slots_remember(slots, (uint16_t)(1 + draw(RFM_NAMES_MAX)));
-        bool has_id = draw(4) > 0;
-        *sent = (rfm_remembered){.rule = sent->rule,
-                                 .has_id = has_id,
-                                 .is_virtual = !has_id && draw(2),
-                                 .time_ms = (int64_t)draw(UINT32_MAX) * 900};
-        for (size_t k = 0; sent->has_id && k < sizeof sent->id; k++)
-            sent->id[k] = (uint8_t)draw(256);
+        *sent = (rfm_remembered){.rule = sent->rule, .time_ms = (int64_t)draw(UINT32_MAX) * (draw(2) ? 900 : 1000)};
+        sent->is_virtual = draw(4) == 0;
+        if (!sent->is_virtual)
+            draw_id(sent);
     }
     for (uint32_t i = draw(RFM_PENDING_MAX + 1); i > 0; i--) {
         rfm_pending pending = {.rule = (uint16_t)(1 + draw(5)), .due_ms = (int64_t)draw(UINT32_MAX) * 900};
@@ -170,7 +205,7 @@ static void fill_counts(rfm_slots *slots)
         exposure->orders = draw(5), exposure->revenue_minor = (int64_t)draw(UINT32_MAX) << draw(31);
     }
     for (slots->bought_count = 0; slots->bought_count < RFM_BOUGHT_MAX && draw(4) != 0;)
-        slots->bought[slots->bought_count++] = (rfm_bought){(uint64_t)draw(UINT32_MAX) << 16 | draw(UINT16_MAX),
+        slots->bought[slots->bought_count++] = (rfm_bought){(uint64_t)draw(UINT32_MAX) << 7 | draw(128),
                                                             (int64_t)draw(UINT32_MAX) * 900,
                                                             (int64_t)draw(UINT32_MAX) << draw(31), (uint16_t)draw(9)};
 }
@@ -190,7 +225,7 @@ static void test_decodes_what_it_encodes(void **state)
         assert_memory_equal(packed, again, len);
         if (len > 0) {
             assert_int_equal(rfm_slots_check(rfm_bytes_of(packed, len - 1)), RFM_E_CORRUPT);
-            packed[0] = 4;
+            packed[0] = 5;
             assert_int_equal(rfm_slots_check(rfm_bytes_of(packed, len)), RFM_E_VERSION);
         }
     }
@@ -205,10 +240,11 @@ static void test_any_bytes_are_safe(void **state)
         size_t len = 1 + draw(sizeof bytes);
         for (size_t k = 0; k < len; k++)
             bytes[k] = (uint8_t)draw(draw(3) ? 40 : 256);
-        bytes[0] = (uint8_t)(1 + draw(3));
-        size_t wider = bytes[0] < 3 ? 7 : 0; /* headers */
-        if (rfm__slots_decode(rfm_bytes_of(bytes, len), &slots) == 0)
-            assert_true(rfm__slots_encode(&slots, again) <= len + wider);
+        bytes[0] = (uint8_t)(1 + draw(4));
+        if (rfm__slots_decode(rfm_bytes_of(bytes, len), &slots) != 0)
+            continue;
+        size_t wider = bytes[0] < 4 ? 7u + 8u * slots.sent_count : 0u; /* headers, sends */
+        assert_true(rfm__slots_encode(&slots, again) <= len + wider);
     }
 }
 
@@ -231,18 +267,21 @@ static void test_reads_version_1(void **state)
     assert_int_equal(slots.pending[0].deferred_ms, RFM_NOT_DEFERRED);
     assert_int_equal(slots.pending[0].cause.kept.len, 0);
     assert_int_equal(slots.recent_count, 0);
-    assert_int_equal(rfm__slots_encode(&slots, packed), sizeof old);
-    /* Version 3 has wider headers, and nothing else is other. */
-    old[0] = 3, old[1] = 0x11, old[3] = 0x13, old[22] = 0x14;
-    assert_memory_equal(packed, old, sizeof old);
+    /* Version 3 has wider headers, version 4 the time otherwise. */
+    static const uint8_t now[] = {4,  0x11, 17, 0x13, 0x91, 1,          0xee, 0xbc, 0xaa, 0xdb, 0xdd, 0xcd, 1,  1,
+                                  2,  3,    4,  5,    6,    7,          8,    9,    10,   11,   12,   13,   14, 15,
+                                  16, 0x14, 19, 0xc8, 1,    1 << 1 | 1, 0xc8, 1,    7,    0,    0,    0,    1,  'e'};
+    assert_int_equal(rfm__slots_encode(&slots, packed), sizeof now);
+    assert_memory_equal(packed, now, sizeof now);
 }
 
-/* What version 2 wrote: eight rules that hold, whose header takes a byte more in version 3; VIRTUAL of rule 18; MET of rule 2. */
+/* What version 2 wrote: eight rules that hold, whose header takes a byte more since version 3; VIRTUAL of rule 18; MET of rule 2. */
 static void test_reads_version_2(void **state)
 {
     (void)state;
     uint8_t old[] = {2, 0x41, 1, 1, 1, 1, 1, 1, 1, 1, 0x0b, 18 << 1, 0x64, 0x0d, 18, 0x0f, 2, 0xe8, 0x0f};
-    uint8_t now[] = {3, 0x81, 0x01, 1, 1, 1, 1, 1, 1, 1, 1, 0x13, 18 << 1, 0x64, 0x15, 18, 0x17, 2, 0xe8, 0x0f};
+    uint8_t now[] = {4,    0x81, 0x01, 1,    1,    1,    1,    1,    1,  1,    1, 0x13, 0x90, 1,
+                     0xee, 0xbc, 0xaa, 0xdb, 0xdd, 0xcd, 0x01, 0x15, 18, 0x17, 2, 0xe8, 0x0f};
     uint8_t packed[RFM_SLOTS_BYTES_MAX];
     rfm_slots slots;
     assert_int_equal(rfm__slots_decode(rfm_bytes_of(old, sizeof old), &slots), 0);
@@ -258,18 +297,70 @@ static void test_reads_version_2(void **state)
     assert_int_equal(rfm_slots_check(rfm_bytes_of(later, sizeof later)), RFM_E_CORRUPT);
 }
 
+/* Four sends as version 3 wrote them, the second virtual: the ids stay as they are. */
+static void test_reads_version_3(void **state)
+{
+    (void)state;
+    uint8_t packed[RFM_SLOTS_BYTES_MAX],
+        old[] = {3,  0x23,   17 << 1 | 1, 0x80, 0x88, 0xd6, 0xb9, 0xad, 0x33, 1,  2,  3,
+                 4,  5,      6,           7,    8,    9,    10,   11,   12,   13, 14, 15,
+                 16, 1 << 1, 0x80,        0x88, 0xd6, 0xb9, 0xad, 0x33, 0x15, 18};
+    rfm_slots slots, again;
+    assert_int_equal(rfm__slots_decode(rfm_bytes_of(old, sizeof old), &slots), 0);
+    assert_int_equal(slots.sent_count, 2);
+    assert_int_equal(slots.sent[0].rule, 17);
+    assert_int_equal(slots.sent[0].form, RFM_ID_GIVEN);
+    assert_int_equal(slots.sent[0].id[15], 16);
+    assert_int_equal(slots.sent[0].time_ms, INT64_C(1764547200000));
+    assert_int_equal(slots.sent[1].form, RFM_ID_NONE);
+    assert_true(slots.sent[1].is_virtual);
+    size_t len = rfm__slots_encode(&slots, packed);
+    assert_int_equal(packed[0], 4);
+    assert_int_equal(rfm__slots_decode(rfm_bytes_of(packed, len), &again), 0);
+    assert_slots_equal(&slots, &again);
+}
+
+/* What the id is made of is kept where that is shorter, and the text of a UUID comes out as it went in. */
+static void test_causes_of_sends(void **state)
+{
+    (void)state;
+    static const char upper[] = "01890A5D-AC96-774B-BCCE-B302099A8057",
+                      lower[] = "01890a5d-ac96-774b-bcce-b302099a8057";
+    const uint8_t id[16] = {1, 2, 3};
+    char uuid[RFM_UUID_TEXT + 1];
+    rfm_remembered sent = {.rule = 1, .time_ms = 5};
+    rfm__sent_by(&sent, &(rfm_cause){.code = 1, .id = rfm_text(lower)}, id);
+    assert_int_equal(sent.form, RFM_ID_OF_UUID);
+    assert_true(rfm_bytes_is(rfm__sent_event(&sent, uuid), lower));
+    rfm__sent_by(&sent, &(rfm_cause){.code = 1, .id = rfm_text(upper)}, id);
+    assert_int_equal(sent.form, RFM_ID_GIVEN);
+    assert_memory_equal(sent.id, id, sizeof id);
+    rfm__sent_by(&sent, &(rfm_cause){.code = 1, .id = rfm_text("01890a5d-ac96-774b-bcce_b302099a8057")}, id);
+    assert_int_equal(sent.form, RFM_ID_GIVEN);
+    rfm__sent_by(&sent, &(rfm_cause){.code = 3, .id = rfm_text("twenty bytes, no more")}, id);
+    assert_int_equal(sent.form, RFM_ID_GIVEN);
+    rfm__sent_by(&sent, &(rfm_cause){.code = 3, .id = rfm_text("twenty bytes and not")}, id);
+    assert_int_equal(sent.form, RFM_ID_OF_EVENT);
+    assert_true(rfm_bytes_is(rfm__sent_event(&sent, uuid), "twenty bytes and not"));
+    rfm__sent_by(&sent, &(rfm_cause){.code = RFM_CAUSE_TIMER, .time_ms = 7}, id);
+    assert_int_equal(sent.form, RFM_ID_OF_TIMER);
+    assert_int_equal(sent.cause_ms, 7);
+    assert_int_equal(sent.rule, 1);
+    assert_int_equal(sent.time_ms, 5);
+}
+
 /* Two experiments of one rule, the second settled, and a purchase, byte by byte. */
 static void test_exposures_as_bytes(void **state)
 {
     (void)state;
-    const uint8_t expected[] = {3,    0x28, 5 << 2 | 1, 7, 9, 100, 50, 2,    0xac, 0x02, 2, 8,
-                                0x19, 1,    2,          3, 4, 5,   6,  0xf0, 0x01, 99,   5};
+    const uint8_t expected[] = {4,    0x28, 5 << 2 | 1, 7, 9, 100, 50, 2,    0xac, 0x02, 2, 8,
+                                0x19, 1,    2,          3, 4, 5,   0,  0xf0, 0x01, 99,   5};
     uint8_t packed[RFM_SLOTS_BYTES_MAX];
     rfm_slots slots;
     no_slots(&slots);
     rfm__slots_expose(&slots, 5, 8)->state = RFM_EXPOSURE_SETTLED;
     *rfm__slots_expose(&slots, 5, 7) = (rfm_exposure){5, 9, RFM_EXPOSURE_ENDED, 7, 100, 50, 2, 300};
-    slots.bought[slots.bought_count++] = (rfm_bought){UINT64_C(0x060504030201), 120, 99, 5};
+    slots.bought[slots.bought_count++] = (rfm_bought){UINT64_C(0x0504030201), 120, 99, 5};
     assert_int_equal(rfm__slots_encode(&slots, packed), sizeof expected);
     assert_memory_equal(packed, expected, sizeof expected);
     rfm__slots_forget_exposure(&slots, 0);
@@ -286,7 +377,11 @@ static void fill_to_the_brim(rfm_slots *slots)
         slots->since_ms[i] = INT64_MAX;
     for (uint16_t i = 0; i < RFM_REMEMBERED_MAX; i++) {
         rfm_remembered *sent = rfm__slots_remember(slots, (uint16_t)(RFM_NAMES_MAX - i));
-        *sent = (rfm_remembered){.rule = sent->rule, .has_id = true, .time_ms = (INT64_C(1) << 48) - i, .id = {1}};
+        *sent = (rfm_remembered){.rule = sent->rule,
+                                 .form = RFM_ID_GIVEN,
+                                 .id_len = 16,
+                                 .time_ms = i % 2 ? i : (INT64_C(1) << 48) - i,
+                                 .id = {1}};
     }
     assert_null(rfm__slots_remember(slots, 1));
     for (int64_t i = 0; i < RFM_RECENT_MAX; i++)
@@ -333,10 +428,14 @@ static void test_the_fullest_slots_fit(void **state)
     /* What was given up are the ids of the oldest. */
     size_t with_id = 0;
     for (size_t i = 0; i < slots.sent_count; i++)
-        with_id += slots.sent[i].has_id;
+        with_id += slots.sent[i].form != RFM_ID_NONE;
     assert_true(with_id > 0 && with_id < RFM_REMEMBERED_MAX);
-    for (size_t i = 0; i < slots.sent_count; i++)
-        assert_int_equal(slots.sent[i].has_id, slots.sent[i].time_ms > (INT64_C(1) << 48) - (int64_t)with_id);
+    for (size_t i = 0; i < slots.sent_count; i++) {
+        size_t older = 0;
+        for (size_t k = 0; k < slots.sent_count; k++)
+            older += slots.sent[k].time_ms < slots.sent[i].time_ms;
+        assert_int_equal(slots.sent[i].form != RFM_ID_NONE, older >= RFM_REMEMBERED_MAX - with_id);
+    }
 }
 
 /* A delayed one that was taken in must find room when quiet hours put it off further. */
@@ -439,9 +538,15 @@ static void test_refuses_what_it_would_not_write(void **state)
     assert_corrupt("\x02\x0c\x05\x0a\x82\x02\x01\x65\x00", 9); /* nothing kept */
     assert_corrupt("\x01\x0b\x0a\x05\x0d\x05", 6);             /* a virtual send in version 1 */
     assert_int_equal(rfm_slots_check(rfm_bytes_of("\x02\x0b\x0a\x05\x0d\x05", 6)), 0);
-    assert_corrupt("\x02\x0b\x0a\x05\x0d\x06", 6);         /* of a rule that was not sent */
-    assert_corrupt("\x01\x0e\x05\x05\x00", 5);             /* a recent one in version 1 */
-    assert_corrupt("\x02\x0e\x05\x00\x00", 5);             /* of no rule */
+    assert_corrupt("\x02\x0b\x0a\x05\x0d\x06", 6);     /* of a rule that was not sent */
+    assert_corrupt("\x01\x0e\x05\x05\x00", 5);         /* a recent one in version 1 */
+    assert_corrupt("\x02\x0e\x05\x00\x00", 5);         /* of no rule */
+    assert_corrupt("\x04\x13\x0c\x01\x01\x15\x78", 7); /* an event of more than 20 bytes */
+    assert_corrupt("\x04\x13\x0b\x01\x00\x01\x78", 7); /* an event of no type */
+    assert_corrupt("\x04\x13\x0f\x01\x01", 5);         /* the cause of the send before the first */
+    assert_corrupt("\x04\x23\x08\x01\x0f\x01\x01", 7); /* of a send without */
+    assert_corrupt("\x04\x13\x0d\x01\x01", 5);         /* an unknown form */
+    assert_int_equal(rfm_slots_check(rfm_bytes_of("\x04\x23\x0b\x01\x01\x01\x78\x0f\x01\x01", 10)), 0);
     assert_corrupt("\x02\x16\x05\x05\x00\x00\x04\x00", 8); /* out of order */
     assert_int_equal(rfm_slots_check(rfm_bytes_of("\x02\x16\x05\x05\x00\x00\x05\x00", 8)), 0);
 }
@@ -458,6 +563,8 @@ int main(void)
         cmocka_unit_test(test_refuses_what_it_would_not_write),
         cmocka_unit_test(test_reads_version_1),
         cmocka_unit_test(test_reads_version_2),
+        cmocka_unit_test(test_reads_version_3),
+        cmocka_unit_test(test_causes_of_sends),
         cmocka_unit_test(test_exposures_as_bytes),
         cmocka_unit_test(test_one_year_for_a_rule),
         cmocka_unit_test(test_what_is_delayed_can_be_deferred),

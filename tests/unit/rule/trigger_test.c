@@ -194,7 +194,7 @@ static void expect_json(scene *s, const char *expected)
 {
     rfm_buffer json;
     rfm_buffer_init(&json, 65536);
-    rfm_slots_json(&json, &s->client, s->names);
+    rfm_slots_json(&json, rfm_text("alice"), &s->client, s->names);
     assert_int_equal(json.len, strlen(expected));
     assert_memory_equal(json.at, expected, json.len);
     rfm_buffer_release(&json);
