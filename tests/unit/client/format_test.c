@@ -189,11 +189,16 @@ static void mirror_client(mirror *at, rfm_client *client)
     client->slots_len = (uint16_t)mirror_hex(at, "slots", client->slots, client->slots_len, RFM_SLOTS_BYTES_MAX);
 }
 
+static void take_meaning(yyjson_val *meaning, rfm_client *client)
+{
+    memset(client, 0, sizeof *client);
+    mirror_client(&(mirror){.in = meaning}, client);
+}
+
 static size_t pack(yyjson_val *meaning, uint8_t packed[FIXTURE_BYTES_MAX])
 {
     static rfm_client client;
-    memset(&client, 0, sizeof client);
-    mirror_client(&(mirror){.in = meaning}, &client);
+    take_meaning(meaning, &client);
     return rfm_client_encode(&client, packed);
 }
 
@@ -205,15 +210,21 @@ static void check_read(const fixture *of)
     if (code != RFM_OK) {
         fail_msg("%s, %s: %s", of->file, of->name, rfm_error_text(code));
     }
-    mirror made = mirror_making();
+    mirror wanted = mirror_making(), made = mirror_making();
     mirror_client(&made, &client);
-    assert_meaning(of, &made);
-    yyjson_mut_doc_free(made.doc);
+    take_meaning(of->meaning, &client);
+    mirror_client(&wanted, &client);
+    assert_meaning(of, &wanted, &made);
 }
 
 static void check_written(const fixture *of)
 {
     static uint8_t packed[FIXTURE_BYTES_MAX];
+    static rfm_client taken;
+    mirror wanted = mirror_making();
+    take_meaning(of->meaning, &taken);
+    mirror_client(&wanted, &taken);
+    assert_whole(of, &wanted);
     assert_packed(of, rfm_bytes_of(packed, pack(of->meaning, packed)));
 }
 

@@ -102,15 +102,23 @@ static void check_read(const fixture *of)
         assert_false(in.bad);
         read_part(of, part, number, rfm_reader_left(&in), &into);
     }
-    mirror made = mirror_making();
+    mirror wanted = mirror_making(), made = mirror_making();
     mirror_record(&made, &into);
-    assert_meaning(of, &made);
-    yyjson_mut_doc_free(made.doc);
+    memset(&into, 0, sizeof into);
+    mirror_record(&(mirror){.in = of->meaning}, &into);
+    mirror_record(&wanted, &into);
+    assert_meaning(of, &wanted, &made);
 }
 
 static void check_written(const fixture *of)
 {
     static uint8_t packed[FIXTURE_BYTES_MAX];
+    static record taken;
+    mirror wanted = mirror_making();
+    memset(&taken, 0, sizeof taken);
+    mirror_record(&(mirror){.in = of->meaning}, &taken);
+    mirror_record(&wanted, &taken);
+    assert_whole(of, &wanted);
     assert_packed(of, rfm_bytes_of(packed, pack(of->meaning, packed)));
 }
 

@@ -144,12 +144,17 @@ static void mirror_slots(mirror *at, rfm_slots *slots)
     mirror_bought(at, slots);
 }
 
+static void take_meaning(yyjson_val *meaning, rfm_slots *slots)
+{
+    memset(slots, 0, sizeof *slots);
+    assert_int_equal(rfm__slots_decode(RFM_BYTES_NONE, slots), 0);
+    mirror_slots(&(mirror){.in = meaning}, slots);
+}
+
 static size_t pack(yyjson_val *meaning, uint8_t packed[FIXTURE_BYTES_MAX])
 {
     static rfm_slots slots;
-    memset(&slots, 0, sizeof slots);
-    assert_int_equal(rfm__slots_decode(RFM_BYTES_NONE, &slots), 0);
-    mirror_slots(&(mirror){.in = meaning}, &slots);
+    take_meaning(meaning, &slots);
     return rfm__slots_encode(&slots, packed);
 }
 
@@ -161,15 +166,21 @@ static void check_read(const fixture *of)
     if (code != RFM_OK)
         fail_msg("%s, %s: %s", of->file, of->name, rfm_error_text(code));
     assert_int_equal(rfm_slots_check(of->packed), RFM_OK);
-    mirror made = mirror_making();
+    mirror wanted = mirror_making(), made = mirror_making();
     mirror_slots(&made, &slots);
-    assert_meaning(of, &made);
-    yyjson_mut_doc_free(made.doc);
+    take_meaning(of->meaning, &slots);
+    mirror_slots(&wanted, &slots);
+    assert_meaning(of, &wanted, &made);
 }
 
 static void check_written(const fixture *of)
 {
     static uint8_t packed[FIXTURE_BYTES_MAX];
+    static rfm_slots taken;
+    mirror wanted = mirror_making();
+    take_meaning(of->meaning, &taken);
+    mirror_slots(&wanted, &taken);
+    assert_whole(of, &wanted);
     assert_packed(of, rfm_bytes_of(packed, pack(of->meaning, packed)));
 }
 
