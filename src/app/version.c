@@ -2,6 +2,7 @@
 #include "kafka/conf.h"
 
 #include <hiredis/hiredis.h>
+#include <rfm/client/state_format.h>
 #include <stdio.h>
 #include <uv.h>
 
@@ -14,7 +15,8 @@ int rfm_version_command(int argc, char **argv)
     int operand_at, exit_code = rfm_options_parse("version", argc, argv, NULL, 0, &operand_at);
     if (exit_code >= 0)
         return exit_code;
-    printf("rfmd %s\nbuilt by %s\nlibrdkafka %s\nhiredis %d.%d.%d\nlibuv %s\n", RFM_VERSION, __VERSION__,
-           rfm_kafka_version(), HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH, uv_version_string());
+    printf("rfmd %s\nstate format %d\nbuilt by %s\nlibrdkafka %s\nhiredis %d.%d.%d\nlibuv %s\n", RFM_VERSION,
+           RFM_STATE_FORMAT, __VERSION__, rfm_kafka_version(), HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH,
+           uv_version_string());
     return RFM_EXIT_DONE;
 }
