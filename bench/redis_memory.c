@@ -18,9 +18,9 @@ _Static_assert(sizeof kind_names / sizeof *kind_names == KINDS, "a name for each
 
 /* Sections of a state, measured by leaving them out. */
 typedef enum part {
-    MONEY,
+    SEEN, /* times elsewhere are places in it, as long as it is there */
     ORDERS,
-    SEEN,
+    MONEY,
     VISITS,
     CHANNELS,
     CONSENTS,
@@ -32,9 +32,9 @@ typedef enum part {
     SLOTS,
     PARTS
 } part;
-static const char *const part_names[] = {"money",    "order window", "event window", "visits",
-                                         "channels", "consents",     "categories",   "source",
-                                         "profile",  "balances",     "marks",        "timers and slots"};
+static const char *const part_names[] = {"event window", "order window", "money",      "visits",
+                                         "channels",     "consents",     "categories", "source",
+                                         "profile",      "balances",     "marks",      "timers and slots"};
 _Static_assert(sizeof part_names / sizeof *part_names == PARTS, "a name for each");
 
 typedef struct tally {
@@ -56,10 +56,12 @@ static client_kind kind_of(const rfm_client *client)
 static void leave_out(rfm_client *client, part which)
 {
     switch (which) {
-    case MONEY: break;
+    case SEEN: break;
     case ORDERS: client->order_count = 0; break;
-    case SEEN: client->seen_count = 0; break;
-    case VISITS: client->visits = 0; break;
+    case MONEY:
+        client->orders = client->refunds = client->x = client->purchase_months = 0, client->revenue_minor = 0;
+        break;
+    case VISITS: client->visits = client->stages = 0; break;
     case CHANNELS: client->channel_count = 0; break;
     case CONSENTS: client->consent_count = 0; break;
     case CATEGORIES: client->category_count = 0; break;
@@ -72,7 +74,7 @@ static void leave_out(rfm_client *client, part which)
     }
 }
 
-/* Part after part is left out; what each took with it is what it costs beside those that stay. Money is the rest. */
+/* Part after part is left out; what each took with it is what it costs beside those that stay. The event window is the rest. */
 static client_kind weigh(rfm_bytes packed)
 {
     static rfm_client client;
@@ -83,13 +85,13 @@ static client_kind weigh(rfm_bytes packed)
     size_t len = packed.len;
     of->clients++;
     of->bytes += len;
-    for (int i = PARTS - 1; i > MONEY; i--) {
+    for (int i = PARTS - 1; i > SEEN; i--) {
         leave_out(&client, (part)i);
         size_t less = rfm_client_encode(&client, again);
         of->parts[i] += len - less;
         len = less;
     }
-    of->parts[MONEY] += len;
+    of->parts[SEEN] += len;
     return kind;
 }
 

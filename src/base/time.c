@@ -27,11 +27,18 @@ void rfm_civil_of_day(int32_t day, int *year, int *month, int *day_of_month)
     *year = (int)(era * 400 + year_of_era + (*month <= 2));
 }
 
+/* By multiplications: of a number of days within a century or a year, in quarters, the quotient is the year or month
+ * (C. Neri, L. Schneider, Euclidean affine functions and their application to calendar algorithms, 2023). */
 int32_t rfm_month_of_day(int32_t day)
 {
-    int year, month, day_of_month;
-    rfm_civil_of_day(day, &year, &month, &day_of_month);
-    return (year - 1970) * 12 + month - 1;
+    enum { ERA_DAYS = 146097, ERAS = 15000, MARCH_0 = 719468 }; /* so many eras more: no day is negative */
+    uint64_t quarters = (uint64_t)((int64_t)day + MARCH_0 + (int64_t)ERAS * ERA_DAYS) * 4 + 3;
+    uint64_t century = quarters / ERA_DAYS, in_century = quarters % ERA_DAYS | 3;
+    uint64_t years = in_century * 2939745;
+    uint32_t day_of_year = (uint32_t)years / 2939745 / 4;
+    uint32_t month_from_march = (2141 * day_of_year + 197913) >> 16; /* March is 3, February 14 */
+    int64_t march_year = (int64_t)(century * 100 + (years >> 32));
+    return (int32_t)((march_year - 400 * (int64_t)ERAS - 1970) * 12 + month_from_march - 1);
 }
 
 int32_t rfm_month_first_day(int32_t month)

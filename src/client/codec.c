@@ -130,18 +130,18 @@ static unsigned money_head(const rfm_client *client)
            (client->purchase_days != 1 ? MONEY_DAYS : 0u) | (client->x != client->orders - 1 ? MONEY_X : 0u);
 }
 
-static uint8_t *put_orders_past_one(uint8_t *at, const rfm_client *client, unsigned head, const struct times *times)
+static uint8_t *put_orders_past_one(uint8_t *at, const rfm_client *client, unsigned head, const struct places *places)
 {
     at = put_varint(at, client->orders);
-    at = rfm__put_time(at, times, client->first_ms, FROM_OLDEST);
+    at = rfm__put_time(at, places, client->first_ms, FROM_OLDEST);
     at = head & MONEY_FIRST_DAY ? put_since(at, client->revenue_minor, client->first_day_minor) : at;
     at = head & MONEY_DAYS ? put_purchase_days(at, client->purchase_days) : at;
     at = head & MONEY_X ? put_varint(at, client->x) : at;
     RFM_ASSERT(client->x == 0 || client->before_last_ms >= client->first_ms);
-    return client->x > 0 ? rfm__put_time(at, times, client->before_last_ms, FROM_NEWEST) : at;
+    return client->x > 0 ? rfm__put_time(at, places, client->before_last_ms, FROM_NEWEST) : at;
 }
 
-static uint8_t *put_money(uint8_t *at, const rfm_client *client, const struct times *times)
+static uint8_t *put_money(uint8_t *at, const rfm_client *client, const struct places *places)
 {
     unsigned head = money_head(client);
     *at++ = (uint8_t)head;
@@ -150,11 +150,11 @@ static uint8_t *put_money(uint8_t *at, const rfm_client *client, const struct ti
     if (head & MONEY_NO_ORDERS) {
         return at;
     }
-    at = rfm__put_time(at, times, client->last_ms, FROM_NEWEST);
+    at = rfm__put_time(at, places, client->last_ms, FROM_NEWEST);
     if (head & MONEY_SHIFTS) {
         *at++ = shifts_of(client);
     }
-    return head & MONEY_SOLE ? at : put_orders_past_one(at, client, head, times);
+    return head & MONEY_SOLE ? at : put_orders_past_one(at, client, head, places);
 }
 
 static void get_orders_past_one(struct cursor *cursor, rfm_client *client, unsigned head, const struct times *times)
@@ -193,9 +193,9 @@ static void get_money(struct cursor *cursor, rfm_client *client, const struct ti
     client->last_day = (int32_t)(rfm_div_floor(client->last_ms, RFM_DAY_MS) + (shifts & 15) - DAY_SHIFT);
 }
 
-static uint8_t *put_visits(uint8_t *at, const rfm_client *client, const struct times *times)
+static uint8_t *put_visits(uint8_t *at, const rfm_client *client, const struct places *places)
 {
-    return rfm__put_time(put_varint(at, client->visits), times, client->visit_last_ms, FROM_NEWEST);
+    return rfm__put_time(put_varint(at, client->visits), places, client->visit_last_ms, FROM_NEWEST);
 }
 
 void rfm__get_visits(struct cursor *cursor, rfm_client *client, const struct times *times)
@@ -211,7 +211,7 @@ static uint8_t expected_reach(const rfm_channel_stats *stats)
     return stats->by_status[RFM_STATUS_DELIVERED] > 0 ? RFM_REACH_DELIVERED : RFM_REACH_UNKNOWN;
 }
 
-static uint8_t *put_channel(uint8_t *at, const rfm_channel_stats *stats, const struct times *times)
+static uint8_t *put_channel(uint8_t *at, const rfm_channel_stats *stats, const struct places *places)
 {
     bool unexpected = stats->reach != expected_reach(stats);
     at = put_varint(at, (uint64_t)stats->name << 1 | unexpected);
@@ -226,15 +226,15 @@ static uint8_t *put_channel(uint8_t *at, const rfm_channel_stats *stats, const s
     if (unexpected) {
         *at++ = stats->reach;
     }
-    return stats->reach ? rfm__put_time(at, times, stats->reach_ms, FROM_NEWEST) : at;
+    return stats->reach ? rfm__put_time(at, places, stats->reach_ms, FROM_NEWEST) : at;
 }
 _Static_assert(RFM_STATUS_COUNT <= 8, "statuses are bits of a byte");
 
-static uint8_t *put_channels(uint8_t *at, const rfm_client *client, const struct times *times)
+static uint8_t *put_channels(uint8_t *at, const rfm_client *client, const struct places *places)
 {
     *at++ = client->channel_count;
     for (size_t i = 0; i < client->channel_count; i++) {
-        at = put_channel(at, &client->channel[i], times);
+        at = put_channel(at, &client->channel[i], places);
     }
     return at;
 }
@@ -262,13 +262,13 @@ static void get_channels(struct cursor *cursor, rfm_client *client, const struct
     }
 }
 
-static uint8_t *put_consents(uint8_t *at, const rfm_client *client, const struct times *times)
+static uint8_t *put_consents(uint8_t *at, const rfm_client *client, const struct places *places)
 {
     at = put_varint(at, client->consent_count);
     for (size_t i = 0; i < client->consent_count; i++) {
         const rfm_consent *consent = &client->consent[i];
         at = put_varint(at, (uint64_t)consent->channel << 2 | (uint64_t)consent->class_ << 1 | consent->granted);
-        at = rfm__put_time(at, times, consent->time_ms, FROM_OLDEST);
+        at = rfm__put_time(at, places, consent->time_ms, FROM_OLDEST);
     }
     return at;
 }
@@ -293,16 +293,16 @@ void rfm__get_consents(struct cursor *cursor, rfm_client *client, const struct t
 enum { SINCE_EVENT, SINCE_SECONDS, SINCE_MS, SINCE_RAW, SINCE_BITS = 2, LIFECYCLE_BITS = 3 };
 _Static_assert(RFM_LIFECYCLE_COUNT <= 1 << LIFECYCLE_BITS, "a lifecycle fits");
 
-static uint8_t *put_mark_time(uint8_t *at, const struct times *times, int64_t time_ms)
+static uint8_t *put_mark_time(uint8_t *at, const struct places *places, int64_t time_ms)
 {
-    int place = rfm__place_of(times->client, time_ms, FROM_NEWEST);
+    int place = rfm__place_of(places, time_ms, FROM_NEWEST);
     if (place >= 0) {
         uint64_t beyond_ms = (uint64_t)(time_ms - seconds(time_ms) * RFM_SECOND_MS);
         return put_varint(at, ((uint64_t)place * RFM_SECOND_MS + beyond_ms) << SINCE_BITS | SINCE_EVENT);
     }
-    uint64_t since_ms = zigzag((uint64_t)time_ms - (uint64_t)times->reference_ms);
+    uint64_t since_ms = zigzag((uint64_t)time_ms - (uint64_t)places->times.reference_ms);
     if (time_ms % RFM_SECOND_MS == 0) {
-        return put_varint(at, zigzag((uint64_t)(seconds(time_ms) - seconds(times->reference_ms))) << SINCE_BITS |
+        return put_varint(at, zigzag((uint64_t)(seconds(time_ms) - seconds(places->times.reference_ms))) << SINCE_BITS |
                                   SINCE_SECONDS);
     }
     if (since_ms >> (64 - SINCE_BITS) == 0) {
@@ -325,11 +325,11 @@ static int64_t get_mark_time(struct cursor *cursor, const struct times *times)
     }
 }
 
-static uint8_t *put_marks(uint8_t *at, const rfm_client *client, const struct times *times)
+static uint8_t *put_marks(uint8_t *at, const rfm_client *client, const struct places *places)
 {
     at = put_varint(at, (uint64_t)client->marks.segment << LIFECYCLE_BITS | client->marks.lifecycle);
     at = put_varint(at, client->marks.previous);
-    at = put_mark_time(at, times, client->marks.since_ms);
+    at = put_mark_time(at, places, client->marks.since_ms);
     return put_fixed(at, client->marks.version, 4);
 }
 
@@ -345,9 +345,9 @@ static void get_marks(struct cursor *cursor, rfm_client *client, const struct ti
     fail_unless(cursor, client->marks.lifecycle < RFM_LIFECYCLE_COUNT);
 }
 
-static uint8_t *put_source(uint8_t *at, const rfm_client *client, const struct times *times)
+static uint8_t *put_source(uint8_t *at, const rfm_client *client, const struct places *places)
 {
-    return rfm__put_time(put_varint(at, client->source), times, client->source_ms, FROM_OLDEST);
+    return rfm__put_time(put_varint(at, client->source), places, client->source_ms, FROM_OLDEST);
 }
 
 void rfm__get_source(struct cursor *cursor, rfm_client *client, const struct times *times)
@@ -403,15 +403,16 @@ _Static_assert(4 + 80 + 20 + RFM_ORDERS_MAX * (6 + 10 + 3 + 10 + 1 + 1 + 8 + 1 +
                    RFM_CLIENT_PACKED_MAX,
                "a full client fits");
 
-static uint8_t *put_later_sections(uint8_t *at, const rfm_client *client, unsigned sections, const struct times *times)
+static uint8_t *put_later_sections(uint8_t *at, const rfm_client *client, unsigned sections,
+                                   const struct places *places)
 {
-    at = sections & SECTION_LISTED ? put_since(at, client->listed_ms, times->reference_ms) : at;
-    at = sections & SECTION_MET ? put_since(at, client->met_ms, times->reference_ms) : at;
+    at = sections & SECTION_LISTED ? put_since(at, client->listed_ms, places->times.reference_ms) : at;
+    at = sections & SECTION_MET ? put_since(at, client->met_ms, places->times.reference_ms) : at;
     at = sections & SECTION_CATEGORIES ? rfm__put_categories(at, client) : at;
-    at = sections & SECTION_SOURCE ? put_source(at, client, times) : at;
-    at = sections & SECTION_LATEST ? rfm__put_latest(at, client, times) : at;
-    at = sections & SECTION_BALANCES ? rfm__put_balances(at, client, times) : at;
-    at = sections & SECTION_LEFT ? put_left(at, client, times->reference_ms) : at;
+    at = sections & SECTION_SOURCE ? put_source(at, client, places) : at;
+    at = sections & SECTION_LATEST ? rfm__put_latest(at, client, places) : at;
+    at = sections & SECTION_BALANCES ? rfm__put_balances(at, client, places) : at;
+    at = sections & SECTION_LEFT ? put_left(at, client, places->times.reference_ms) : at;
     return sections & SECTION_ACTIVITY ? rfm__put_activity(at, client) : at;
 }
 
@@ -428,18 +429,18 @@ size_t rfm_client_encode(const rfm_client *client, uint8_t packed[RFM_CLIENT_PAC
                client->slots_len <= RFM_SLOTS_BYTES_MAX && client->latest_count <= RFM_LATEST_MAX &&
                client->stamp_count <= RFM_LATEST_MAX && client->left_count <= RFM_LEFT_MAX);
     unsigned sections = sections_of(client);
-    struct times times = times_of(client);
+    struct places places = {.times = times_of(client)};
     uint8_t *at = packed;
     *at++ = VERSION;
     at = put_varint(at, sections);
-    at = sections & SECTION_SEEN ? rfm__put_seen(at, client) : at;
-    at = sections & SECTION_ORDERS ? rfm__put_orders(at, client, times.reference_ms) : at;
-    at = sections & SECTION_MONEY ? put_money(at, client, &times) : at;
-    at = sections & SECTION_VISITS ? put_visits(at, client, &times) : at;
-    at = sections & SECTION_CHANNELS ? put_channels(at, client, &times) : at;
-    at = sections & SECTION_CONSENTS ? put_consents(at, client, &times) : at;
-    at = sections & SECTION_MARKS ? put_marks(at, client, &times) : at;
-    at = put_later_sections(at, client, sections, &times);
+    at = sections & SECTION_SEEN ? rfm__put_seen(at, client, &places) : at;
+    at = sections & SECTION_ORDERS ? rfm__put_orders(at, client, places.times.reference_ms) : at;
+    at = sections & SECTION_MONEY ? put_money(at, client, &places) : at;
+    at = sections & SECTION_VISITS ? put_visits(at, client, &places) : at;
+    at = sections & SECTION_CHANNELS ? put_channels(at, client, &places) : at;
+    at = sections & SECTION_CONSENTS ? put_consents(at, client, &places) : at;
+    at = sections & SECTION_MARKS ? put_marks(at, client, &places) : at;
+    at = put_later_sections(at, client, sections, &places);
     if (sections & SECTION_SLOTS) {
         memcpy(at, client->slots, client->slots_len);
         at += client->slots_len;

@@ -4,12 +4,12 @@
 
 /* Stamps from the earliest, before version 3 each as the difference from the one before; then the facts: key, type with what follows, value. */
 
-static uint8_t *put_stamps(uint8_t *at, const rfm_client *client, const struct times *times)
+static uint8_t *put_stamps(uint8_t *at, const rfm_client *client, const struct places *places)
 {
     at = put_varint(at, client->stamp_count);
     for (size_t i = 0; i < client->stamp_count; i++) {
         const rfm_stamp *stamp = &client->stamp[i];
-        at = rfm__put_time(at, times, stamp->time_ms, FROM_OLDEST);
+        at = rfm__put_time(at, places, stamp->time_ms, FROM_OLDEST);
         *at++ = stamp->id_len;
         memcpy(at, stamp->id, stamp->id_len);
         at += stamp->id_len;
@@ -61,9 +61,9 @@ static uint16_t unpacked_key(uint64_t packed)
 }
 _Static_assert(RFM_LATEST_NPS + OWN_KEYS - 1 == UINT16_MAX, "every own key has its number");
 
-uint8_t *rfm__put_latest(uint8_t *at, const rfm_client *client, const struct times *times)
+uint8_t *rfm__put_latest(uint8_t *at, const rfm_client *client, const struct places *places)
 {
-    at = put_stamps(at, client, times);
+    at = put_stamps(at, client, places);
     at = put_varint(at, client->latest_count);
     for (size_t i = 0; i < client->latest_count; i++) {
         const rfm_latest *latest = &client->latest[i];
@@ -155,7 +155,7 @@ void rfm__get_latest(struct cursor *cursor, rfm_client *client, const struct tim
 
 /* Points, complaints, cases. */
 
-uint8_t *rfm__put_balances(uint8_t *at, const rfm_client *client, const struct times *times)
+uint8_t *rfm__put_balances(uint8_t *at, const rfm_client *client, const struct places *places)
 {
     *at++ = (uint8_t)(client->case_count << 1 | (client->complaints != 0));
     at = put_signed(at, client->points);
@@ -164,7 +164,7 @@ uint8_t *rfm__put_balances(uint8_t *at, const rfm_client *client, const struct t
         const rfm_case *case_ = &client->cases[i];
         at = put_fixed(at, case_->id48, 6);
         *at++ = (uint8_t)(case_->complained << 1 | case_->open);
-        at = rfm__put_time(at, times, case_->time_ms, FROM_NEWEST);
+        at = rfm__put_time(at, places, case_->time_ms, FROM_NEWEST);
     }
     return at;
 }

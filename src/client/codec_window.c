@@ -22,28 +22,41 @@ static uint8_t *put_newest(uint8_t *at, const rfm_seen *seen)
     return put_fixed(at, since_s, wide ? 5 : 4);
 }
 
-static uint8_t *put_before(uint8_t *at, uint64_t id39, int64_t before_s)
+/* Of a time since 1970, as events have them; of others one that is in no window. */
+static inline int64_t second_of(int64_t time_ms)
 {
-    uint64_t step = (uint64_t)before_s + BACK_S;
-    if ((uint64_t)before_s < NEAR_S) {
-        return put_fixed(at, id39 << 1 | (uint64_t)before_s << TIME_SHIFT, ID_BYTES + 1);
-    }
-    if (step < STEP_MAX) {
-        return put_fixed(at, id39 << 1 | FAR | step << TIME_SHIFT, ID_BYTES + 3);
-    }
-    at = put_fixed(at, id39 << 1 | FAR | (uint64_t)STEP_MAX << TIME_SHIFT, ID_BYTES + 3);
-    return put_signed(at, before_s);
+    return (int64_t)((uint64_t)time_ms / RFM_SECOND_MS * RFM_SECOND_MS);
 }
 
-uint8_t *rfm__put_seen(uint8_t *at, const rfm_client *client)
+/* Near and far come as it happens: no branch between them. */
+static uint8_t *put_before(uint8_t *at, uint64_t id39, int64_t before_s)
+{
+    uint64_t far = (uint64_t)before_s >= NEAR_S, step = (uint64_t)before_s + BACK_S * far;
+    if (step >= STEP_MAX) {
+        at = put_fixed(at, id39 << 1 | FAR | (uint64_t)STEP_MAX << TIME_SHIFT, ID_BYTES + 3);
+        return put_signed(at, before_s);
+    }
+    return put_fixed(at, id39 << 1 | far | step << TIME_SHIFT, ID_BYTES + 1 + 2 * far);
+}
+
+static size_t hash_of(int64_t second_ms)
+{
+    return (uint64_t)second_ms * UINT64_C(0x9e3779b97f4a7c15) >> 58;
+}
+_Static_assert(PLACES == 1 << (64 - 58), "a hash is an index");
+
+uint8_t *rfm__put_seen(uint8_t *at, const rfm_client *client, struct places *places)
 {
     size_t i = client->seen_count - 1u;
     *at++ = client->seen_count;
     at = put_newest(at, &client->seen[i]);
-    for (int64_t after_s = seconds(client->seen[i].time_ms); i-- > 0;) {
-        int64_t time_s = seconds(client->seen[i].time_ms);
+    for (int64_t after_s = client->seen[i].time_ms / RFM_SECOND_MS; i-- > 0;) {
+        int64_t time_s = (int64_t)((uint64_t)client->seen[i].time_ms / RFM_SECOND_MS);
         at = put_before(at, client->seen[i].id39, after_s - time_s);
         after_s = time_s;
+    }
+    for (i = 0; i < client->seen_count; i++) {
+        places->index[hash_of(client->seen[i].time_ms)] = (uint8_t)i;
     }
     return at;
 }
@@ -64,11 +77,12 @@ static int64_t get_newest(struct cursor *cursor, rfm_seen *seen)
 
 static int64_t get_before(struct cursor *cursor, rfm_seen *seen, int64_t after_s)
 {
-    uint64_t word = peek(cursor), step = word >> TIME_SHIFT;
+    uint64_t word = peek(cursor), far = word & FAR;
     seen->id39 = rfm_id39(word >> 1);
-    skip(cursor, word & FAR ? ID_BYTES + 3 : ID_BYTES + 1);
-    uint64_t before_s = word & FAR ? step - BACK_S : step & (NEAR_S - 1);
-    if (word & FAR && step == STEP_MAX) {
+    skip(cursor, ID_BYTES + 1 + 2 * far);
+    uint64_t step = word >> TIME_SHIFT & (far ? STEP_MAX : NEAR_S - 1);
+    uint64_t before_s = step - BACK_S * far;
+    if (far && step == STEP_MAX) {
         before_s = unzigzag(get_varint(cursor));
     }
     int64_t time_s = checked_s(cursor, (uint64_t)after_s - before_s);
@@ -115,16 +129,25 @@ void rfm__get_old_seen(struct cursor *cursor, rfm_client *client, int64_t *refer
 
 enum { PLACE_MS = RFM_SECOND_MS, IN_WINDOW = 1 };
 
-int rfm__place_of(const rfm_client *client, int64_t time_ms, window_end end)
+/* Among seconds of one hash the table knows one, which leaves the others to a search. */
+__attribute__((noinline)) static int search(const rfm_client *client, int64_t second_ms)
 {
-    int64_t second_ms = (int64_t)((uint64_t)seconds(time_ms) * RFM_SECOND_MS); /* of any time */
-    int count = client->seen_count;
-    for (int place = 0; place < count; place++) {
-        if (client->seen[end == FROM_OLDEST ? place : count - 1 - place].time_ms == second_ms) {
-            return place;
-        }
+    int i = client->seen_count - 1;
+    while (i >= 0 && client->seen[i].time_ms != second_ms) {
+        i--;
     }
-    return -1;
+    return i;
+}
+
+int rfm__place_of(const struct places *places, int64_t time_ms, window_end end)
+{
+    const rfm_client *client = places->times.client;
+    int64_t second_ms = second_of(time_ms);
+    int i = places->index[hash_of(second_ms)];
+    if (i >= client->seen_count || client->seen[i].time_ms != second_ms) {
+        i = search(client, second_ms);
+    }
+    return i < 0 || end == FROM_OLDEST ? i : client->seen_count - 1 - i;
 }
 
 int64_t rfm__time_at(struct cursor *cursor, const rfm_client *client, uint64_t written, window_end end)
@@ -138,13 +161,13 @@ int64_t rfm__time_at(struct cursor *cursor, const rfm_client *client, uint64_t w
            (int64_t)(written % PLACE_MS);
 }
 
-uint8_t *rfm__put_time(uint8_t *at, const struct times *times, int64_t time_ms, window_end end)
+uint8_t *rfm__put_time(uint8_t *at, const struct places *places, int64_t time_ms, window_end end)
 {
-    int place = rfm__place_of(times->client, time_ms, end);
+    int place = rfm__place_of(places, time_ms, end);
     if (place >= 0) {
-        return put_varint(at, (uint64_t)(place * PLACE_MS + time_ms % RFM_SECOND_MS) << 1 | IN_WINDOW);
+        return put_varint(at, (uint64_t)(place * PLACE_MS + time_ms - second_of(time_ms)) << 1 | IN_WINDOW);
     }
-    uint64_t written = zigzag((uint64_t)time_ms - (uint64_t)times->reference_ms);
+    uint64_t written = zigzag((uint64_t)time_ms - (uint64_t)places->times.reference_ms);
     RFM_ASSERT(written >> 63 == 0); /* a time of an event */
     return put_varint(at, written << 1);
 }

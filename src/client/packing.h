@@ -224,24 +224,32 @@ struct times {
 /* From which end of the window places count, which are shorter where they are low. */
 typedef enum window_end { FROM_OLDEST, FROM_NEWEST } window_end;
 
+/* For writing: where the seconds of the window are, by their hash, the newest of those that have the same. A search would end
+ * elsewhere for each time, which processors cannot foresee. */
+enum { PLACES = 64 };
+struct places {
+    struct times times;
+    uint8_t index[PLACES];
+};
+
 /* codec_window.c: the windows of events and of orders, and times by them. */
-uint8_t *rfm__put_seen(uint8_t *at, const rfm_client *client);
+uint8_t *rfm__put_seen(uint8_t *at, const rfm_client *client, struct places *places);
 void rfm__get_seen(struct cursor *cursor, rfm_client *client);
 uint8_t *rfm__put_orders(uint8_t *at, const rfm_client *client, int64_t reference_ms);
 void rfm__get_orders(struct cursor *cursor, rfm_client *client, int64_t reference_ms);
 void rfm__get_old_seen(struct cursor *cursor, rfm_client *client, int64_t *reference_ms);
 void rfm__get_old_orders(struct cursor *cursor, rfm_client *client, int64_t reference_ms);
 /* The place of the time's second in the window; -1: it is not there. */
-int rfm__place_of(const rfm_client *client, int64_t time_ms, window_end end);
+int rfm__place_of(const struct places *places, int64_t time_ms, window_end end);
 /* The time of what was written for a place; checked. */
 int64_t rfm__time_at(struct cursor *cursor, const rfm_client *client, uint64_t written, window_end end);
-uint8_t *rfm__put_time(uint8_t *at, const struct times *times, int64_t time_ms, window_end end);
+uint8_t *rfm__put_time(uint8_t *at, const struct places *places, int64_t time_ms, window_end end);
 int64_t rfm__get_time(struct cursor *cursor, const struct times *times, window_end end);
 
 /* codec_latest.c: the sections of profile, feedback, points and categories. */
-uint8_t *rfm__put_latest(uint8_t *at, const rfm_client *client, const struct times *times);
+uint8_t *rfm__put_latest(uint8_t *at, const rfm_client *client, const struct places *places);
 void rfm__get_latest(struct cursor *cursor, rfm_client *client, const struct times *times);
-uint8_t *rfm__put_balances(uint8_t *at, const rfm_client *client, const struct times *times);
+uint8_t *rfm__put_balances(uint8_t *at, const rfm_client *client, const struct places *places);
 void rfm__get_balances(struct cursor *cursor, rfm_client *client, const struct times *times);
 uint8_t *rfm__put_categories(uint8_t *at, const rfm_client *client);
 void rfm__get_categories(struct cursor *cursor, rfm_client *client, bool plain);
