@@ -33,6 +33,7 @@ if(RFM_TESTS)
             cmake_path(GET source STEM module)
             add_executable(${layer}_${module} "${source}")
             target_link_libraries(${layer}_${module} PRIVATE rfm_${layer} PkgConfig::CMOCKA)
+            target_include_directories(${layer}_${module} PRIVATE "${PROJECT_SOURCE_DIR}/tests/fixtures") # fixture.h
             rfm_add_test(${layer}_${module} ${layer}_${module})
         endforeach()
     endforeach()

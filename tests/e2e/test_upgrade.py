@@ -102,7 +102,7 @@ def a_newer_format_is_refused_before_the_group_is_joined(cluster) -> None:
     set_format(cluster, 99)
     before, process = keys_now(cluster), cluster.processes[0]
     process.start(wait=False)
-    assert process.exit_code(40) == 3, process.log_tail()
+    assert process.exit_code(60) == 3, process.log_tail()
     assert "rfm:meta says format=99, which a newer rfmd has made" in process.log_text(), process.log_tail()
     assert "assignment" not in process.log_text()
     assert keys_now(cluster) == before
@@ -119,7 +119,7 @@ def one_that_is_refused_does_not_disturb_the_group(cluster) -> None:
     set_format(cluster, 99)
     rebalances = first.metric("rfmd_rebalances_total")
     second.start(wait=False)
-    assert second.exit_code(40) == 3, second.log_tail()
+    assert second.exit_code(60) == 3, second.log_tail()
     assert first.running and first.ready
     assert first.metric("rfmd_rebalances_total") == rebalances
     cluster.processes.remove(second)
@@ -150,7 +150,7 @@ def test_a_newer_wal_record_is_refused(bygone_cluster):
     cluster = bygone_cluster(world, redis=False)
     process = cluster.processes[0]
     process.start(wait=False)
-    assert process.exit_code(40) == 3, process.log_tail()
+    assert process.exit_code(60) == 3, process.log_tail()
     assert "it has version 99, which a newer rfmd has written" in process.log_text(), process.log_tail()
     assert not cluster.redis.client().keys("rfm:*:c:*")
 

@@ -1,6 +1,6 @@
 /* Redo records as every version of the format has written them, and the tables of a task, which have no version of their own:
  * that of `<prefix>:meta` is theirs. */
-#include "../../fixtures/fixture.h"
+#include "fixture.h"
 
 #include "engine/counters.h"
 #include "engine/erased.h"

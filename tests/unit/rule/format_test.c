@@ -1,5 +1,5 @@
 /* Slots as every version of the format has packed them, since its first. */
-#include "../../fixtures/fixture.h"
+#include "fixture.h"
 
 #include "rule/slot.h"
 
