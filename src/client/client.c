@@ -236,7 +236,8 @@ static rfm_applied_kind await_order(rfm_client *client, const rfm_event *event, 
                                     const rfm_client_conf *conf, rfm_applied *applied)
 {
     rfm_order *waiting = rfm__orders_find_waiting(client, event, conf);
-    rfm_order entry = {.id39 = rfm_id39(event->order_id48), .time_ms = whole_second_ms(event->time_ms), .waiting = true};
+    rfm_order entry = {
+        .id39 = rfm_id39(event->order_id48), .time_ms = whole_second_ms(event->time_ms), .waiting = true};
     rfm_order order = waiting ? *waiting : entry;
     if (event->has_amount) {
         int64_t revenue;

@@ -1,7 +1,7 @@
-/* The packed form: version, section mask, sections. Numbers are LEB128 varints, signed ones zigzag; times are places in the window of
- * events or differences from its newest (packing.h). What other sections let expect is not written, but for where it is otherwise.
- * The rarest sections have the highest bits, which make the mask longer. Differences wrap around, so that every state that decodes
- * encodes as well. */
+/* The packed form: version, section mask, sections. Numbers are LEB128 varints, signed ones zigzag; times are places in the
+ * window of events or differences from its newest (packing.h). What other sections let expect is written only where it is
+ * otherwise. The rarest sections have the highest bits, which make the mask longer. Differences wrap around, so that every
+ * state that decodes encodes as well. */
 #include "activity.h"
 #include "packing.h"
 

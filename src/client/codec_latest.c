@@ -2,7 +2,8 @@
 
 #include <math.h>
 
-/* Stamps from the earliest, before version 3 each as the difference from the one before; then the facts: key, type with what follows, value. */
+/* Stamps from the earliest, before version 3 each as the difference from the one before; then the facts: key, type with what
+ * follows, value. */
 
 static uint8_t *put_stamps(uint8_t *at, const rfm_client *client, const struct places *places)
 {

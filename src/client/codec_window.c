@@ -1,7 +1,8 @@
 #include "packing.h"
 
-/* The window of events, newest first: id and time as one word of 40 bits, what the id leaves saying how the time is written. Those
- * of a visit follow each other in seconds, its visits in days: an entry has 6 bytes or 8, and any time is possible in more. */
+/* The window of events, newest first: the id and a bit as 40 bits, then by how much it lies before the entry after it: a byte
+ * or three, as the bit says, since events of a visit follow each other in seconds and visits in days. Any other difference is
+ * a varint. */
 #define EPOCH_S    (EPOCH_MS / RFM_SECOND_MS)
 #define TIME_MAX_S (TIME_MAX_MS / RFM_SECOND_MS)
 enum {
@@ -105,10 +106,7 @@ void rfm__get_seen(struct cursor *cursor, rfm_client *client)
 
 static int64_t get_time_before_s(struct cursor *cursor, int64_t after_s, uint64_t difference)
 {
-    int64_t time_s = (int64_t)((uint64_t)after_s - unzigzag(difference));
-    bool good = time_s >= EPOCH_MS / RFM_SECOND_MS && time_s <= TIME_MAX_MS / RFM_SECOND_MS;
-    fail_unless(cursor, good);
-    return good ? time_s : EPOCH_MS / RFM_SECOND_MS;
+    return checked_s(cursor, (uint64_t)after_s - unzigzag(difference));
 }
 
 void rfm__get_old_seen(struct cursor *cursor, rfm_client *client, int64_t *reference_ms)

@@ -19,8 +19,10 @@
  *                can change; by arrival. Version 3
  *
  * Rules, channels and arms are the numbers of their names in the task's table, rules each as the difference to the one before,
- * but in RECENT and BOUGHT, where times are. Times of SENT are differences as well, in seconds where they are whole ones. Versions 1 and 2 have headers of varint(count << 3 | kind); what they could say
- * is said the same way by version 3 but for these. A new kind of entry is a new version; old ones are read forever. Bounds make every combination fit into RFM_SLOTS_BYTES_MAX. */
+ * but in RECENT and BOUGHT, where times are; in SENT times too, in seconds where that is a whole number. An event's id begins
+ * with so many bytes of the one before as it says. Versions 1 and 2 have headers of varint(count << 3 | kind); what older
+ * versions could say is said the same way by version 4 but for these. A new kind of entry is a new version; old ones are read
+ * forever. Bounds make every combination fit into RFM_SLOTS_BYTES_MAX. */
 #ifndef RFM_RULE_SLOT_H
 #define RFM_RULE_SLOT_H
 

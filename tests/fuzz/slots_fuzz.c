@@ -23,7 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (rfm__slots_decode(rfm_bytes_of(data, size), &slots) != 0)
         return 0;
     size_t len = rfm__slots_encode(&slots, packed);
-    RFM_ASSERT(len <= size + (data[0] < 4 ? 7u + 8u * slots.sent_count : 0u)); /* headers and sends of before version 4 */
+    RFM_ASSERT(len <=
+               size + (data[0] < 4 ? 7u + 8u * slots.sent_count : 0u)); /* headers and sends of before version 4 */
     RFM_ASSERT(rfm__slots_decode(rfm_bytes_of(packed, len), &other) == 0);
     RFM_ASSERT(other.holding_count == slots.holding_count && other.sent_count == slots.sent_count);
     RFM_ASSERT(other.pending_count == slots.pending_count && other.recent_count == slots.recent_count);
