@@ -4,6 +4,7 @@
  *
  *     format  since  states  slots  redo
  *     1       0.1.0  1, 2    3      1, 2
+ *     2       after  3       4      1, 2
  *
  * What is packed has a version of its own besides: a Redis that came back from a backup may name an older format than its WAL
  * leads to, and is then refused by whoever does not know what it finds. */
@@ -11,7 +12,7 @@
 #define RFM_CLIENT_STATE_FORMAT_H
 
 #ifndef RFM_STATE_FORMAT /* another one: for a program that tests/e2e/upgrade.py takes for a newer one */
-#define RFM_STATE_FORMAT 1
+#define RFM_STATE_FORMAT 2
 #endif
 
 #endif

@@ -3,9 +3,8 @@
 
 #include <rfm/client/client.h>
 
-static const char *const files[] = {"state-1.ndjson", "state-2.ndjson"};
-static const char *const written[] = {"state-1.ndjson",
-                                      "state-2.ndjson"}; /* by the present code, each where it will do */
+static const char *const files[] = {"state-1.ndjson", "state-2.ndjson", "state-3.ndjson"};
+static const char *const written[] = {"state-3.ndjson"}; /* by the present code */
 
 static void mirror_orders(mirror *at, rfm_client *client)
 {
@@ -14,7 +13,7 @@ static void mirror_orders(mirror *at, rfm_client *client)
     for (size_t i = 0; i < client->order_count; i++) {
         mirror entry = mirror_entry(&list, i);
         rfm_order *order = &client->order[i];
-        MIRROR(&entry, order, id48);
+        mirror_id(&entry, "id39", "id48", &order->id39, RFM_ID_BITS);
         MIRROR(&entry, order, time_ms);
         MIRROR(&entry, order, left_minor);
         MIRROR(&entry, order, refunded_minor);
@@ -33,7 +32,7 @@ static void mirror_seen(mirror *at, rfm_client *client)
     client->seen_count = (uint8_t)mirror_list(at, "seen", client->seen_count, RFM_SEEN_MAX, &list);
     for (size_t i = 0; i < client->seen_count; i++) {
         mirror entry = mirror_entry(&list, i);
-        MIRROR(&entry, &client->seen[i], id48);
+        mirror_id(&entry, "id39", "id48", &client->seen[i].id39, RFM_ID_BITS);
         MIRROR(&entry, &client->seen[i], time_ms);
     }
 }

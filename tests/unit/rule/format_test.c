@@ -5,8 +5,8 @@
 
 #include <rfm/rule/decide.h>
 
-static const char *const files[] = {"slots-1.ndjson", "slots-2.ndjson", "slots-3.ndjson"};
-static const char *const written[] = {"slots-3.ndjson"}; /* by the present code */
+static const char *const files[] = {"slots-1.ndjson", "slots-2.ndjson", "slots-3.ndjson", "slots-4.ndjson"};
+static const char *const written[] = {"slots-4.ndjson"}; /* by the present code */
 
 static uint8_t kept[RFM_PENDING_MAX][RFM_KEPT_BYTES_MAX]; /* what a meaning's pending ones keep */
 
@@ -47,9 +47,13 @@ static void mirror_sent(mirror *at, rfm_slots *slots)
         rfm_remembered *sent = &slots->sent[i];
         MIRROR(&entry, sent, rule);
         MIRROR(&entry, sent, time_ms);
-        MIRROR(&entry, sent, has_id);
+        MIRROR(&entry, sent, form);
+        MIRROR(&entry, sent, code);
+        MIRROR(&entry, sent, cause_ms);
         MIRROR(&entry, sent, is_virtual);
-        mirror_hex(&entry, "id", sent->id, sent->has_id ? sizeof sent->id : 0, sizeof sent->id);
+        if (entry.in && yyjson_obj_get(entry.in, "has_id")) /* before version 4 */
+            sent->form = RFM_ID_GIVEN;
+        sent->id_len = (uint8_t)mirror_hex(&entry, "id", sent->id, sent->id_len, sizeof sent->id);
     }
 }
 
@@ -125,7 +129,7 @@ static void mirror_bought(mirror *at, rfm_slots *slots)
     slots->bought_count = (uint16_t)mirror_list(at, "bought", slots->bought_count, RFM_BOUGHT_MAX, &list);
     for (size_t i = 0; i < slots->bought_count; i++) {
         mirror entry = mirror_entry(&list, i);
-        MIRROR(&entry, &slots->bought[i], id48);
+        mirror_id(&entry, "id39", "id48", &slots->bought[i].id39, RFM_ID_BITS);
         MIRROR(&entry, &slots->bought[i], time_ms);
         MIRROR(&entry, &slots->bought[i], left_minor);
         MIRROR(&entry, &slots->bought[i], rule);
