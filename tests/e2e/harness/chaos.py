@@ -195,7 +195,7 @@ class Chaos:
     def _do_broker(self, choice: dict) -> None:
         nodes = self.cluster.broker.nodes
         node = nodes[int(choice["node"] * len(nodes))]
-        if choice["pause_s"]:  # a leader who does not know that another has followed
+        if choice["pause_s"] and len(nodes) > 1:  # a leader who does not know that another has followed
             node.pause()
             time.sleep(choice["pause_s"])
             node.resume()
