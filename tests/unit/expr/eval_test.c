@@ -280,6 +280,55 @@ static void what_an_evaluation_makes_is_bounded(void **state)
     assert_memory_equal(say(*state, text), "too many rounds of exists() and all()", 37);
 }
 
+/* What is false by comparisons of fields with constants; client.nps, client.rfm.r and event.amount are absent. */
+static void what_is_false_is_sifted_out(void **state)
+{
+    static const struct {
+        const char *text;
+        bool kept;
+    } cases[] = {
+        {"client.orders >= 3", true},
+        {"client.orders > 3", false},
+        {"client.revenue > 129 && client.revenue < 129.95", true},
+        {"client.revenue > 129 && client.revenue > 129.95", false},
+        {"client.orders == 2 || client.churn_risk < 0.75", false},
+        {"client.orders == 2 || client.churn_risk <= 0.75", true},
+        {"!(client.orders == 3 || client.nps > 6)", false},
+        {"has(client.nps) && client.nps <= 6", false},
+        {"has(client.timezone) && has(client.nps)", false},
+        {"client.nps <= 6", true},                      /* fails */
+        {"client.nps <= 6 && client.orders > 9", true}, /* false, but who would know */
+        {"client.orders > 9 && client.nps <= 6", false},
+        {"size(client.tags) > 9", true}, /* no comparison of a field */
+        {"client.orders > 9 && size(client.tags) > 9", false},
+        {"event.channel in [\"sms\", \"email\"]", true},
+        {"event.channel in [\"sms\", \"web\"]", false},
+        {"client.rfm.f in [1, 2 + 1]", false},
+        {"client.timezone.startsWith(\"Europe/\")", true},
+        {"client.timezone.endsWith(\"Paris\")", false},
+        {"client.traits.name < \"Zz\" && client.traits.name != \"Zoe\"", true},
+        {"now - client.last_purchase < duration(\"40d\")", false},
+        {"now - client.last_purchase <= duration(\"40d\")", true},
+        {"client.vip ? client.orders > 3 : client.orders == 3", false},
+        {"client.orders > 9 ? false : client.vip", true},
+    };
+    enum { CASES = sizeof cases / sizeof *cases };
+    test_world *world = *state;
+    const rfm_expr *conditions[128] = {NULL};
+    uint64_t set[2] = {1, 0}; /* with one that is not there */
+    for (size_t i = 0; i < CASES; i++) {
+        say(world, cases[i].text);
+        conditions[5 * i + 1] = world->expr;
+        set[(5 * i + 1) / 64] |= UINT64_C(1) << (5 * i + 1) % 64;
+    }
+    rfm_expr_sift(conditions, 2, set, &world->frame);
+    assert_true(set[0] & 1);
+    for (size_t i = 0; i < CASES; i++) {
+        if ((set[(5 * i + 1) / 64] >> (5 * i + 1) % 64 & 1) != cases[i].kept)
+            fail_msg("%s", cases[i].text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +344,7 @@ int main(void)
         cmocka_unit_test(parts_of_times_as_python_has_them),
         cmocka_unit_test(doubles_as_python_writes_them),
         cmocka_unit_test(what_an_evaluation_makes_is_bounded),
+        cmocka_unit_test(what_is_false_is_sifted_out),
     };
     return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }
