@@ -97,7 +97,7 @@ static void evaluate(const rfm_offline *offline, const rfm_config *config, rfm_e
         count = hash_of(view, "n:kpi", &values);
         RFM_ASSERT(rfm_kpi_sums_add(&sums, names, values, count) == RFM_OK);
     }
-    rfm_evaluate(&config->rules.rule[0], &sums, config->client.money.base.digits, evaluation);
+    rfm_evaluate(&config->rules.rule[0], &sums, config->client.money.base.digits, 0, evaluation);
     rfm_names_free(names);
     rfm_kpi_sums_release(&sums);
 }

@@ -290,7 +290,7 @@ static void test_due_and_triggers(void **state)
     scene_event(s, 2 * HOUR, (rfm_event){.type = RFM_EVENT_POINTS, .id = rfm_text("q"), .delta = 1});
     rfm_buffer json;
     rfm_buffer_init(&json, 1 << 16);
-    rfm_slots_json(&json, &s->client, s->names);
+    rfm_slots_json(&json, rfm_text("alice"), &s->client, s->names);
     /* The state has the rule's own send, its data what was there before. */
     char expected[1024];
     const char *own = strstr((const char *)json.at, ",{\"id\":");
