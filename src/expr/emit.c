@@ -285,7 +285,7 @@ static const rfm_expr *program_of(const emission *emitter, const rfm__node *root
         if (emitter->reads[i])
             reads[read_count++] = (uint16_t)i;
     }
-    rfm__test *tests;
+    rfm__test *tests = NULL;
     size_t test_count = rfm__shortcut(emitter->source, root, &tests);
     rfm_expr *expr = rfm_arena_take(arena, sizeof *expr + test_count * sizeof *tests);
     *expr = (rfm_expr){

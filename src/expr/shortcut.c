@@ -86,13 +86,16 @@ static uint16_t trace_in(tracing *tracer, const rfm__node *node, exits ways)
 
 static uint16_t trace(tracing *tracer, const rfm__node *node, exits ways)
 {
+    uint16_t otherwise;
     if (node->type->kind == RFM_EXPR_BOOL && is_known(node))
         return node->value.truth ? ways.yes : ways.no;
     switch (node->kind) {
     case RFM__NODE_AND: ways.yes = trace(tracer, node->last, ways); return trace(tracer, node->first, ways);
     case RFM__NODE_OR: ways.no = trace(tracer, node->last, ways); return trace(tracer, node->first, ways);
     case RFM__NODE_IF:
-        ways = (exits){trace(tracer, node->last, ways), trace(tracer, node->first->next, ways)};
+        otherwise = trace(tracer, node->last, ways);
+        ways.yes = trace(tracer, node->first->next, ways);
+        ways.no = otherwise;
         return trace(tracer, node->first, ways);
     case RFM__NODE_FIELD: return put(tracer, (rfm__test){.op = RFM__FIELD, .field = node->field}, ways);
     case RFM__NODE_HAS_FIELDS:
