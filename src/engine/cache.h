@@ -20,7 +20,7 @@ typedef struct rfm__entry {
     uint8_t key_len;
     bool live, loading, recent, in_step; /* in_step: stands in the list of the step in the making */
 } rfm__entry;
-_Static_assert(sizeof(rfm__entry) <= 64, "an entry is one cache line");
+_Static_assert(sizeof(rfm__entry) <= 64, "an entry lies in two cache lines at most");
 
 typedef struct rfm__cache_owner {
     uint32_t epoch;
@@ -52,6 +52,20 @@ bool rfm__cache_has_room(rfm__cache *cache);
 static inline rfm__entry *rfm__cache_at(rfm__cache *cache, uint32_t index)
 {
     return &cache->entries[index];
+}
+/* Most entries lie across two cache lines. */
+static inline void rfm__cache_prefetch(const rfm__cache *cache, uint32_t index)
+{
+    const char *entry = (const char *)&cache->entries[index];
+    __builtin_prefetch(entry);
+    __builtin_prefetch(entry + sizeof(rfm__entry) - 1);
+}
+static inline void rfm__entry_prefetch_block(const rfm__entry *entry)
+{
+    size_t len = (size_t)entry->key_len + entry->packed_len;
+    for (size_t at = 0; at < len; at += 64)
+        __builtin_prefetch(entry->block + at);
+    __builtin_prefetch(entry->block + len - 1);
 }
 static inline rfm_bytes rfm__entry_key(const rfm__entry *entry)
 {

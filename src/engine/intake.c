@@ -107,14 +107,12 @@ static void prefetch_entries(rfm_worker *worker, const struct window *window)
         bool good = window->faults[i].reason == RFM_REASON_NONE;
         indexes[i] = good ? rfm_table_find(&worker->cache.table, window->hashes[i], &cursor) : RFM_TABLE_NONE;
         if (indexes[i] != RFM_TABLE_NONE)
-            __builtin_prefetch(&worker->cache.entries[indexes[i]]);
+            rfm__cache_prefetch(&worker->cache, indexes[i]);
     }
     for (size_t i = 0; i < window->count; i++) {
         if (indexes[i] == RFM_TABLE_NONE)
             continue;
-        const rfm__entry *entry = &worker->cache.entries[indexes[i]];
-        for (size_t at = 0; at < (size_t)entry->key_len + entry->packed_len; at += 64)
-            __builtin_prefetch(entry->block + at);
+        rfm__entry_prefetch_block(rfm__cache_at(&worker->cache, indexes[i]));
     }
 }
 

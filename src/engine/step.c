@@ -78,12 +78,9 @@ static void prefetch_changed(rfm_worker *worker, const rfm__step *step, size_t i
 {
     enum { ENTRIES_AHEAD = 24, STATES_AHEAD = 12 };
     if (i + ENTRIES_AHEAD < step->changed.count)
-        __builtin_prefetch(rfm__cache_at(&worker->cache, step->changed.items[i + ENTRIES_AHEAD]));
-    if (i + STATES_AHEAD >= step->changed.count)
-        return;
-    const rfm__entry *entry = rfm__cache_at(&worker->cache, step->changed.items[i + STATES_AHEAD]);
-    for (size_t at = 0; at < (size_t)entry->key_len + entry->packed_len; at += 64)
-        __builtin_prefetch(entry->block + at);
+        rfm__cache_prefetch(&worker->cache, step->changed.items[i + ENTRIES_AHEAD]);
+    if (i + STATES_AHEAD < step->changed.count)
+        rfm__entry_prefetch_block(rfm__cache_at(&worker->cache, step->changed.items[i + STATES_AHEAD]));
 }
 
 static void write_clients(rfm_worker *worker, rfm__step *step)

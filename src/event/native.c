@@ -259,9 +259,27 @@ static void decode_ids(decode_run *run)
         event->id48 = id48_of(event->type, event->id);
 }
 
+/* What nearly all are: up to 18 digits. False: look closer. */
+static bool parse_plain_integer(rfm_bytes text, int64_t *integer)
+{
+    int64_t value = 0;
+    if (text.len > 18)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.at[i] < '0' || text.at[i] > '9')
+            return false;
+        value = value * 10 + (text.at[i] - '0');
+    }
+    *integer = value;
+    return true;
+}
+
+/* Of a JSON number's text. */
 static int parse_integer(rfm_bytes text, int64_t *integer)
 {
     rfm_decimal decimal;
+    if (parse_plain_integer(text, integer))
+        return 0;
     for (size_t i = 0; i < text.len; i++) {
         if (text.at[i] != '-' && (text.at[i] < '0' || text.at[i] > '9'))
             return RFM_E_MALFORMED;
