@@ -6,7 +6,7 @@ set(CMAKE_C_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
 # No NDEBUG in any of them: assertions stay on.
-set(CMAKE_C_FLAGS_RELEASE "-O2 -g")
+set(CMAKE_C_FLAGS_RELEASE "-O3 -g")
 if(RFM_SANITIZE)
     set(CMAKE_C_FLAGS_DEBUG "-O1 -g")
 else()
@@ -66,6 +66,6 @@ endif()
 
 function(rfm_link_time_optimise target)
     if(RFM_LTO AND rfm_lto_works AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
-        target_link_options(${target} PRIVATE -flto=auto -O2)
+        target_link_options(${target} PRIVATE -flto=auto -O3)
     endif()
 endfunction()
