@@ -4,7 +4,7 @@
  *
  *     format  since  states  slots  redo
  *     1       0.1.0  1, 2    3      1, 2
- *     2       after  3       4      1, 2
+ *     2       0.2.0  3       4      1, 2
  *
  * What is packed has a version of its own besides: a Redis that came back from a backup may name an older format than its WAL
  * leads to, and is then refused by whoever does not know what it finds. */
