@@ -291,6 +291,7 @@ static void test_due_and_triggers(void **state)
     rfm_buffer json;
     rfm_buffer_init(&json, 1 << 16);
     rfm_slots_json(&json, rfm_text("alice"), &s->client, s->names);
+    rfm_write_u8(&json, 0);
     /* The state has the rule's own send, its data what was there before. */
     char expected[1024];
     const char *own = strstr((const char *)json.at, ",{\"id\":");
