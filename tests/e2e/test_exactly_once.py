@@ -23,6 +23,7 @@ def test_facts_and_triggers_with_static_members(tmp_path):
     assert verdict.good, verdict.details()
 
 
+@pytest.mark.slow
 def test_byte_for_byte_with_the_clock_of_the_records(tmp_path):
     verdict = record_form(tmp_path, events=20_000, clients=2_000, plan=CI)
     assert verdict.good, verdict.details()
