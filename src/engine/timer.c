@@ -10,12 +10,18 @@ int64_t rfm__next_review_ms(uint64_t hash, int64_t after_ms)
     return day_ms + minute_ms > after_ms ? day_ms + minute_ms : day_ms + RFM_DAY_MS + minute_ms;
 }
 
+/* Moments up to it have come, whatever has been read. By the record clock the instant itself is not over while records of it
+ * may come: what is due in it waits for the next. */
+static int64_t come_ms(const rfm_worker *worker, const rfm__task *task)
+{
+    bool over = task->clock_ms == INT64_MIN || task->closed_ms >= task->clock_ms || RFM_FAULT(INSTANT);
+    return worker->conf.clock == RFM_CLOCK_WALL ? worker->now_ms : task->clock_ms - !over;
+}
+
 int64_t rfm__timer_bound_ms(const rfm_worker *worker, const rfm__task *task)
 {
     bool wall = worker->conf.clock == RFM_CLOCK_WALL;
-    /* By the record clock the instant itself is not over while records of it may come: what is due in it waits for the next. */
-    bool over = wall || task->clock_ms == INT64_MIN || task->closed_ms >= task->clock_ms || RFM_FAULT(INSTANT);
-    int64_t bound_ms = wall ? worker->now_ms : task->clock_ms - !over;
+    int64_t bound_ms = come_ms(worker, task);
     if (wall && task->catching_up && !RFM_FAULT(BACKLOG))
         return INT64_MIN;
     for (size_t i = 0; i < worker->conf.input_count; i++) {
@@ -372,11 +378,11 @@ uint64_t rfm__timers_due(const rfm_worker *worker, const rfm__task *task, int64_
 {
     if (task->phase != RFM__RUNNING || task->ring_minute == INT64_MIN)
         return 0;
-    int64_t bound_ms = rfm__timer_bound_ms(worker, task), moment_ms = next_moment_ms(task);
-    uint64_t entries = task->page.state != RFM__PAGE_NONE || moment_ms <= bound_ms ? 1 : 0;
-    for (size_t i = 0; i < task->due.count && task->due.buckets[i].second * 1000 <= bound_ms; i++)
+    int64_t until_ms = come_ms(worker, task), moment_ms = next_moment_ms(task);
+    uint64_t entries = task->page.state != RFM__PAGE_NONE || moment_ms <= until_ms ? 1 : 0;
+    for (size_t i = 0; i < task->due.count && task->due.buckets[i].second * 1000 <= until_ms; i++)
         entries += task->due.buckets[i].entries;
-    if (moment_ms <= bound_ms && bound_ms - moment_ms > *late_ms)
-        *late_ms = bound_ms - moment_ms;
+    if (moment_ms <= until_ms && until_ms - moment_ms > *late_ms)
+        *late_ms = until_ms - moment_ms;
     return entries;
 }

@@ -301,6 +301,9 @@ static void test_a_backlog_that_waits_for_its_client_holds_timers_back(void **st
     take(at);
     assert_int_equal(at->load_count, 1);
     assert_int_equal(lists_asked_for(at), 0);
+    const rfm_worker_stats *stats = rfm_worker_stats_of(at->worker); /* it has come, and waits for what is to be read */
+    assert_int_equal(stats->timers_due, 2);
+    assert_int_equal(stats->timers_late_ms, 60000);
     rfm_bytes none = RFM_BYTES_NONE;
     rfm_input loaded = {.kind = RFM_IN_LOADED, .term = at->loads[0].term, .loaded = {.load = at->loads[0].load.load}};
     loaded.loaded.wal_value = rfm_text("7 999");
