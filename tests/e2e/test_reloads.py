@@ -6,7 +6,6 @@ from harness.reloads import reloads_under_load
 pytestmark = [pytest.mark.rfmd, pytest.mark.timeout(300)]
 
 
-@pytest.mark.slow
 def test_twenty_reloads_under_load(tmp_path):
     result = reloads_under_load(tmp_path, rate=2_000, reloads=20, every_s=1.2)
     assert result.good, result.summary()
