@@ -27,13 +27,18 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_the_clock_is_set_while_events_come_in(cluster, tmp_path):
+def started(cluster, tmp_path):
+    """A cluster of one process, and the file that sets its clock."""
     clock = tmp_path / "clock"
     clock.write_bytes(bytes(8))
     live = cluster(rules=STORY_RULES, config={"kafka": {"consumer": {"session.timeout.ms": "6000"}}})
-    process = live.processes[0]
-    process.env = environment(clock=clock)
+    live.processes[0].env = environment(clock=clock)
     live.start()
+    return live, live.processes[0], clock
+
+
+def test_the_clock_is_set_while_events_come_in(cluster, tmp_path):
+    live, process, clock = started(cluster, tmp_path)
     story = Story(live, 300 * len(JUMPS_S), 30 * len(JUMPS_S))
     for number, moved_s in enumerate(JUMPS_S):
         story.tell(0.5 / len(JUMPS_S))
@@ -54,12 +59,7 @@ def test_the_clock_is_set_while_events_come_in(cluster, tmp_path):
 
 def test_the_clock_is_set_back_while_nothing_happens(cluster, tmp_path):
     """Whoever waits until a moment of the wall clock would wait an hour more."""
-    clock = tmp_path / "clock"
-    clock.write_bytes(bytes(8))
-    live = cluster(rules=STORY_RULES, config={"kafka": {"consumer": {"session.timeout.ms": "6000"}}})
-    process = live.processes[0]
-    process.env = environment(clock=clock)
-    live.start()
+    live, process, clock = started(cluster, tmp_path)
     story = Story(live, 400, 40).tell(0.5)
     live.wait_consumed()
     set_clock(clock, -HOUR_S)

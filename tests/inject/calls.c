@@ -273,29 +273,20 @@ static mode_t mode_of(int flags, va_list list)
     return flags & (O_CREAT | O_TMPFILE) ? va_arg(list, mode_t) : 0;
 }
 
-NEXT(open)
-int open(const char *path, int flags, ...)
-{
-    va_list list;
-    va_start(list, flags);
-    mode_t mode = mode_of(flags, list);
-    va_end(list);
-    if (strikes(EINTR_))
-        return fail(EINTR);
-    return no_descriptor(FILES_) ? -1 : open_of_system()(path, flags, mode);
-}
-
-NEXT(open64)
-int open64(const char *path, int flags, ...)
-{
-    va_list list;
-    va_start(list, flags);
-    mode_t mode = mode_of(flags, list);
-    va_end(list);
-    if (strikes(EINTR_))
-        return fail(EINTR);
-    return no_descriptor(FILES_) ? -1 : open64_of_system()(path, flags, mode);
-}
+#define OPEN(name)                                                                 \
+    NEXT(name)                                                                     \
+    int name(const char *path, int flags, ...)                                     \
+    {                                                                              \
+        va_list list;                                                              \
+        va_start(list, flags);                                                     \
+        mode_t mode = mode_of(flags, list);                                        \
+        va_end(list);                                                              \
+        if (strikes(EINTR_))                                                       \
+            return fail(EINTR);                                                    \
+        return no_descriptor(FILES_) ? -1 : name##_of_system()(path, flags, mode); \
+    }
+OPEN(open)
+OPEN(open64)
 
 NEXT(fsync)
 int fsync(int file)
