@@ -11,6 +11,7 @@
 #include <rfm/base/utf8.h>
 #include <rfm/event/decode.h>
 #include <rfm/rule/decide.h>
+#include <rfm/rule/notes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -176,70 +177,41 @@ static int take_record(void *owner, const rfm_log_record *record, rfm_error *err
 
 /* -- what the state remembers */
 
-static void write_text_field(rfm_buffer *line, const char *name, const char *text)
+static void write_remembered(const rfm_client_history *history, rfm_buffer *line, uint32_t client, const rfm_note *note,
+                             bool sent)
 {
-    rfm_write_format(line, "\"%s\":", name);
-    if (text != NULL)
-        rfm_write_json_string(line, rfm_text(text));
-    else
-        rfm_write_text(line, "null");
-}
-
-static int add_remembered(rfm_client_history *history, uint32_t client, yyjson_val *note, bool sent, rfm_error *error)
-{
-    struct entry entry = {.client = client, .topic = UINT32_MAX, .offset = (int64_t)history->entry_count, .sent = sent};
-    const char *time = yyjson_get_str(yyjson_obj_get(note, "time")), *id = yyjson_get_str(yyjson_obj_get(note, "id"));
-    RFM_ASSERT(time != NULL && rfm_time_parse(rfm_text(time), &entry.time_ms) == RFM_OK);
-    if (id != NULL && strlen(id) == ID_TEXT)
-        memcpy(entry.id, id, ID_TEXT);
-    rfm_buffer *line = &history->line;
     rfm_buffer_clear(line);
-    rfm_write_u8(line, '{');
-    write_text_field(line, "id", id);
-    rfm_write_u8(line, ',');
-    write_text_field(line, "rule", yyjson_get_str(yyjson_obj_get(note, "rule")));
+    if (note->has_id)
+        rfm_write_format(line, "{\"id\":\"%.*s\",\"rule\":", RFM_NOTE_ID_LEN, note->id);
+    else
+        rfm_write_text(line, "{\"id\":null,\"rule\":");
+    rfm_write_json_string(line, note->rule);
     rfm_write_text(line, ",\"class\":null,\"client_id\":");
     rfm_write_json_string(line, history->asked[client].id);
     rfm_write_text(line, ",\"time\":");
-    rfm_write_json_time(line, entry.time_ms);
-    rfm_write_text(line,
-                   ",\"cause\":null,\"channel\":null,\"template\":null,\"variant\":null,\"promo\":null,\"data\":null,"
-                   "\"client\":null,\"rules_version\":null,\"suppressed_by\":null,");
-    write_text_field(line, "status", sent ? "sent" : "due");
-    rfm_write_text(line, ",\"topic\":null,\"partition\":null,\"offset\":null}\n");
-    return add_entry(history, entry, error);
+    rfm_write_json_time(line, note->time_ms);
+    rfm_write_format(line,
+                     ",\"cause\":null,\"channel\":null,\"template\":null,\"variant\":null,\"promo\":null,\"data\":null,"
+                     "\"client\":null,\"rules_version\":null,\"suppressed_by\":null,\"status\":\"%s\","
+                     "\"topic\":null,\"partition\":null,\"offset\":null}\n",
+                     sent ? "sent" : "due");
 }
 
-static int add_all(rfm_client_history *history, uint32_t client, yyjson_val *notes, bool sent, rfm_error *error)
+static int add_remembered(rfm_client_history *history, uint32_t client, const rfm_note *notes, size_t count, bool sent,
+                          rfm_error *error)
 {
-    size_t i, count;
-    yyjson_val *note;
     int code = RFM_OK;
-    yyjson_arr_foreach(notes, i, count, note)
-    {
-        if (code == RFM_OK)
-            code = add_remembered(history, client, note, sent, error);
+    for (size_t i = 0; code == RFM_OK && i < count; i++) {
+        struct entry entry = {.client = client,
+                              .topic = UINT32_MAX,
+                              .offset = (int64_t)history->entry_count,
+                              .sent = sent,
+                              .time_ms = notes[i].time_ms};
+        if (notes[i].has_id)
+            memcpy(entry.id, notes[i].id, sizeof notes[i].id);
+        write_remembered(history, &history->line, client, &notes[i], sent);
+        code = add_entry(history, entry, error);
     }
-    return code;
-}
-
-/* What the client's JSON says of it, taken apart again: that is where the slots become public. */
-static int take_slots(rfm_client_history *history, uint32_t client, const rfm_client *state, const rfm_names *names,
-                      rfm_error *error)
-{
-    rfm_buffer json;
-    rfm_buffer_init(&json, 1 << 20);
-    rfm_write_u8(&json, '{');
-    rfm_slots_json(&json, history->asked[client].id, state, names);
-    rfm_write_u8(&json, '}');
-    yyjson_doc *document = yyjson_read((const char *)json.at, json.len, 0);
-    RFM_ASSERT(document != NULL);
-    yyjson_val *root = yyjson_doc_get_root(document);
-    int code = add_all(history, client, yyjson_obj_get(root, "triggers"), true, error);
-    if (code == RFM_OK)
-        code = add_all(history, client, yyjson_obj_get(root, "due"), false, error);
-    yyjson_doc_free(document);
-    rfm_buffer_release(&json);
     return code;
 }
 
@@ -257,7 +229,10 @@ int rfm_client_history_state(rfm_client_history *history, const char *client_id,
     if (code != RFM_OK)
         return rfm_fail(error, code, "client '%s': %s", client_id, rfm_error_text(code));
     history->asked[client].has_state = true;
-    return take_slots(history, client, &state, names, error);
+    rfm_notes notes;
+    rfm_notes_read(&notes, rfm_text(client_id), &state, names);
+    code = add_remembered(history, client, notes.sent, notes.sent_count, true, error);
+    return code ? code : add_remembered(history, client, notes.due, notes.due_count, false, error);
 }
 
 /* -- reading */

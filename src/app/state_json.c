@@ -1,5 +1,7 @@
 #include "state_json.h"
 
+#include <rfm/rule/notes.h>
+
 #include <stdlib.h>
 
 int rfm_state_json(rfm_buffer *json, rfm_bytes client_id, rfm_bytes packed, const rfm_client_conf *conf,

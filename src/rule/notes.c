@@ -90,15 +90,22 @@ static void write_notes(rfm_buffer *json, const rfm_note *notes, size_t count, b
     rfm_write_text(json, "]");
 }
 
-void rfm_slots_json(rfm_buffer *json, rfm_bytes client_id, const rfm_client *client, const rfm_names *names)
+void rfm_notes_read(rfm_notes *notes, rfm_bytes client_id, const rfm_client *client, const rfm_names *names)
 {
     rfm_slots slots;
-    rfm_note notes[RFM_REMEMBERED_MAX];
     (void)rfm__slots_decode(rfm_bytes_of(client->slots, client->slots_len), &slots); /* unreadable: shown as none */
+    notes->due_count = rfm__notes_due(&slots, names, notes->due);
+    notes->sent_count = rfm__notes_sent(&slots, names, client_id, notes->sent);
+}
+
+void rfm_slots_json(rfm_buffer *json, rfm_bytes client_id, const rfm_client *client, const rfm_names *names)
+{
+    rfm_notes notes;
+    rfm_notes_read(&notes, client_id, client, names);
     rfm_write_text(json, "\"due\":");
-    write_notes(json, notes, rfm__notes_due(&slots, names, notes), false);
+    write_notes(json, notes.due, notes.due_count, false);
     rfm_write_text(json, ",\"triggers\":");
-    write_notes(json, notes, rfm__notes_sent(&slots, names, client_id, notes), true);
+    write_notes(json, notes.sent, notes.sent_count, true);
 }
 
 /* -- expressions */

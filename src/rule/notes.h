@@ -1,18 +1,13 @@
-/* What a client's slots show to others: which rules wait until when, and the last send of each rule, as the client's JSON and
- * as lists for expressions. By time, those of one moment by the rule's name. */
+/* The notes of slots that are unpacked already, and as lists for expressions. */
 #ifndef RFM_RULE_NOTES_H
 #define RFM_RULE_NOTES_H
 
 #include "slot.h"
 
-#include <rfm/client/names.h>
+#include <rfm/rule/notes.h>
 
-typedef struct rfm_note {
-    int64_t time_ms;
-    rfm_bytes rule;
-    bool has_id; /* of one that was sent, if there was room for it */
-    char id[32];
-} rfm_note;
+_Static_assert((int)RFM_NOTES_DUE_MAX == (int)RFM_PENDING_MAX && (int)RFM_NOTES_SENT_MAX == (int)RFM_REMEMBERED_MAX,
+               "a note for each");
 
 /* Return how many. Virtual sends are none. A send's id is kept, or follows from its cause. */
 size_t rfm__notes_due(const rfm_slots *slots, const rfm_names *names, rfm_note notes[RFM_PENDING_MAX]);

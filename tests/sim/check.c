@@ -5,6 +5,7 @@
 #include <rfm/client/kpi.h>
 #include <rfm/event/headers.h>
 #include <rfm/rule/decide.h>
+#include <rfm/rule/notes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

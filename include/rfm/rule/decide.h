@@ -93,7 +93,5 @@ void rfm_trigger_encode(const rfm_rules *rules, const rfm_client_conf *conf, con
                         rfm_buffer *value, rfm_buffer *headers);
 /* Promo code of a decision: PREFIX-XXXXXXXXXX. `code` has room for 64. */
 void rfm_promo_code(const rfm_rules *rules, const rfm_decision *decision, rfm_bytes client_id, char code[64]);
-/* The rule layer's fields of a client's JSON: `"due":[...],"triggers":[...]`. */
-void rfm_slots_json(rfm_buffer *json, rfm_bytes client_id, const rfm_client *client, const rfm_names *names);
 
 #endif

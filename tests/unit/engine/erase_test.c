@@ -4,6 +4,7 @@
 #include <rfm/client/json.h>
 #include <rfm/engine/view.h>
 #include <rfm/engine/worker.h>
+#include <rfm/rule/notes.h>
 
 #include <setjmp.h>
 #include <stdarg.h>

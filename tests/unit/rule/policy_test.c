@@ -3,6 +3,8 @@
 #include "rule/slot.h"
 #include "scene.h"
 
+#include <rfm/rule/notes.h>
+
 #include <math.h>
 
 static rfm_rule *marketing(scene *s, const char *name, rfm_event_type event)

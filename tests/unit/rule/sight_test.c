@@ -3,6 +3,7 @@
 
 #include <rfm/client/json.h>
 #include <rfm/client/kpi.h>
+#include <rfm/rule/notes.h>
 
 static const rfm_trait traits[] = {{"born", RFM_TRAIT_DATE},   {"height", RFM_TRAIT_DOUBLE},  {"kids", RFM_TRAIT_INT},
                                    {"name", RFM_TRAIT_STRING}, {"seen", RFM_TRAIT_TIMESTAMP}, {"vip", RFM_TRAIT_BOOL}};

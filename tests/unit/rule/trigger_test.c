@@ -3,6 +3,7 @@
 
 #include <rfm/client/json.h>
 #include <rfm/event/headers.h>
+#include <rfm/rule/notes.h>
 
 static char *value_of(scene *s, size_t i, const rfm_moment *moment, rfm_buffer *headers)
 {
