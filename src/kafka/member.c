@@ -7,6 +7,19 @@
 
 enum { LEAVE_MS = 2000 };
 
+/* librdkafka's group ends its close without waiting for the answer to an event that was under way when the close began; such an
+ * answer, then given, may wait for ever for one that has ended. So the close begins only when nothing can be under way: the
+ * subscription is given up first, whose events are in the queue when that returns, and all is answered.
+ *
+ * A static member does not leave the group, whereas giving up its subscription would make it: it ends without a close. */
+typedef enum member_stage {
+    MEMBER_SUBSCRIBED,
+    MEMBER_LEAVING, /* asked to leave */
+    MEMBER_UNSUBSCRIBED,
+    MEMBER_CLOSING,
+    MEMBER_LEFT,
+} member_stage;
+
 struct rfm__member {
     const rfm_kafka_conf *conf;
     rfm__member_owner owner;
@@ -15,7 +28,8 @@ struct rfm__member {
     rfm__asker asker;
     uint8_t *inputs_of; /* by partition: how many inputs the assignment has it of */
     uint32_t *tasks;
-    bool leaving, left;
+    member_stage stage;
+    bool owes; /* the owner was told of a revocation and has not given up yet */
 };
 
 static void fail(rfm__member *member, rfm_error *error)
@@ -111,12 +125,25 @@ static void on_assigned(rfm__member *member, const rd_kafka_topic_partition_list
     }
 }
 
+static bool is_static(const rfm__member *member)
+{
+    return member->conf->instance_id != NULL;
+}
+
+static void revoke_all(rfm__member *member, bool lost)
+{
+    if (member->owes && !lost)
+        return;
+    member->owes = true;
+    member->owner.revoked(member->owner.self, lost);
+}
+
 static void on_rebalance(rfm__member *member, rd_kafka_event_t *event)
 {
-    if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
+    if (rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
+        revoke_all(member, rfm__member_is_lost(member));
+    else if (member->stage == MEMBER_SUBSCRIBED)
         on_assigned(member, rd_kafka_event_topic_partition_list(event));
-    else
-        member->owner.revoked(member->owner.self, rfm__member_is_lost(member));
 }
 
 static void on_fatal(rfm__member *member)
@@ -166,24 +193,63 @@ static void on_event(rfm__member *member, rd_kafka_event_t *event)
     }
 }
 
+static void unsubscribe(rfm__member *member)
+{
+    member->stage = MEMBER_UNSUBSCRIBED;
+    if (is_static(member))
+        revoke_all(member, false);
+    else
+        rd_kafka_unsubscribe(member->client);
+}
+
+static void begin_close(rfm__member *member)
+{
+    member->stage = MEMBER_CLOSING;
+    if (is_static(member))
+        return;
+    rd_kafka_error_t *error = rd_kafka_consumer_close_queue(member->client, member->queue);
+    if (error)
+        rfm__kafka_log(member->conf, RFM_KAFKA_LOG_WARNING, "leaving group '%s': %s", member->conf->group,
+                       rd_kafka_error_string(error));
+    rd_kafka_error_destroy(error);
+}
+
+/* The next stage of a leave, if it may come. All events must have been taken. */
+static void proceed(rfm__member *member)
+{
+    if (member->owes)
+        return;
+    switch (member->stage) {
+    case MEMBER_LEAVING: unsubscribe(member); break;
+    case MEMBER_UNSUBSCRIBED: begin_close(member); break;
+    case MEMBER_CLOSING:
+        if (is_static(member) || rd_kafka_consumer_closed(member->client))
+            member->stage = MEMBER_LEFT;
+        break;
+    case MEMBER_SUBSCRIBED:
+    case MEMBER_LEFT: break;
+    }
+}
+
 void rfm__member_serve(rfm__member *member)
 {
-    if (member->left)
+    if (member->stage == MEMBER_LEFT)
         return;
     rd_kafka_event_t *event;
     while ((event = rd_kafka_queue_poll(member->queue, 0)) != NULL) {
         on_event(member, event);
         rd_kafka_event_destroy(event);
     }
-    if (member->leaving && rd_kafka_consumer_closed(member->client)) {
-        member->left = true;
+    proceed(member);
+    if (member->stage == MEMBER_LEFT)
         member->owner.left(member->owner.self);
-    }
 }
 
 void rfm__member_give_up(rfm__member *member)
 {
-    assign(member, NULL);
+    member->owes = false;
+    if (member->stage != MEMBER_UNSUBSCRIBED || !is_static(member))
+        assign(member, NULL); /* which for a static member that ends would mean to join again */
 }
 
 bool rfm__member_is_lost(const rfm__member *member)
@@ -193,14 +259,8 @@ bool rfm__member_is_lost(const rfm__member *member)
 
 void rfm__member_leave(rfm__member *member)
 {
-    if (member->leaving)
-        return;
-    member->leaving = true;
-    rd_kafka_error_t *error = rd_kafka_consumer_close_queue(member->client, member->queue);
-    if (error)
-        rfm__kafka_log(member->conf, RFM_KAFKA_LOG_WARNING, "leaving group '%s': %s", member->conf->group,
-                       rd_kafka_error_string(error));
-    rd_kafka_error_destroy(error);
+    if (member->stage == MEMBER_SUBSCRIBED)
+        member->stage = MEMBER_LEAVING;
 }
 
 rd_kafka_t *rfm__member_client(rfm__member *member)
@@ -256,31 +316,51 @@ int rfm__member_new(const rfm_kafka_conf *conf, const rfm__member_owner *owner, 
     return RFM_OK;
 }
 
-/* A leave that was begun must come to its end, or destroying the client would wait for it: tasks that nobody released go now. */
+static void no_revoked(void *self, bool lost)
+{
+    (void)self;
+    (void)lost;
+}
+
+static void no_failed(void *self, const rfm_error *error)
+{
+    (void)self;
+    (void)error;
+}
+
+static void no_left(void *self)
+{
+    (void)self;
+}
+
+/* A leave that was begun must come to its end, or destroying the client would wait for it: tasks that nobody released go now.
+ * The owner is told no more. */
 static void finish_leaving(rfm__member *member)
 {
     int64_t until_ms = rfm_clock_steady_ns() / 1000000 + LEAVE_MS;
-    assign(member, NULL);
-    while (!rd_kafka_consumer_closed(member->client) && rfm_clock_steady_ns() / 1000000 < until_ms) {
-        rd_kafka_event_t *event = rd_kafka_queue_poll(member->queue, 50);
-        if (event && rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE)
-            assign(member, NULL);
-        rd_kafka_event_destroy(event);
+    member->owner.revoked = no_revoked;
+    member->owner.failed = no_failed;
+    member->owner.left = no_left;
+    while (member->stage != MEMBER_LEFT && rfm_clock_steady_ns() / 1000000 < until_ms) {
+        rfm__member_serve(member);
+        if (member->owes)
+            rfm__member_give_up(member);
+        else if (member->stage == MEMBER_CLOSING)
+            rd_kafka_event_destroy(rd_kafka_queue_poll(member->queue, 10));
     }
-    member->left = rd_kafka_consumer_closed(member->client) != 0;
 }
 
 void rfm__member_free(rfm__member *member)
 {
     if (member == NULL)
         return;
-    if (member->leaving && !member->left)
+    if (member->stage != MEMBER_SUBSCRIBED)
         finish_leaving(member);
     if (member->queue)
         rd_kafka_queue_destroy(member->queue);
     rfm__asker_release(&member->asker);
     if (member->client)
-        rd_kafka_destroy_flags(member->client, member->left ? 0 : RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+        rd_kafka_destroy_flags(member->client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     free(member->inputs_of);
     free(member->tasks);
     free(member);

@@ -252,6 +252,24 @@ static void test_close_without_an_assignment(void **state)
     stand_release(&at);
 }
 
+/* Also while an assignment is under way, whose answer librdkafka's group would no longer take: it hung for ever. */
+static void test_close_at_any_moment_of_a_join(void **state)
+{
+    (void)state;
+    make_topic("joins", 1);
+    for (int i = 0; i < 60; i++) {
+        stand at;
+        stand_init(&at, brokers, new_group(), 1);
+        give_inputs(&at, "joins", NULL);
+        stand_start_consumer(&at);
+        stand_run_for(&at, i / 4);
+        rfm_consumer_close(at.consumer, stand_closed);
+        STAND_UNTIL(&at, 20000, at.closed);
+        assert_int_equal(at.ours[0], 0);
+        stand_release(&at);
+    }
+}
+
 static void test_a_broker_that_is_away_blocks_nothing(void **state)
 {
     (void)state;
@@ -422,6 +440,7 @@ int main(void)
         cmocka_unit_test(test_nothing_is_fetched_before_consume_from),
         cmocka_unit_test(test_a_rebalance_waits_for_the_release),
         cmocka_unit_test(test_close_without_an_assignment),
+        cmocka_unit_test(test_close_at_any_moment_of_a_join),
         cmocka_unit_test(test_a_broker_that_is_away_blocks_nothing),
         cmocka_unit_test(test_leaders_are_looked_up_again_after_one_moved),
         cmocka_unit_test(test_positions_are_found_after_the_coordinator_moved),
