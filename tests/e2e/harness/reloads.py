@@ -228,6 +228,7 @@ class Files:
 class Result:
     faults: list = field(default_factory=list)
     counts: dict = field(default_factory=dict)
+    causes: list = field(default_factory=list)  # (number of the event, (client, what it was))
 
     @property
     def good(self) -> bool:
@@ -253,7 +254,7 @@ def reloads_under_load(folder: Path, rate: int, reloads: int, every_s: float, wo
         load.finish()
         say(f"{load.sent} events in {load.seconds:.1f} s")
         cluster.wait_consumed(300)
-        time.sleep(DELAY_S)  # what waits is due by now
+        time.sleep(DELAY_S + 1)  # what waits is due by now: a moment comes with the next whole second
         cluster.wait_timers(60)
         metrics = process.metrics()
         cluster.stop()
@@ -313,6 +314,8 @@ def check_triggers(result: Result, load: Load, rules_of_era: list[dict], records
         if rule not in rules_of_era[era]:
             result.faults.append(f"{rule} {id_} was sent in era {era}, which has no such rule")
         eras[rule][id_], last[record.partition] = era, era
+    result.causes = [(int(id_[1:]), (client, f"{kind}\x1f{id_}"))
+                     for kind, events in (("visit", load.visits), ("purchase", load.purchases)) for client, id_ in events]
     _check_purchases(result, load, rules_of_era, eras)
     _check_visits(result, load, rules_of_era, eras)
     result.faults += [f"{era} came as several versions" for era, found in versions.items() if len(found) > 1]
@@ -323,7 +326,13 @@ def _expect(result: Result, rule: str, found: dict, expected: set, possible: set
     missing, extra = expected - found.keys(), found.keys() - (expected | (possible or set()))
     for what, ids in (("lost", missing), ("extra", extra)):
         if ids:
-            result.faults.append(f"{rule}: {len(ids)} {what}, such as {min(ids)}")
+            result.faults.append(f"{rule}: {len(ids)} {what}, such as {min(ids)}{_causes(result, rule, ids)}")
+
+
+def _causes(result: Result, rule: str, ids: set) -> str:
+    """Of which events they are, so that one sees whether the end was cut off or something in the midst."""
+    numbers = sorted(number for number, cause in result.causes if trigger_id(rule, *cause) in ids)
+    return f", of events {numbers[0]} to {numbers[-1]} of {result.counts['events']}" if numbers else ""
 
 
 def _check_purchases(result: Result, load: Load, rules_of_era: list[dict], eras: dict) -> None:
