@@ -135,7 +135,8 @@ suite_ctest() {
     rm -f "$results/$preset.xml"
     # Nothing of these has threads, so that ThreadSanitizer would find nothing.
     [ "$preset" != tsan ] || except='^(sim.*|experiment_truth|layering|plays|traps)$'
-    quietly "$preset" 600 ctest --test-dir "build/$preset" -j "$jobs" --output-on-failure ${except:+-E "$except"} \
+    # Some wait for servers more than they work.
+    quietly "$preset" 600 ctest --test-dir "build/$preset" -j $((jobs + 1)) --output-on-failure ${except:+-E "$except"} \
         --output-junit "$results/$preset.xml"
     result=$?
     count_junit "$preset" $result

@@ -66,9 +66,12 @@ func (n *node) write(form string, write func(*node) string) string {
 func (n *node) ours() string { return n.write(n.form, (*node).ours) }
 
 func (n *node) reference() string {
-	form := n.theirs
-	if form == "" || strings.Contains(form, "UTC") && n.actual(0) != Time {
-		form = n.form
+	form := n.form
+	if n.theirs != "" {
+		form = n.theirs
+	}
+	if n.actual(0) == Time && len(n.kids) == 1 && isTimePart(n.name) {
+		form = "%s." + n.name + `("UTC")`
 	}
 	if n.isMixed() && (n.name == "==" || n.name == "!=" || n.name == "in") {
 		form = strings.Replace(form, "%s", "dyn(%s)", 1)
@@ -513,6 +516,15 @@ func negation(k kind, depth int) *node {
 var timeParts = []string{"getFullYear", "getMonth", "getDayOfYear", "getDayOfMonth", "getDate", "getDayOfWeek", "getHours",
 	"getMinutes", "getSeconds", "getMilliseconds"}
 
+func isTimePart(name string) bool {
+	for _, part := range timeParts {
+		if part == name {
+			return true
+		}
+	}
+	return false
+}
+
 func zone() *node {
 	if random.Intn(4) == 0 {
 		return path(Text, "client.zone")
@@ -528,9 +540,7 @@ func edge(depth int) *node {
 	if random.Intn(3) == 0 {
 		sum = call(Time, "timestamp", generate(Int, depth))
 	}
-	year := method(Int, "getFullYear", sum)
-	year.theirs = `%s.getFullYear("UTC")`
-	return year
+	return method(Int, "getFullYear", sum)
 }
 
 func integer(depth int) *node {
@@ -553,10 +563,7 @@ func integer(depth int) *node {
 		if random.Intn(2) == 0 {
 			return method(Int, oneOf(timeParts...), generate(Time, depth), zone())
 		}
-		name := oneOf(timeParts...)
-		part := method(Int, name, generate(Time, depth))
-		part.theirs = "%s." + name + `("UTC")`
-		return part
+		return method(Int, oneOf(timeParts...), generate(Time, depth))
 	case 8:
 		return method(Int, oneOf("getHours", "getMinutes", "getSeconds", "getMilliseconds"), generate(Span, depth))
 	case 9:
