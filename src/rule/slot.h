@@ -38,6 +38,7 @@ enum {
     RFM_PENDING_BYTES_MAX = 1536,
     RFM_KEPT_BYTES_MAX = 64,
     RFM_SENT_CAUSE_MAX = 20, /* beyond it the id of a send is shorter */
+    RFM_SENT_ID_BYTES = 16,
     RFM_UUID_TEXT = 36,
     RFM_REMEMBERED_MAX = 64,
     RFM_RECENT_MAX = 128,
@@ -158,5 +159,10 @@ rfm_exposure *rfm__slots_exposure(rfm_slots *slots, uint16_t rule, uint32_t salt
 rfm_exposure *rfm__slots_expose(rfm_slots *slots, uint16_t rule, uint32_t salt);
 void rfm__slots_forget_exposure(rfm_slots *slots, size_t i);
 void rfm__slots_forget_bought(rfm_slots *slots, size_t i);
+
+/* The orders and the bound that the packed form keeps to. A delayed one takes as much room as if it were deferred. */
+size_t rfm__pending_bytes_max(const rfm_pending *pending);
+int rfm__recent_compare(const rfm_recent *a, const rfm_recent *b);
+bool rfm__exposure_before(const rfm_exposure *exposure, uint64_t rule, uint64_t salt);
 
 #endif
