@@ -56,25 +56,28 @@ static void evict(rfm__cache *cache, uint32_t index)
     cache->unused[cache->unused_count++] = index;
 }
 
-/* Second chance: one turn of the hand takes the mark away, the next the entry. False: two whole turns found nothing. */
+/* Second chance: one turn of the hand takes the mark away, the next the entry. True: it has gone. */
+static bool move_hand(rfm__cache *cache)
+{
+    if (cache->hand >= cache->count)
+        cache->hand = 0;
+    rfm__entry *entry = &cache->entries[cache->hand++];
+    if (!entry->live || !may_go(cache, entry))
+        return false;
+    if (entry->recent && is_current(cache, entry)) {
+        entry->recent = false;
+        return false;
+    }
+    evict(cache, (uint32_t)(entry - cache->entries));
+    cache->evictions++;
+    return true;
+}
+
 static bool evict_one(rfm__cache *cache)
 {
-    if (cache->stuck)
-        return false;
-    for (size_t seen = 0; seen < 2 * cache->count; seen++) {
-        if (cache->hand >= cache->count)
-            cache->hand = 0;
-        rfm__entry *entry = &cache->entries[cache->hand++];
-        if (!entry->live || !may_go(cache, entry))
-            continue;
-        if (entry->recent && is_current(cache, entry)) {
-            entry->recent = false;
-            continue;
-        }
-        evict(cache, (uint32_t)(entry - cache->entries));
-        cache->evictions++;
-        return true;
-    }
+    for (size_t seen = 0; !cache->stuck && seen < 2 * cache->count; seen++)
+        if (move_hand(cache))
+            return true;
     cache->stuck = true;
     return false;
 }
@@ -85,6 +88,12 @@ bool rfm__cache_has_room(rfm__cache *cache)
         if (!evict_one(cache))
             return false;
     return true;
+}
+
+void rfm__cache_shrink(rfm__cache *cache)
+{
+    for (size_t looks = cache->count / 8 + 64; looks > 0 && rfm__cache_bytes(cache) > cache->bytes_max; looks--)
+        (void)move_hand(cache);
 }
 
 uint32_t rfm__cache_find(rfm__cache *cache, uint32_t task, rfm_bytes key, uint64_t hash)

@@ -333,6 +333,7 @@ void rfm__store_done(rfm_worker *worker, rfm__task *task)
     task->store_refused = false;
     worker->owners[task->number].stored_step = store.step->step.number;
     worker->cache.stuck = false;
+    rfm__cache_shrink(&worker->cache);
     worker->stats.stores++;
     if (worker->conf.at_least_once)
         rfm__effect(worker, &(rfm_effect){.kind = RFM_OUT_COMMIT,

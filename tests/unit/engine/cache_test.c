@@ -156,6 +156,36 @@ static void the_recent_get_a_second_chance(void **state)
     desk_free(at);
 }
 
+/* Nobody new comes, but those who are there take more: found by an hour of steady traffic. */
+static void states_that_grow_give_way(void **state)
+{
+    (void)state;
+    desk *at = desk_new();
+    char large[500];
+    memset(large, 'x', sizeof large);
+    size_t count = 0;
+    while (at->cache.evictions == 0)
+        put(at, 0, count++, "small");
+    for (size_t i = 1; i < count; i++) {
+        uint32_t index = find(at, 0, i);
+        if (index == RFM_TABLE_NONE)
+            continue;
+        rfm__cache_put(&at->cache, index, rfm_bytes_of(large, sizeof large));
+        rfm__cache_at(&at->cache, index)->changed_step = 1;
+    }
+    assert_true(rfm__cache_bytes(&at->cache) > 2 * BYTES_MAX);
+    uint64_t evicted = at->cache.evictions;
+    for (int i = 0; i < 50; i++)
+        rfm__cache_shrink(&at->cache);
+    assert_int_equal(at->cache.evictions, evicted); /* none of it is stored */
+    assert_false(at->cache.stuck);
+    at->owner[0].stored_step = 1;
+    for (int i = 0; i < 50; i++)
+        rfm__cache_shrink(&at->cache);
+    assert_true(rfm__cache_bytes(&at->cache) <= BYTES_MAX && rfm__cache_bytes(&at->cache) > BYTES_MAX - 2000);
+    desk_free(at);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +195,7 @@ int main(void)
         cmocka_unit_test(what_is_not_stored_stays),
         cmocka_unit_test(what_is_being_loaded_or_changed_stays),
         cmocka_unit_test(the_recent_get_a_second_chance),
+        cmocka_unit_test(states_that_grow_give_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
