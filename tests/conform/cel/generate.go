@@ -100,6 +100,9 @@ func (n *node) settle() *node {
 		n.kind = n.kids[0].kind
 	case "?:":
 		n.kind = n.kids[1].kind
+		if n.kids[1].isEmpty() {
+			n.kind = n.kids[2].kind
+		}
 	case "[]":
 		n.kind = n.kids[0].kind - ListOf
 	case "+", "-", "*", "/", "%":
@@ -109,6 +112,8 @@ func (n *node) settle() *node {
 			n.kind = Span
 		case left == Time || right == Time:
 			n.kind = Time
+		case left >= ListOf && n.kids[0].isEmpty():
+			n.kind = right
 		default:
 			n.kind = left
 		}
