@@ -120,6 +120,8 @@ static void expect(int16_t api, rd_kafka_resp_err_t code, rfm_answer answer, boo
     fail_next(api, code);
     assert_int_equal(publish(&at, 1000, NULL), answer);
     rd_kafka_mock_clear_request_errors(cluster, api);
+    if (fatal)
+        STAND_UNTIL(&at, WAIT_MS, at.has_fatal);
     stand_run_for(&at, 50);
     assert_int_equal(at.has_fatal, fatal);
     assert_int_equal(rfm_publisher_stats_of(at.publisher).ready, answer == RFM_DONE);
