@@ -24,6 +24,6 @@ half=$((seeds / 2))
 build/coverage/sim --seeds "$half" | tail -n 1
 build/coverage/sim --at-least-once --seeds "$((seeds - half))" | tail -n 1
 "$gcovr/bin/gcovr" --root . --object-directory build/coverage --filter 'src/(engine|client|rule)/' \
-    --exclude-branches-by-pattern '.*RFM_(ASSERT|NEED|FAULT)\(.*' --exclude-noncode-lines --print-summary \
+    --exclude-branches-by-pattern '.*RFM_(ASSERT|NEED|FAULT)\(.*' --exclude '.*/build/.*' --exclude-noncode-lines --print-summary \
     --txt-metric branch --txt build/coverage/branches.txt --html-details build/coverage/report.html build/coverage >build/coverage/summary.txt
 cat build/coverage/branches.txt build/coverage/summary.txt

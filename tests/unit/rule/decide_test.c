@@ -364,6 +364,33 @@ static void test_once_and_cooldown(void **state)
     scene_free(s);
 }
 
+/* A client remembers 64 sends: another rule waits until one of them needs no memory any more, and never gets that of a `once`. */
+static void test_64_rules_are_remembered(void **state)
+{
+    (void)state;
+    scene *s = scene_new();
+    for (int i = 0; i < 64; i++)
+        scene_on_event(s, line("r%02d", i), RFM_EVENT_VISIT)->cooldown_ms = i == 7 ? DAY : 2 * DAY;
+    for (int i = 0; i < 3; i++)
+        s->rule[i].once = true;
+    scene_on_event(s, "more", RFM_EVENT_PURCHASE)->cooldown_ms = 30 * DAY;
+    scene_on_event(s, "most", RFM_EVENT_PURCHASE)->cooldown_ms = 30 * DAY;
+    scene_bind(s);
+    scene_event(s, 0, visit("1"));
+    s->log_len = 0;
+    scene_event(s, DAY - SECOND, purchase("a", 100));
+    scene_expect(s, "more slots_full purchase/a -@86399\nmost slots_full purchase/a -@86399\n");
+    scene_event(s, DAY, purchase("b", 100));
+    scene_expect(s, "more sent purchase/b -@86400\nmost slots_full purchase/b -@86400\n");
+    scene_event(s, 2 * DAY, purchase("c", 100));
+    scene_expect(s, "more cooldown purchase/c -@172800\nmost sent purchase/c -@172800\n");
+    scene_event(s, 2 * DAY + SECOND, visit("2"));
+    assert_non_null(strstr(s->log, "r00 once visit/2 -@172801\n"));
+    assert_null(strstr(s->log, "r02 sent"));
+    s->log_len = 0;
+    scene_free(s);
+}
+
 static void test_held_back_is_not_sent(void **state)
 {
     (void)state;
@@ -856,6 +883,7 @@ int main(void)
         cmocka_unit_test(test_an_old_first_event_is_not_idle_at_once),
         cmocka_unit_test(test_consent_chooses_the_channel),
         cmocka_unit_test(test_once_and_cooldown),
+        cmocka_unit_test(test_64_rules_are_remembered),
         cmocka_unit_test(test_held_back_is_not_sent),
         cmocka_unit_test(test_a_delay_keeps_the_cause),
         cmocka_unit_test(test_restart_keeps_the_last),

@@ -24,7 +24,7 @@
 #define HOUR     RFM_HOUR_MS
 #define SECOND   RFM_SECOND_MS
 
-enum { SCENE_RULES = 16, SCENE_LOG = 1 << 16 };
+enum { SCENE_RULES = 66, SCENE_LOG = 1 << 16 };
 
 typedef struct scene {
     rfm_client_conf conf;
