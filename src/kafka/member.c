@@ -14,8 +14,8 @@ enum { LEAVE_MS = 2000 };
  * A static member does not leave the group, whereas giving up its subscription would make it: it ends without a close. */
 typedef enum member_stage {
     MEMBER_SUBSCRIBED,
-    MEMBER_LEAVING, /* asked to leave */
-    MEMBER_UNSUBSCRIBED,
+    MEMBER_LEAVING,   /* asked to leave */
+    MEMBER_RELEASING, /* what it holds, no longer subscribed */
     MEMBER_CLOSING,
     MEMBER_LEFT,
 } member_stage;
@@ -193,9 +193,9 @@ static void on_event(rfm__member *member, rd_kafka_event_t *event)
     }
 }
 
-static void unsubscribe(rfm__member *member)
+static void begin_release(rfm__member *member)
 {
-    member->stage = MEMBER_UNSUBSCRIBED;
+    member->stage = MEMBER_RELEASING;
     if (is_static(member))
         revoke_all(member, false);
     else
@@ -205,8 +205,6 @@ static void unsubscribe(rfm__member *member)
 static void begin_close(rfm__member *member)
 {
     member->stage = MEMBER_CLOSING;
-    if (is_static(member))
-        return;
     rd_kafka_error_t *error = rd_kafka_consumer_close_queue(member->client, member->queue);
     if (error)
         rfm__kafka_log(member->conf, RFM_KAFKA_LOG_WARNING, "leaving group '%s': %s", member->conf->group,
@@ -220,10 +218,15 @@ static void proceed(rfm__member *member)
     if (member->owes)
         return;
     switch (member->stage) {
-    case MEMBER_LEAVING: unsubscribe(member); break;
-    case MEMBER_UNSUBSCRIBED: begin_close(member); break;
+    case MEMBER_LEAVING: begin_release(member); break;
+    case MEMBER_RELEASING:
+        if (is_static(member))
+            member->stage = MEMBER_LEFT;
+        else
+            begin_close(member);
+        break;
     case MEMBER_CLOSING:
-        if (is_static(member) || rd_kafka_consumer_closed(member->client))
+        if (rd_kafka_consumer_closed(member->client))
             member->stage = MEMBER_LEFT;
         break;
     case MEMBER_SUBSCRIBED:
@@ -248,7 +251,7 @@ void rfm__member_serve(rfm__member *member)
 void rfm__member_give_up(rfm__member *member)
 {
     member->owes = false;
-    if (member->stage != MEMBER_UNSUBSCRIBED || !is_static(member))
+    if (member->stage != MEMBER_RELEASING || !is_static(member))
         assign(member, NULL); /* which for a static member that ends would mean to join again */
 }
 
@@ -338,9 +341,7 @@ static void no_left(void *self)
 static void finish_leaving(rfm__member *member)
 {
     int64_t until_ms = rfm_clock_steady_ns() / 1000000 + LEAVE_MS;
-    member->owner.revoked = no_revoked;
-    member->owner.failed = no_failed;
-    member->owner.left = no_left;
+    member->owner = (rfm__member_owner){.revoked = no_revoked, .failed = no_failed, .left = no_left};
     while (member->stage != MEMBER_LEFT && rfm_clock_steady_ns() / 1000000 < until_ms) {
         rfm__member_serve(member);
         if (member->owes)
