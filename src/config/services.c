@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 /* A port of digits alone; -1: it is none. */
 static int port_of(const char *text, size_t len)
@@ -19,10 +20,22 @@ static int port_of(const char *text, size_t len)
     return port <= UINT16_MAX ? port : -1;
 }
 
+/* What librdkafka takes in front of a host; it drops a broker with any other, at the start, and says so in its log alone. */
+static size_t protocol_len(const char *text, size_t len)
+{
+    static const char *const known[] = {"plaintext://", "ssl://", "sasl_plaintext://", "sasl_ssl://"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (len >= strlen(known[i]) && strncasecmp(text, known[i], strlen(known[i])) == 0)
+            return strlen(known[i]);
+    return 0;
+}
+
 static bool is_broker(const char *text, size_t len)
 {
+    size_t before = protocol_len(text, len);
+    text += before, len -= before;
     const char *colon = memrchr(text, ':', len);
-    if (!colon || colon == text || memchr(text, ' ', len))
+    if (!colon || colon == text || memchr(text, ' ', len) || memchr(text, '/', len))
         return false;
     return port_of(colon + 1, len - (size_t)(colon - text) - 1) > 0;
 }

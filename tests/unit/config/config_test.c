@@ -223,6 +223,8 @@ static void test_bad_values(void **state)
         {MONEY "kafka: {inputs: {a: , b: , c: , d: , e: , f: , g: , h: , i: }}", "more than 8 inputs"},
         {MONEY "kafka: {brokers: []}", "the list is empty"},
         {MONEY "kafka: {brokers: 'a:1,,b:2'}", "host:port"},
+        {MONEY "kafka: {brokers: 'http://a:1'}", "host:port"},
+        {MONEY "kafka: {brokers: 'a:1,ssl://:2'}", "host:port"},
         {MONEY "kafka: {consumer: [a]}", "a map of librdkafka properties"},
         {MONEY "redis: {url: gopher://x}", "redis.url: redis://host:port/db"},
         {MONEY "redis: {url: 'redis://host:99999'}", "redis.url: redis://host:port/db"},
@@ -341,6 +343,14 @@ static char *const *environment_of(const char *const *variables)
     }
     list[i] = NULL;
     return list;
+}
+
+static void test_brokers_with_a_protocol(void **state)
+{
+    (void)state;
+    rfm_config *config = load_with(MONEY "kafka: {brokers: 'SASL_SSL://a.b:9092,plaintext://[::1]:1'}\n", NULL);
+    assert_string_equal(config->kafka.brokers, "SASL_SSL://a.b:9092,plaintext://[::1]:1");
+    rfm_config_free(config);
 }
 
 static void test_environment(void **state)
@@ -537,6 +547,7 @@ int main(void)
         cmocka_unit_test(test_many_errors_are_bounded),
         cmocka_unit_test(test_a_missing_main_file),
         cmocka_unit_test(test_a_large_file_is_refused),
+        cmocka_unit_test(test_brokers_with_a_protocol),
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_environment_errors),
         cmocka_unit_test(test_secrets_are_not_printed),
