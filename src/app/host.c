@@ -133,6 +133,13 @@ static int64_t now_of(rfm_host *host)
     return rfm_even_clock_at(&host->clock, wall_ms, steady_ns);
 }
 
+/* Adapters go by the machine's clock, the worker by the even one: where that was set back, what has been read up to a moment of
+ * the one would seem to lie long before all that is due by the other. */
+static int64_t even_of(rfm_host *host, int64_t wall_ms)
+{
+    return now_of(host) - (rfm_clock_wall_ms() - wall_ms);
+}
+
 static void publish(rfm_host *host, const rfm_effect *effect)
 {
     rfm_step *step = effect->step;
@@ -208,7 +215,7 @@ static void on_timer(uv_timer_t *timer)
 static size_t on_feed(void *self, const rfm_record *records, size_t count, int64_t now_ms)
 {
     rfm_host *host = self;
-    size_t taken = rfm_worker_feed(host->worker, records, count, now_ms);
+    size_t taken = rfm_worker_feed(host->worker, records, count, even_of(host, now_ms));
     note_fed(host, records, taken);
     pump(host);
     return taken;
@@ -234,7 +241,9 @@ static void on_tell(void *self, const rfm_input *input)
         return;
     if (input->kind == RFM_IN_PUBLISHED && input->answer == RFM_DONE)
         note_published(host);
-    rfm_worker_tell(host->worker, input);
+    rfm_input told = *input;
+    told.now_ms = even_of(host, input->now_ms);
+    rfm_worker_tell(host->worker, &told);
     pump(host);
 }
 

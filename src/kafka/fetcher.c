@@ -19,8 +19,8 @@ enum {
 
 /* One input partition. */
 typedef struct lane {
-    int64_t next;        /* everything below is fed; RFM_OFFSET_NONE: not known yet */
-    int64_t end, end_ms; /* a log end not reached yet and when it was asked for; INT64_MAX: none */
+    int64_t next;          /* everything below is fed; RFM_OFFSET_NONE: not known yet */
+    int64_t end, asked_ms; /* a log end not reached yet and when it was asked for, steady; INT64_MAX: none */
     atomic_int_fast64_t lag;
 } lane;
 
@@ -53,7 +53,7 @@ struct rfm__fetcher {
     rfm_buffer header_block;
     bool full, resumed, serving, failed;
     bool asking, ask_soon; /* an answer is awaited; some lane seems to be at its end */
-    int64_t asked_ms, asked_steady_ms, lag_ms;
+    int64_t asked_ms, lag_ms;
     atomic_uint_fast64_t records, bytes;
 };
 
@@ -79,7 +79,9 @@ static void fail(rfm__fetcher *fetcher, rfm_error *error)
 
 static void tell_at_end(rfm__fetcher *fetcher, uint32_t number, size_t input, lane *at)
 {
-    rfm_input told = {.kind = RFM_IN_AT_END, .task = number, .now_ms = at->end_ms, .input = (uint8_t)input};
+    /* By the steady clock: the other may have been set meanwhile. 1: both are rounded. */
+    int64_t asked_ms = rfm_clock_wall_ms() - (steady_ms() - at->asked_ms + 1);
+    rfm_input told = {.kind = RFM_IN_AT_END, .task = number, .now_ms = asked_ms, .input = (uint8_t)input};
     at->end = INT64_MAX;
     fetcher->owner.tell(fetcher->owner.self, &told);
 }
@@ -108,9 +110,8 @@ static void ask(rfm__fetcher *fetcher)
 {
     rd_kafka_topic_partition_list_t *list = lanes_to_ask(fetcher);
     fetcher->ask_soon = false;
-    fetcher->asked_steady_ms = steady_ms();
+    fetcher->asked_ms = steady_ms();
     if (list->cnt > 0) {
-        fetcher->asked_ms = rfm_clock_wall_ms();
         fetcher->asking = true;
         rfm__offsets_ask(fetcher->asker, list, RFM__LOG_END, 0, fetcher->answers);
     }
@@ -126,7 +127,7 @@ static void ask_if_due(rfm__fetcher *fetcher)
         pause_ms = ASK_SOON_MS;
     if (pause_ms < lanes / PARTITIONS_A_MS)
         pause_ms = lanes / PARTITIONS_A_MS;
-    if (steady_ms() - fetcher->asked_steady_ms >= pause_ms && rfm__asker_ready(fetcher->asker))
+    if (steady_ms() - fetcher->asked_ms >= pause_ms && rfm__asker_ready(fetcher->asker))
         ask(fetcher);
 }
 
@@ -150,7 +151,7 @@ static void take_end(rfm__fetcher *fetcher, const rd_kafka_topic_partition_t *en
     if (at->end != INT64_MAX)
         return;
     at->end = end->offset;
-    at->end_ms = fetcher->asked_ms;
+    at->asked_ms = fetcher->asked_ms;
     see_end(fetcher, number, input, at);
 }
 

@@ -27,11 +27,11 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def started(cluster, tmp_path):
+def started(cluster, tmp_path, rules=STORY_RULES):
     """A cluster of one process, and the file that sets its clock."""
     clock = tmp_path / "clock"
     clock.write_bytes(bytes(8))
-    live = cluster(rules=STORY_RULES, config={"kafka": {"consumer": {"session.timeout.ms": "6000"}}})
+    live = cluster(rules=rules, config={"kafka": {"consumer": {"session.timeout.ms": "6000"}}})
     live.processes[0].env = environment(clock=clock)
     live.start()
     return live, live.processes[0], clock
@@ -69,3 +69,15 @@ def test_the_clock_is_set_back_while_nothing_happens(cluster, tmp_path):
     story.rest()
     wait_for("the rest", lambda: not live.lag(), 20, 0.2, process.log_tail)
     story.check()
+
+
+def test_what_is_due_comes_after_the_clock_was_set_back(cluster, tmp_path):
+    """Not an hour later, when the machine's clock is where it was: also what has been read goes by the even clock."""
+    rule = {"name": "later", "on": {"event": "visit"}, "delay": "1s", "class": "transactional", "topic": "triggers"}
+    live, process, clock = started(cluster, tmp_path, [rule])
+    set_clock(clock, -HOUR_S)
+    wait_for("the clock's warning", lambda: "the machine's clock was set back" in process.log_text(), 10, 0.05, process.log_tail)
+    writer = live.writer()
+    writer.send(live.inputs[1], "c1", {"type": "visit", "id": "v1", "client_id": "c1", "time": int(time.time() * 1000)})
+    writer.flush()
+    wait_for("the trigger", lambda: len(live.triggers()) == 1, 20, 0.2, process.log_tail)
