@@ -120,15 +120,14 @@ class Sender(threading.Thread):
 
 
 def burn(cluster: Cluster, messages: list[Message], plan: Plan, timestamps: list[int] | None = None,
-         say=lambda text: None, sentinels: SentinelGroup | None = None) -> Chaos:
-    """Traffic and faults at once; afterwards every process runs. Returns what was done."""
+         say=lambda text: None, sentinels: SentinelGroup | None = None) -> tuple[Chaos, list[tuple]]:
+    """Traffic and faults at once; afterwards every process runs. Returns what was done, and where each message stands."""
     chaos = Chaos(cluster, plan, sentinels)
     sender = Sender(cluster, messages, expected_s(chaos.steps), timestamps, persistent=plan.full_disks > 0)
     say(f"{len(messages)} events and {len(chaos.steps)} faults in about {sender.over_s:.0f} s")
     sender.start()
     chaos.run()
-    sender.finish(sender.over_s + 300)
-    return chaos
+    return chaos, sender.finish(sender.over_s + 300)
 
 
 @dataclass(frozen=True)
@@ -185,7 +184,7 @@ def wall_form(folder: Path, events: int, clients: int, plan: Plan, site: Site = 
                "engine": {"cache_bytes_max": "1MiB"}}
     with site.cluster(folder, plan, WALL_RULES, merged(session, config)) as (cluster, sentinels):
         cluster.start()
-        chaos = burn(cluster, messages, plan, say=say, sentinels=sentinels)
+        chaos, _ = burn(cluster, messages, plan, say=say, sentinels=sentinels)
         world = reference_of_topics(cluster, settings)
         say("the reference is done")
         _wait_for_due(cluster, verdict, len(world.sent))
@@ -366,6 +365,14 @@ class Outcome:
     audit: list[tuple]
 
 
+def _numbered(record: topics.Record, numbers: dict[tuple, int]) -> tuple:
+    """With the number of the original message instead of its offset: over a broker's restart even an idempotent producer may put
+    a record twice, and what follows in the log then has other offsets than without faults."""
+    place = (record.header("rfmd.topic"), int(record.header("rfmd.partition")), int(record.header("rfmd.offset")))
+    headers = [header for header in record.headers if header[0] != "rfmd.offset"]
+    return record.value or b"", tuple(sorted(headers)), numbers.get(place, f"not sent: {place}")
+
+
 def record_run(folder: Path, messages: list[Message], timestamps: list[int], end_ms: int, plan: Plan | None, site: Site,
                verdict: Verdict, rules=RECORD_RULES, more: dict | None = None,
                say=lambda text: None) -> tuple[Outcome, Chaos | None]:
@@ -376,20 +383,21 @@ def record_run(folder: Path, messages: list[Message], timestamps: list[int], end
         cluster.start()
         chaos = None
         if plan:
-            chaos = burn(cluster, messages, plan, timestamps, say, sentinels)
+            chaos, sent = burn(cluster, messages, plan, timestamps, say, sentinels)
         else:
             sender = Sender(cluster, messages, 0, timestamps)
             sender.start()
-            sender.finish(300)
+            sent = sender.finish(300)
         drain(cluster, verdict, 240)
         _finish(verdict, cluster, chaos, len(messages), 0, 0)
         audit, dead = cluster.audit(), cluster.dead_letters()
+        numbers = {place[:3]: number for number, place in enumerate(sent)}
         triggers = cluster.triggers()
         return Outcome(
             sorted(client_lines(cluster.config_path, _text_of(end_ms))),
             sorted((record.key, record.value, record.headers) for record in triggers),
             sorted(record.value for record in triggers),
-            sorted((record.value or b"", tuple(sorted(record.headers))) for record in dead),
+            sorted(_numbered(record, sent) for record in dead),
             sorted((record.key or b"", record.value) for record in audit)), chaos
 
 
