@@ -365,7 +365,7 @@ class Outcome:
     audit: list[tuple]
 
 
-def _numbered(record: topics.Record, numbers: dict[tuple, int]) -> tuple:
+def _numbered(record: topics.Record, numbers: dict[tuple, str]) -> tuple:
     """With the number of the original message instead of its offset: over a broker's restart even an idempotent producer may put
     a record twice, and what follows in the log then has other offsets than without faults."""
     place = (record.header("rfmd.topic"), int(record.header("rfmd.partition")), int(record.header("rfmd.offset")))
@@ -391,13 +391,13 @@ def record_run(folder: Path, messages: list[Message], timestamps: list[int], end
         drain(cluster, verdict, 240)
         _finish(verdict, cluster, chaos, len(messages), 0, 0)
         audit, dead = cluster.audit(), cluster.dead_letters()
-        numbers = {place[:3]: number for number, place in enumerate(sent)}
+        numbers = {place[:3]: f"message {number}" for number, place in enumerate(sent)}
         triggers = cluster.triggers()
         return Outcome(
             sorted(client_lines(cluster.config_path, _text_of(end_ms))),
             sorted((record.key, record.value, record.headers) for record in triggers),
             sorted(record.value for record in triggers),
-            sorted(_numbered(record, sent) for record in dead),
+            sorted(_numbered(record, numbers) for record in dead),
             sorted((record.key or b"", record.value) for record in audit)), chaos
 
 
