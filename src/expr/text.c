@@ -118,18 +118,16 @@ static bool take_part(rfm_bytes text, size_t *at, __int128 *ns)
 {
     enum { WHOLE_MAX = 18, FRACTION_MAX = 15 };
     __int128 digits = 0, scale = 1;
-    size_t whole = digits_len(text, *at), fraction = 0, unit_len;
-    for (size_t i = 0; i < whole; i++)
-        digits = digits * 10 + (text.at[*at + i] - '0');
-    *at += whole;
-    if (*at < text.len && text.at[*at] == '.') {
-        fraction = digits_len(text, ++*at);
-        for (size_t i = 0; i < fraction; i++, scale *= 10)
-            digits = digits * 10 + (text.at[*at + i] - '0');
-        *at += fraction;
-    }
+    size_t whole = digits_len(text, *at), point = *at + whole, unit_len;
+    bool pointed = point < text.len && text.at[point] == '.';
+    size_t fraction = pointed ? digits_len(text, point + 1) : 0;
     if (whole + fraction == 0 || whole > WHOLE_MAX || fraction > FRACTION_MAX)
         return false;
+    for (size_t i = 0; i < whole; i++)
+        digits = digits * 10 + (text.at[*at + i] - '0');
+    for (size_t i = 0; i < fraction; i++, scale *= 10)
+        digits = digits * 10 + (text.at[point + 1 + i] - '0');
+    *at = point + pointed + fraction;
     int64_t unit = unit_ns(text, *at, &unit_len);
     if (unit == 0 || digits > ((__int128)1 << 126) / unit)
         return false;

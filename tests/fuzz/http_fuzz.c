@@ -37,13 +37,24 @@ static uint16_t start_once(void)
     return rfm_http_port(http);
 }
 
+/* Where the server has closed first, the pair of ports stays taken for a minute: each connection comes from another address. */
+static int open_connection(uint16_t port)
+{
+    static uint32_t number;
+    const uint32_t host = INADDR_LOOPBACK + ++number % (1 << 16);
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(host)};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    RFM_ASSERT(fd >= 0 && bind(fd, (const struct sockaddr *)&from, sizeof from) == 0);
+    RFM_ASSERT(connect(fd, (const struct sockaddr *)&to, sizeof to) == 0);
+    return fd;
+}
+
 static size_t ask(uint16_t port, const uint8_t *data, size_t size, char *answer)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     const struct timeval patience = {.tv_usec = 20000}; /* what is cut off is waited for, and not for long by us */
     const struct linger at_once = {.l_onoff = 1};       /* thousands of connections a second: none may linger */
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    RFM_ASSERT(fd >= 0 && connect(fd, (const struct sockaddr *)&to, sizeof to) == 0);
+    int fd = open_connection(port);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     for (size_t sent = 0; sent < size;) {
         ssize_t n = send(fd, data + sent, size - sent, MSG_NOSIGNAL);

@@ -58,7 +58,9 @@ static void durations(void **state)
                                       "1.5",
                                       "9999999999999999999h",
                                       "1m-5s",
-                                      "999999999999999999d"};
+                                      "999999999999999999d",
+                                      "4444444444444444444444444444444444444444444d", /* beyond 128 bits */
+                                      "0.4444444444444444444444444444444444444444444d"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         int64_t duration_ms = 7;
         assert_false(rfm__text_to_duration(rfm_text(bad[i]), &duration_ms));
