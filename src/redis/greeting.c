@@ -286,7 +286,8 @@ rfm_verdict rfm__greet_take(rfm_request *request, const rfm_reply *reply, char w
     case META_AGAIN: return take_meta(greeting, reply, true, why);
     case MULTI: return rfm__is_ok(reply) ? RFM_GOES_ON : rfm__unexpected("MULTI", reply, why);
     case SET_FIELD: return queued ? RFM_GOES_ON : rfm__unexpected("HSETNX", reply, why);
-    case EXEC:
+    case EXEC: /* nil: what this connection still watched was touched; all that is asked is whether it may */
+        return executed || reply->kind == RFM_REPLY_NIL ? RFM_GOES_ON : rfm__unexpected("EXEC", reply, why);
     case IDENTIFIED: return executed ? RFM_GOES_ON : rfm__unexpected("EXEC", reply, why);
     }
     RFM_ASSERT(false);

@@ -3,7 +3,8 @@
 #include <hiredis/hiredis.h>
 #include <stdio.h>
 
-enum { ELEMENTS_MAX = 1 << 20, VALUE_BYTES_MAX = 16 << 20, REPLY_BYTES_MAX = 256 << 20, SCRATCH_KEPT_MAX = 1 << 20 };
+/* A hash of a task may have all the clients that it has erased: 1 << 20, two elements each. */
+enum { ELEMENTS_MAX = 1 << 22, VALUE_BYTES_MAX = 16 << 20, REPLY_BYTES_MAX = 256 << 20, SCRATCH_KEPT_MAX = 1 << 20 };
 
 /* NULL makes hiredis give the stream up. */
 static void *refuse(rfm_reply_reader *reader, const char *why)

@@ -507,12 +507,47 @@ static void the_least_that_a_user_must_be_allowed(void **state)
 {
     (void)state;
     server_tell(&server, "ACL SETUSER rfmd on >secret ~t:* -@all +@connection +info +get +mget +mset +set +del +hset "
-                         "+hsetnx +hdel +hgetall +rpush +ltrim +lrange +multi +exec +watch");
+                         "+hsetnx +hdel +hgetall +rpush +ltrim +lrem +lrange +multi +exec +watch");
     world.conf.username = "rfmd";
     world.conf.password = "secret";
     driver_start(&world);
     driver_opened(&world);
-    driver_stored(&world, &one_client, 1, "2 1");
+    const rfm_redo_item all[] = {
+        item_of(RFM_REDO_SET, "c:a", "", "A"),       item_of(RFM_REDO_DELETE, "c:b", "", ""),
+        item_of(RFM_REDO_HASH_SET, "h", "1", "one"), item_of(RFM_REDO_HASH_DELETE, "h", "2", ""),
+        item_of(RFM_REDO_LIST_ADD, "l", "", "p"),    item_of(RFM_REDO_LIST_TRIM, "l", "", "1"),
+        item_of(RFM_REDO_LIST_REMOVE, "l", "", "p"),
+    };
+    _Static_assert(sizeof all / sizeof *all == RFM_REDO_LIST_REMOVE, "every operation is tried");
+    driver_stored(&world, all, sizeof all / sizeof *all, "2 1");
+}
+
+/* Nil to the EXEC of the opening, since the connection still watches what has been touched: that is no broken server. */
+static void opening_anew_after_wal_was_touched(void **state)
+{
+    (void)state;
+    driver_start(&world);
+    driver_opened(&world);
+    set_wal("5 5");
+    world.term++;
+    assert_bytes(driver_opened(&world)->input.wal_value, "5 5");
+    assert_null(strstr(world.log, "EXEC"));
+    driver_stored(&world, &one_client, 1, "6 5");
+}
+
+/* The tombstones of a task that has erased as many clients as it may. */
+static void a_hash_of_a_million(void **state)
+{
+    (void)state;
+    driver_start(&world);
+    driver_opened(&world);
+    driver_stored(&world, &one_client, 1, "1 0");
+    redisReply *reply = server_ask(&server, "EVAL %s 1 %s",
+                                   "for i = 1, 1048576 do redis.call('HSET', KEYS[1], i, '') end", key("n:erased"));
+    freeReplyObject(reply);
+    const rfm_bytes hash = rfm_text("n:erased");
+    driver_load(&world, RFM_LOAD_HASH, &hash, 1, 0, 0);
+    assert_int_equal(driver_expect(&world, RFM_IN_LOADED, RFM_DONE)->input.loaded.count, 2097152);
 }
 
 static void a_cluster_node_is_refused(void **state)
@@ -723,6 +758,8 @@ int main(void)
         TEST(an_eviction_policy_is_refused),
         TEST(an_eviction_policy_is_seen_without_config),
         TEST(the_least_that_a_user_must_be_allowed),
+        TEST(opening_anew_after_wal_was_touched),
+        TEST(a_hash_of_a_million),
         TEST(a_cluster_node_is_refused),
         TEST(another_meta_is_refused),
         TEST(an_incomplete_meta_is_refused_and_not_completed),
