@@ -225,6 +225,24 @@ static void publish(rfm_publisher *publisher, command *of)
         end_badly(publisher, of);
 }
 
+/* Others may have asked for the same meanwhile: one dead owner's transaction holds up many tasks, and an eviction takes up to
+ * seconds, in which nothing is published. */
+static void share_eviction(rfm_publisher *publisher, const char *id)
+{
+    commands left, same;
+    command *of;
+    commands_init(&left);
+    commands_init(&same);
+    pthread_mutex_lock(&publisher->lock);
+    while ((of = commands_take(&publisher->asked)) != NULL)
+        commands_add(of->kind == EVICT && strcmp(of->id, id) == 0 ? &same : &left, of);
+    while ((of = commands_take(&left)) != NULL)
+        commands_add(&publisher->asked, of);
+    pthread_mutex_unlock(&publisher->lock);
+    while ((of = commands_take(&same)) != NULL)
+        give_back(publisher, of);
+}
+
 static void evict(rfm_publisher *publisher, command *of)
 {
     rfm_error error;
@@ -238,6 +256,7 @@ static void evict(rfm_publisher *publisher, command *of)
         if (is_hopeless(&error))
             report_fatal(publisher, &error);
     }
+    share_eviction(publisher, of->id);
 }
 
 static void carry_out(rfm_publisher *publisher, command *of)

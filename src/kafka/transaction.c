@@ -410,6 +410,12 @@ static void abort_step(rfm__producer *producer)
         rd_kafka_error_destroy(cause);
 }
 
+/* Only our slice was over: the same commit goes on. A request that got no answer in time is told by on_response. */
+static bool goes_on(const rd_kafka_error_t *cause)
+{
+    return rd_kafka_error_code(cause) == RD_KAFKA_RESP_ERR__TIMED_OUT;
+}
+
 /* Every request answered, no trouble reported: nothing of this transaction can still be on its way. */
 static bool is_clean(rfm__producer *producer)
 {
@@ -429,7 +435,7 @@ static rfm_answer commit_step(rfm__producer *producer, rfm_error *error)
             fail_step(cause, "committing", error);
             return RFM_UNKNOWN;
         }
-        producer->trouble = true;
+        producer->trouble = producer->trouble || !goes_on(cause);
         rd_kafka_error_destroy(cause);
     }
     if (is_clean(producer))

@@ -10,6 +10,7 @@ enum {
     BATCH = 1000,
     BATCH_BYTES = 4 << 20, /* and at most CHUNK records more */
     CHUNK = 16,
+    OPEN_MAX = 4, /* each may have fetched up to the client's bound */
     BLOCKED_MS = 1000,
     ERROR_RETRY_MS = 250,
 };
@@ -220,11 +221,20 @@ static void read_stream(rfm__wal_streams *streams, uint32_t task)
 
 /* -- asking for the log's ends */
 
-static rd_kafka_topic_partition_list_t *to_ask(rfm__wal_streams *streams, stage from, stage to)
+/* How many more streams may be opened. */
+static int room_for_streams(const rfm__wal_streams *streams)
+{
+    int room = OPEN_MAX;
+    for (uint32_t task = 0; task < streams->conf->partition_count; task++)
+        room -= streams->streams[task].queue != NULL || streams->streams[task].stage == ASKED_LOG;
+    return room;
+}
+
+static rd_kafka_topic_partition_list_t *to_ask(rfm__wal_streams *streams, stage from, stage to, int count_max)
 {
     int64_t now_ms = steady_ms();
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
-    for (uint32_t task = 0; task < streams->conf->partition_count; task++) {
+    for (uint32_t task = 0; task < streams->conf->partition_count && list->cnt < count_max; task++) {
         stream *of = &streams->streams[task];
         if (of->stage != from || of->retry_ms > now_ms)
             continue;
@@ -241,13 +251,13 @@ static void ask(rfm__wal_streams *streams)
 {
     static const rfm__which log[] = {RFM__LOG_START, RFM__LOG_END}, stable[] = {RFM__STABLE_END};
     if (streams->logs.waiting == 0) {
-        rd_kafka_topic_partition_list_t *list = to_ask(streams, WANT_LOG, ASKED_LOG);
+        rd_kafka_topic_partition_list_t *list = to_ask(streams, WANT_LOG, ASKED_LOG, room_for_streams(streams));
         if (list->cnt > 0)
             rfm__round_ask(&streams->logs, list, log, 2);
         rd_kafka_topic_partition_list_destroy(list);
     }
     if (streams->stables.waiting == 0) {
-        rd_kafka_topic_partition_list_t *list = to_ask(streams, WANT_STABLE, ASKED_STABLE);
+        rd_kafka_topic_partition_list_t *list = to_ask(streams, WANT_STABLE, ASKED_STABLE, OPEN_MAX);
         if (list->cnt > 0)
             rfm__round_ask(&streams->stables, list, stable, 1);
         rd_kafka_topic_partition_list_destroy(list);

@@ -438,6 +438,42 @@ static void test_a_long_wal_comes_in_batches(void **state)
     stand_release(&at);
 }
 
+/* Of more tasks than are read at a time: each comes to its end, also where another is forgotten half-way. */
+static void test_the_wal_of_many_tasks(void **state)
+{
+    (void)state;
+    enum { TASKS = 12, EACH = 3000, FORGOTTEN = 1 };
+    stand at;
+    names with;
+    set_up(&at, &with, TASKS);
+    other_fill(brokers, with.wal, TASKS, TASKS * EACH, 100);
+    at.consume = false;
+    stand_start_consumer(&at);
+    stand_start_reader(&at);
+    STAND_UNTIL(&at, WAIT_MS, at.assignment > 0);
+    size_t seen = 0, ended = 0;
+    int64_t next[TASKS] = {0};
+    for (uint32_t task = 0; task < TASKS; task++)
+        rfm_wal_reader_wal(at.reader, task, 7, 0, EACH - 1);
+    while (ended < TASKS - 1) {
+        STAND_UNTIL(&at, WAIT_MS, at.told_count > seen);
+        const rfm_input *input = &at.told[seen++].input;
+        if (input->kind != RFM_IN_WAL)
+            continue;
+        assert_int_equal(input->answer, RFM_DONE);
+        for (size_t i = 0; i < input->wal.count; i++)
+            assert_int_equal(input->wal.offsets[i], next[input->task]++);
+        ended += input->wal.last;
+        if (input->task == FORGOTTEN)
+            rfm_wal_reader_forget(at.reader, FORGOTTEN);
+        else if (!input->wal.last)
+            rfm_wal_reader_wal(at.reader, input->task, 7, next[input->task], EACH - 1);
+    }
+    for (uint32_t task = 0; task < TASKS; task++)
+        assert_true(task == FORGOTTEN ? next[task] < EACH : next[task] == EACH);
+    stand_release(&at);
+}
+
 /* -- ends */
 
 static bool ended_after(const stand *at, int64_t ms)
@@ -608,6 +644,7 @@ int main(void)
         cmocka_unit_test(test_fenced_by_id_and_by_generation),
         cmocka_unit_test(test_blocked_found_evicted),
         cmocka_unit_test(test_a_long_wal_comes_in_batches),
+        cmocka_unit_test(test_the_wal_of_many_tasks),
         cmocka_unit_test(test_the_end_behind_transactions),
         cmocka_unit_test(test_an_expired_position_is_fatal),
         cmocka_unit_test(test_the_same_instance_twice),

@@ -3,7 +3,15 @@
 
 #include <librdkafka/rdkafka_mock.h>
 
-enum { WAIT_MS = 40000, PRODUCE = 0, TXN_OFFSET_COMMIT = 28, END_TXN = 26, ADD_OFFSETS = 25, ADD_PARTITIONS = 24 };
+enum {
+    WAIT_MS = 40000,
+    PRODUCE = 0,
+    TXN_OFFSET_COMMIT = 28,
+    END_TXN = 26,
+    ADD_OFFSETS = 25,
+    ADD_PARTITIONS = 24,
+    INIT_PRODUCER_ID = 22
+};
 
 static rd_kafka_t *owner;
 static rd_kafka_mock_cluster_t *cluster;
@@ -166,6 +174,54 @@ static void test_a_commit_that_was_told_to_try_again_is_clean(void **state)
     expect(END_TXN, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, RFM_DONE, false);
 }
 
+/* Slower than the publisher looks at whether it is to stop: it is one commit all the same. */
+static void test_a_slow_commit_is_clean(void **state)
+{
+    (void)state;
+    stand at;
+    set_up(&at);
+    assert_int_equal(publish(&at, 10, NULL), RFM_DONE);
+    rd_kafka_mock_broker_push_request_error_rtts(cluster, 1, END_TXN, 1, RD_KAFKA_RESP_ERR_NO_ERROR, 2500);
+    assert_int_equal(publish(&at, 10, NULL), RFM_DONE);
+    assert_true(rfm_publisher_stats_of(at.publisher).commit_ns > 2500000000);
+    assert_int_equal(publish(&at, 10, NULL), RFM_DONE);
+    stand_release(&at);
+}
+
+static size_t requests_of(int16_t api)
+{
+    size_t count, found = 0;
+    rd_kafka_mock_request_t **requests = rd_kafka_mock_get_requests(cluster, &count);
+    for (size_t i = 0; i < count; i++)
+        found += rd_kafka_mock_request_api_key(requests[i]) == api;
+    rd_kafka_mock_request_destroy_array(requests, count);
+    return found;
+}
+
+/* One for all that ask while it goes on, each of which is answered. */
+static void test_evictions_of_one_id_are_one(void **state)
+{
+    (void)state;
+    stand at;
+    set_up(&at);
+    rd_kafka_mock_start_request_tracking(cluster);
+    for (uint32_t task = 0; task < 20; task++)
+        rfm_publisher_evict(at.publisher, task, 100 + task, rfm_text(task % 10 == 9 ? "another" : "dead"));
+    STAND_UNTIL(&at, WAIT_MS, stand_count(&at, RFM_IN_EVICTED) == 20);
+    bool answered[20] = {false};
+    for (size_t i = 0; i < at.told_count; i++) {
+        const rfm_input *input = &at.told[i].input;
+        if (input->kind != RFM_IN_EVICTED)
+            continue;
+        assert_true(input->term == 100 + input->task && !answered[input->task]);
+        answered[input->task] = true;
+    }
+    assert_in_range(requests_of(INIT_PRODUCER_ID), 2, 4);
+    rd_kafka_mock_stop_request_tracking(cluster);
+    assert_int_equal(publish(&at, 10, NULL), RFM_DONE);
+    stand_release(&at);
+}
+
 static void test_lost_offsets_are_unknown(void **state)
 {
     (void)state;
@@ -274,6 +330,8 @@ int main(void)
         cmocka_unit_test(test_a_lost_answer_to_the_commit_is_unknown),
         cmocka_unit_test(test_a_refused_commit_is_unknown),
         cmocka_unit_test(test_a_commit_that_was_told_to_try_again_is_clean),
+        cmocka_unit_test(test_a_slow_commit_is_clean),
+        cmocka_unit_test(test_evictions_of_one_id_are_one),
         cmocka_unit_test(test_lost_offsets_are_unknown),
         cmocka_unit_test(test_offsets_of_an_older_generation_are_fenced),
         cmocka_unit_test(test_messages_that_fail),
