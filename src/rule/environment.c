@@ -648,6 +648,8 @@ static bool fetch_event_trait(const rfm_sight *sight, size_t i, rfm_expr_value *
 
 /* -- what is kept of an event: (part, value)... */
 
+enum { VALUE_HEAD = 2 };
+
 static void write_number(rfm_buffer *kept, double number)
 {
     uint64_t bits;
@@ -708,20 +710,25 @@ static void keep_traits(const rfm_sight *sight, uint64_t traits, rfm_buffer *kep
     }
 }
 
+/* Two bytes of each value say what it is and where it ends, and count for nothing. */
 void rfm__environment_keep(rfm_sight *sight, const rfm_rule *rule, rfm_buffer *kept)
 {
     rfm_expr_value value;
     uint64_t parts = rule->event_parts;
+    size_t heads = 0;
     for (size_t i = 0; parts != 0 && i < ROW_COUNT; i++) {
         const environment_row *row = &rows[i];
         if (row->part == 0 || !(parts >> row->part & 1))
             continue;
+        size_t before = kept->len;
         if (row->part == ITEMS_PART)
             write_items(kept, sight->cause->event);
         else if (row->fetch(sight, &value))
             write_part(kept, row, &value);
+        heads += kept->len > before ? VALUE_HEAD : 0;
     }
     keep_traits(sight, rule->event_traits, kept);
+    kept->bad = kept->bad || kept->len > RFM_KEPT_VALUES_MAX + heads;
 }
 
 static const environment_row *row_of_part(uint8_t part)

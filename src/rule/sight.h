@@ -36,7 +36,7 @@ void rfm__sight_sift(rfm_sight *sight, rfm_rule_set *rules);
 /* The rule's `data` as a JSON object; what fails is null. */
 void rfm__sight_write_data(rfm_sight *sight, const rfm_rule *rule, rfm_buffer *json);
 
-/* What a rule that waits keeps of its cause's event, which is at hand. False: more than RFM_KEPT_BYTES_MAX. */
+/* What a rule that waits keeps of its cause's event, which is at hand. False: more than RFM_KEPT_VALUES_MAX. */
 bool rfm__sight_keep(rfm_sight *sight, const rfm_rule *rule, uint8_t kept[RFM_KEPT_BYTES_MAX], size_t *len);
 
 /* environment.c: a field's value; what is kept of an event: a part's number, then its value; of a trait its name besides. */

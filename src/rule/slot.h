@@ -36,7 +36,8 @@ enum {
     RFM_HOLDING_MAX = RFM_RULES_MAX + RFM_NAMED_MAX,
     RFM_PENDING_MAX = 8,
     RFM_PENDING_BYTES_MAX = 1536,
-    RFM_KEPT_BYTES_MAX = 64,
+    RFM_KEPT_BYTES_MAX = 96, /* values of RFM_KEPT_VALUES_MAX, and what tells them apart */
+    RFM_KEPT_VALUES_MAX = 64,
     RFM_SENT_CAUSE_MAX = 20, /* beyond it the id of a send is shorter */
     RFM_SENT_ID_BYTES = 16,
     RFM_UUID_TEXT = 36,

@@ -224,15 +224,15 @@ static void test_an_event_that_is_too_large_to_keep(void **state)
     rule->delay_ms = HOUR;
     scene_when(s, rule, "event.page != \"/\"");
     scene_bind(s);
-    char page[64];
+    char page[65];
     memset(page, 'x', sizeof page);
-    for (size_t len = 61; len <= 63; len++) { /* beside the part's number and the length */
-        rfm_event event = visit(len == 61 ? "v1" : len == 62 ? "v2" : "v3");
+    for (size_t len = 63; len <= 65; len++) {
+        rfm_event event = visit(len == 63 ? "v1" : len == 64 ? "v2" : "v3");
         event.page = rfm_bytes_of(page, len);
         scene_event(s, (int64_t)len * DAY, event);
     }
-    scene_advance(s, START_MS + 64 * DAY);
-    scene_expect(s, "a sent visit/v1 -@5274000\na sent visit/v2 -@5360400\na slots_full visit/v3 -@5443200\n");
+    scene_advance(s, START_MS + 66 * DAY);
+    scene_expect(s, "a sent visit/v1 -@5446800\na sent visit/v2 -@5533200\na slots_full visit/v3 -@5616000\n");
     scene_free(s);
 }
 
