@@ -11,7 +11,8 @@
 
 enum { SAMPLES_MAX = 65536, TEXT_BYTES_MAX = 16 << 20 };
 
-typedef enum metric_type { COUNTER, GAUGE, HISTOGRAM, INFO } metric_type;
+/* HIGHEST: a gauge of which not the sum of the sources counts. */
+typedef enum metric_type { COUNTER, GAUGE, HIGHEST, HISTOGRAM, INFO } metric_type;
 typedef struct metric_row {
     const char *name;
     metric_type type;
@@ -329,7 +330,7 @@ static size_t write_sum(rfm_buffer *text, const entry *entries, size_t count)
     for (; i < count && compare_entries(&entries[i], entries) == 0; i++) {
         if (type == HISTOGRAM)
             add_histogram(&histogram, entries[i].histogram);
-        else if (i && type == INFO)
+        else if (i && (type == INFO || type == HIGHEST))
             value = fmax(value, entries[i].value);
         else if (i)
             value += entries[i].value;

@@ -35,13 +35,13 @@
     X(CACHE_EVICTIONS, "cache_evictions_total", COUNTER, "", "Clients that left the cache for others.")               \
     X(CACHE_BYTES, "cache_bytes", GAUGE, "", "Memory of the cached clients.")                                         \
     X(DIRTY_BYTES, "dirty_bytes", GAUGE, "", "Redo that Redis does not have yet.")                                    \
-    X(REDIS, "redis_seconds", HISTOGRAM, "op", "A round trip to Redis: load, store, open.")                           \
+    X(REDIS, "redis_seconds", HISTOGRAM, "op", "A round trip to Redis: load, store.")                                 \
     X(REDIS_CONNECTED, "redis_connected", GAUGE, "", "Workers that have their connection to Redis.")                  \
     X(LOOKS, "looks_total", COUNTER, "", "Clients looked at, each once a day and when a moment of theirs comes.")     \
     X(TIMERS_FIRED, "timers_fired_total", COUNTER, "", "Exact moments that came due and were acted on.")              \
     X(TIMERS_DUE, "timers_due", GAUGE, "",                                                                            \
       "Exact moments that have come and wait for the inputs to be read up to them.")                                  \
-    X(TIMERS_LATE, "timers_late_seconds", GAUGE, "", "How long the oldest of them has waited.")                       \
+    X(TIMERS_LATE, "timers_late_seconds", HIGHEST, "", "How long the oldest of them has waited.")                     \
     X(TASKS, "tasks", GAUGE, "state", "Tasks of this process: taking_over, consuming.")                               \
     X(REBALANCES, "rebalances_total", COUNTER, "", "Assignments received from the group.")                            \
     X(TAKEOVERS, "takeovers_total", COUNTER, "", "Tasks taken over.")                                                 \

@@ -36,7 +36,8 @@ static void test_sums_over_sources(void **unused)
     rfm_snapshot_add(first, RFM_METRIC_STEPS, NULL, NULL, 7);
     rfm_snapshot_add(first, RFM_METRIC_RULES_VERSION, "abc", NULL, 1);
     rfm_snapshot_add(second, RFM_METRIC_EVENTS, "purchases", "purchase", 4);
-    rfm_snapshot_add(second, RFM_METRIC_TIMERS_LATE, NULL, NULL, 1.5);
+    rfm_snapshot_add(first, RFM_METRIC_TIMERS_LATE, NULL, NULL, 1.25);
+    rfm_snapshot_add(second, RFM_METRIC_TIMERS_LATE, NULL, NULL, 1.5); /* the oldest of all */
     rfm_snapshot_add(second, RFM_METRIC_RULES_VERSION, "abc", NULL, 1);
     first = rfm_metrics_publish(metrics, 0, first);
     second = rfm_metrics_publish(metrics, 2, second);
