@@ -57,13 +57,42 @@ static void put_path(rfm__loader *loader, rfm_yaml *map, const rfm_yaml_source *
     rfm_yaml_put(map, rfm__keep(loader, path, strlen(path)), value);
 }
 
+/* RFMD_RFM__TIMEZONE for rfm.timezone. */
+static void variable_of(const char *path, char *name, size_t size)
+{
+    size_t len = (size_t)snprintf(name, size, "RFMD_");
+    for (; *path && len + 3 < size; path++) {
+        if (*path == '.')
+            name[len++] = '_', name[len++] = '_';
+        else
+            name[len++] = (char)toupper((unsigned char)*path);
+    }
+    name[len] = 0;
+}
+
+static void report_section(rfm__loader *loader, const rfm_yaml *node, const char *section)
+{
+    char variable[2 * PATH_BYTES_MAX];
+    const rfm__table *table = &rfm__config_table;
+    size_t i = 0, len = strlen(section);
+    while (strncmp(table->keys[i].path, section, len) != 0 || table->keys[i].path[len] != '.')
+        i++;
+    variable_of(table->keys[i].path, variable, sizeof variable);
+    rfm__report(loader, node, "%s is a section, not a key: set its keys, such as %s", section, variable);
+}
+
 /* A variable without a double underscore may be somebody else's (Kubernetes sets RFMD_PORT and the like for a service named
- * rfmd): it is ours only if it names a key, and an error only if it nearly does. */
+ * rfmd): it is ours only if it names a key or a section, and an error only if it nearly does. */
 static void report_unknown(rfm__loader *loader, const rfm_yaml *node, const char *path)
 {
     char nearest[PATH_BYTES_MAX], flat[PATH_BYTES_MAX];
     const rfm__table *table = &rfm__config_table;
     bool nested = strchr(path, '.') != NULL;
+    if (rfm__table_has_section(table, path)) {
+        if (*node->text)
+            report_section(loader, node, path);
+        return;
+    }
     for (size_t i = 0; !nested && i < table->count; i++) {
         snprintf(flat, sizeof flat, "%s", table->keys[i].path);
         for (char *dot = flat; (dot = strchr(dot, '.'));)

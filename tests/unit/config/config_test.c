@@ -403,12 +403,16 @@ static void test_environment_errors(void **state)
     files all = files_of(MONEY);
     all.environment = environment_of((const char *const[]){"RFMD_KAFKA__BROKERZ=a:1", "RFMD_KAFKA_BROKERS=a:1",
                                                            "RFMD_ENGINE__WORKERS=many", "RFMD_RULES=[a", "RFMD_X__Y=1",
-                                                           "RFMD_MODEL__R=1", NULL});
+                                                           "RFMD_MODEL__R=1", "RFMD_LOG={level: debug}",
+                                                           "RFMD_RFM__THRESHOLDS={frequency: [1, 2, 3, 4]}", NULL});
     files_bad(&all,
               "RFMD_ENGINE__WORKERS:1:1: engine.workers: a whole number from 1 to 64 is needed here, not \"many\"\n"
               "RFMD_KAFKA_BROKERS:1:1: two underscores stand for a level: this is kafka.brokers\n"
               "RFMD_KAFKA__BROKERZ:1:1: unknown key \"kafka.brokerz\"; the nearest known one is \"kafka.brokers\"\n"
+              "RFMD_LOG:1:1: log is a section, not a key: set its keys, such as RFMD_LOG__LEVEL\n"
               "RFMD_MODEL__R:1:1: unknown key \"model.r\"; the nearest known one is \"model\"\n"
+              "RFMD_RFM__THRESHOLDS:1:1: rfm.thresholds is a section, not a key: set its keys, such as "
+              "RFMD_RFM__THRESHOLDS__RECENCY_DAYS\n"
               "RFMD_RULES:2:1: not YAML: did not find expected ',' or ']' while parsing a flow sequence\n"
               "RFMD_X__Y:1:1: unknown key \"x.y\"; the nearest known one is \"rfm\"\n");
 }
