@@ -125,72 +125,100 @@ static bool expects_held_back(const rfm_yaml *expect)
     return false;
 }
 
-static int find_same(const rfm_yaml *expected, int64_t start_ms, const rfm_outcome *outcomes, size_t count,
-                     const bool *taken)
+/* Who has which: outcomes, and for each the expectation that it meets, or NULL; `asked` has been tried for this one. */
+typedef struct pairing {
+    int64_t start_ms;
+    const rfm_outcome *outcomes;
+    size_t count;
+    const rfm_yaml **of;
+    bool *asked;
+} pairing;
+
+static bool meets(const pairing *p, const rfm_yaml *expected, size_t i)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (!taken[i] && compare(expected, start_ms, &outcomes[i], NULL) == 0)
-            return (int)i;
+    return !p->asked[i] && compare(expected, p->start_ms, &p->outcomes[i], NULL) == 0;
+}
+
+/* One that is free, else one whose expectation finds another (an augmenting path: Kuhn 1955): an expectation with few fields
+ * must not take what only one with more fields could not do without. */
+static bool pair(pairing *p, const rfm_yaml *expected)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        if (!p->of[i] && meets(p, expected, i)) {
+            p->of[i] = expected;
+            return true;
+        }
     }
-    return -1;
+    for (size_t i = 0; i < p->count; i++) {
+        if (!p->of[i] || !meets(p, expected, i))
+            continue;
+        p->asked[i] = true;
+        if (pair(p, p->of[i])) {
+            p->of[i] = expected;
+            return true;
+        }
+    }
+    return false;
 }
 
 /* The one of the same rule that differs in the fewest fields. */
-static int find_nearest(const rfm_yaml *expected, int64_t start_ms, const rfm_outcome *outcomes, size_t count,
-                        const bool *taken)
+static int find_nearest(const pairing *p, const rfm_yaml *expected)
 {
     int nearest = -1;
     size_t fewest = SIZE_MAX;
-    for (size_t i = 0; i < count; i++) {
-        if (taken[i] || !same_rule(expected, &outcomes[i]))
+    for (size_t i = 0; i < p->count; i++) {
+        if (p->of[i] || !same_rule(expected, &p->outcomes[i]))
             continue;
-        size_t differences = compare(expected, start_ms, &outcomes[i], NULL);
+        size_t differences = compare(expected, p->start_ms, &p->outcomes[i], NULL);
         if (differences < fewest)
             fewest = differences, nearest = (int)i;
     }
     return nearest;
 }
 
-static void write_missing(const rfm_yaml *expected, int64_t start_ms, const rfm_outcome *outcomes, size_t count,
-                          bool *taken, rfm_buffer *differences)
+static void write_missing(pairing *p, const rfm_yaml *expected, rfm_buffer *differences)
 {
-    int nearest = find_nearest(expected, start_ms, outcomes, count, taken);
+    int nearest = find_nearest(p, expected);
     rfm_write_format(differences, "    %s:%u:%u: ", expected->source->name, expected->line, expected->column);
     if (nearest < 0) {
         rfm_write_text(differences, "expected, and has not come\n");
         return;
     }
     rfm_write_text(differences, "what has come differs: ");
-    write_outcome(differences, &outcomes[nearest]);
+    write_outcome(differences, &p->outcomes[nearest]);
     rfm_write_text(differences, "\n");
-    (void)compare(expected, start_ms, &outcomes[nearest], differences);
-    taken[nearest] = true;
+    (void)compare(expected, p->start_ms, &p->outcomes[nearest], differences);
+    p->of[nearest] = expected;
+}
+
+static void write_extra(const pairing *p, bool audit, rfm_buffer *differences)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        if (p->of[i] || (p->outcomes[i].held_back && !audit))
+            continue;
+        rfm_write_text(differences, "    not expected: ");
+        write_outcome(differences, &p->outcomes[i]);
+        rfm_write_text(differences, "\n");
+    }
 }
 
 bool rfm_expectation_met(const rfm_yaml *expect, int64_t start_ms, const rfm_outcome *outcomes, size_t count,
                          rfm_buffer *differences)
 {
-    bool audit = expects_held_back(expect), *taken = calloc(count + 1, sizeof *taken);
-    size_t before = differences->len, missing = 0;
+    pairing p = {start_ms, outcomes, count, calloc(count + 1, sizeof *p.of), calloc(count + 1, sizeof *p.asked)};
     const rfm_yaml **left = calloc(expect->count + 1, sizeof *left);
-    RFM_NEED(taken && left);
+    RFM_NEED(p.of && p.asked && left);
+    size_t before = differences->len, missing = 0;
     for (const rfm_yaml *expected = expect->first; expected; expected = expected->next) {
-        int found = find_same(expected, start_ms, outcomes, count, taken);
-        if (found >= 0)
-            taken[found] = true;
-        else
+        memset(p.asked, 0, count * sizeof *p.asked);
+        if (!pair(&p, expected))
             left[missing++] = expected;
     }
     for (size_t i = 0; i < missing; i++)
-        write_missing(left[i], start_ms, outcomes, count, taken, differences);
-    for (size_t i = 0; i < count; i++) {
-        if (taken[i] || (outcomes[i].held_back && !audit))
-            continue;
-        rfm_write_text(differences, "    not expected: ");
-        write_outcome(differences, &outcomes[i]);
-        rfm_write_text(differences, "\n");
-    }
-    free(taken);
+        write_missing(&p, left[i], differences);
+    write_extra(&p, expects_held_back(expect), differences);
+    free(p.of);
+    free(p.asked);
     free(left);
     return differences->len == before;
 }

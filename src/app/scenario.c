@@ -181,7 +181,7 @@ static void sort_events(scenario *s)
 static void read_events(scenario *s)
 {
     const rfm_yaml *events = rfm_yaml_find(s->node, rfm_text("events"));
-    if (!events || events->kind != RFM_YAML_LIST || events->count == 0 || events->count > EVENTS_MAX) {
+    if (!events || events->kind != RFM_YAML_LIST || events->count > EVENTS_MAX) {
         refuse(s, events ? events : s->node, "a scenario needs `events`, a list of them (10000 at most)");
         return;
     }
