@@ -655,6 +655,21 @@ static int make_adapters(rfm_host *host, rfm_error *error)
     return code;
 }
 
+/* Those that there are; their threads have ended afterwards. */
+static void end_adapters(rfm_host *host)
+{
+    rfm_publisher_free(host->publisher);
+    rfm_wal_reader_free(host->reader);
+    rfm_consumer_free(host->consumer);
+    rfm_store_free(host->store);
+    host->publisher = NULL;
+    host->reader = NULL;
+    host->consumer = NULL;
+    host->store = NULL;
+    for (int turn = 0; turn < 100 && uv_run(&host->loop, UV_RUN_NOWAIT) != 0; turn++)
+        continue;
+}
+
 static void *thread_main(void *argument)
 {
     rfm_host *host = argument;
@@ -662,15 +677,7 @@ static void *thread_main(void *argument)
     pump(host);
     uv_run(&host->loop, UV_RUN_DEFAULT);
     share_stats(host);
-    rfm_publisher_free(host->publisher);
-    rfm_wal_reader_free(host->reader);
-    rfm_consumer_free(host->consumer);
-    rfm_store_free(host->store);
-    host->publisher = NULL;
-    host->reader = NULL;
-    host->store = NULL;
-    for (int turn = 0; turn < 100 && uv_run(&host->loop, UV_RUN_NOWAIT) != 0; turn++)
-        continue;
+    end_adapters(host);
     pthread_mutex_lock(&host->mutex);
     host->ended = true;
     pthread_cond_broadcast(&host->ended_changed);
@@ -719,8 +726,10 @@ int rfm_host_start(const rfm_host_conf *conf, rfm_host **out, rfm_error *error)
         code = rfm_fail(error, RFM_E_NO_MEMORY, "no thread for a worker");
     *out = host;
     host->thread_started = code == RFM_OK;
-    if (code != RFM_OK)
+    if (code != RFM_OK) {
+        end_adapters(host);
         host->ended = true;
+    }
     return code;
 }
 
