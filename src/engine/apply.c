@@ -140,8 +140,11 @@ static void add_to_minute_list(at_work *work)
 {
     uint8_t text[32];
     rfm_buffer key = rfm_buffer_over(text, sizeof text);
+    uint64_t minute = rfm__cache_at(&work->worker->cache, work->index)->hash % RFM__MINUTES;
+    if (!RFM_FAULT(MINUTE_ADDED))
+        work->task->minute_list[minute] = RFM__MINUTE_ADDED;
     rfm_write_text(&key, "ring:");
-    rfm_write_integer(&key, (int64_t)(rfm__cache_at(&work->worker->cache, work->index)->hash % 1440));
+    rfm_write_integer(&key, (int64_t)minute);
     rfm_redo_put(&work->task->redo,
                  &(rfm_redo_item){.op = RFM_REDO_LIST_ADD, .key = rfm_buffer_view(&key), .value = work->id});
 }

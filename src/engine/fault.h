@@ -40,6 +40,8 @@
     X(DUE_COUNTS, due_counts, "counts of due lists not in the redo") \
     X(TRIM, trim, "trims of due lists not in the redo") \
     X(TRIM_COUNTED, trim_counted, "a due list trimmed by what it is said to hold, not by what was read") \
+    X(MINUTE_ADDED, minute_added, "a minute list that was empty is skipped, whoever was put into it since") \
+    X(MINUTE_STORED, minute_stored, "empty minute lists are skipped while clients may be on their way into them") \
     X(MINUTE, minute, "the minute that is done not in the redo") \
     X(CLOCK, clock, "the task's clock not in the redo: a new owner's may go back") \
     X(LISTS_STORED, lists_stored, "lists read before what was put into them is stored") \

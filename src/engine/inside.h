@@ -20,6 +20,7 @@
 
 enum {
     RFM__PAGE_ENTRIES = 1000,                 /* of timer lists, read at a time; clients loaded at a time */
+    RFM__MINUTES = 1440,                      /* of a day */
     RFM__PAGE_LISTS = 256,                    /* so many lists at most */
     RFM__DEAD_LETTER_BYTES_MAX = 900 * 1024,  /* of key and value */
     RFM__DEAD_LETTER_HEADERS_MAX = 64 * 1024, /* of the original's headers: beyond, they are left out */
@@ -121,6 +122,8 @@ typedef enum rfm__page_state {
     RFM__PAGE_LISTING,
     RFM__PAGE_LOADING
 } rfm__page_state;
+/* What is known of a minute's list. Only the task's owner adds to it, so that one that was seen empty stays so until it does. */
+typedef enum rfm__minute_list { RFM__MINUTE_UNKNOWN, RFM__MINUTE_EMPTY, RFM__MINUTE_ADDED } rfm__minute_list;
 typedef struct rfm__list {
     bool ring;         /* a minute list, else a due bucket */
     int64_t moment_ms; /* the minute, the end of the bucket's second */
@@ -175,6 +178,7 @@ typedef struct rfm__task {
     int64_t ring_minute_written;
     int64_t ring_from;                 /* entries of the next minute's list already seen */
     uint64_t ring_lists, ring_entries; /* read so far, for how many there may be */
+    uint8_t minute_list[RFM__MINUTES]; /* rfm__minute_list; since the tables were loaded */
     rfm__due due;
     rfm__page page;
     /* tables */
@@ -212,6 +216,7 @@ struct rfm_worker {
     RFM__VECTOR(rfm__step *) storing, spare; /* storing: in order of their numbers */
     uint64_t step_number, load_number;
     RFM__VECTOR(rfm__load *) loads; /* not answered */
+    rfm_table load_places;          /* their indexes by number */
     RFM__VECTOR(rfm__load *) spare_loads;
     rfm__slack step_slack, load_slack;
     RFM__VECTOR(uint32_t) loaded;    /* entries whose values have come, not yet used */

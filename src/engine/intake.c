@@ -25,11 +25,14 @@ static int64_t set_wall_clock(const rfm_worker *worker, rfm__task *task)
     return task->clock_ms;
 }
 
+/* A producer may have set a record's timestamp to what is yet to come; what lies behind it in the log is no later for that. */
 static void see_record(rfm_worker *worker, rfm__task *task, const rfm_record *record)
 {
-    int64_t *seen_ms = &task->seen_ms[record->input];
-    if (record->append_ms > *seen_ms)
-        *seen_ms = record->append_ms;
+    int64_t *seen_ms = &task->seen_ms[record->input], append_ms = record->append_ms;
+    if (worker->conf.clock == RFM_CLOCK_WALL && append_ms > worker->now_ms)
+        append_ms = worker->now_ms;
+    if (append_ms > *seen_ms)
+        *seen_ms = append_ms;
     task->end_ms[record->input] = INT64_MIN;
     if (worker->conf.clock == RFM_CLOCK_WALL)
         set_wall_clock(worker, task);

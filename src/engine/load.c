@@ -5,6 +5,13 @@
 /* What is asked of Redis: clients, pages of lists, tables, or only `wal`. Each answer is compared with what was known to be
  * stored when it was asked for. */
 
+/* Numbers follow each other, which the table would make one long run of. */
+static uint64_t place_of(uint64_t number)
+{
+    number *= UINT64_C(0x9e3779b97f4a7c15);
+    return number ^ number >> 32;
+}
+
 /* -- questions */
 
 rfm__load *rfm__load_new(rfm_worker *worker, rfm__task *task, rfm__load_purpose purpose, rfm_load_kind what)
@@ -25,6 +32,7 @@ rfm__load *rfm__load_new(rfm_worker *worker, rfm__task *task, rfm__load_purpose 
     load->sent = false;
     load->from = load->length = 0;
     load->keys.count = load->entries.count = 0;
+    RFM_NEED(rfm_table_add(&worker->load_places, place_of(load->number), (uint32_t)worker->loads.count) == RFM_OK);
     rfm__push(&worker->loads, load);
     return load;
 }
@@ -60,8 +68,13 @@ void rfm__load_send(rfm_worker *worker, rfm__load *load)
 
 static void drop_load(rfm_worker *worker, size_t at)
 {
-    rfm__load *load = worker->loads.items[at];
-    worker->loads.items[at] = worker->loads.items[--worker->loads.count];
+    rfm__load *load = worker->loads.items[at], *last = worker->loads.items[--worker->loads.count];
+    (void)rfm_table_remove(&worker->load_places, place_of(load->number), (uint32_t)at);
+    if (last != load) { /* the last one moves into its place */
+        (void)rfm_table_remove(&worker->load_places, place_of(last->number), (uint32_t)worker->loads.count);
+        RFM_NEED(rfm_table_add(&worker->load_places, place_of(last->number), (uint32_t)at) == RFM_OK);
+        worker->loads.items[at] = last;
+    }
     rfm_arena_reset(&load->arena);
     rfm__push(&worker->spare_loads, load);
     if (!rfm__slack_gave(&worker->load_slack, worker->spare_loads.count))
@@ -138,12 +151,11 @@ static void clients_loaded(rfm_worker *worker, rfm__load *load, const rfm_bytes 
     rfm__meet_waiting(worker);
 }
 
-static size_t find_load(const rfm_worker *worker, uint64_t number)
+/* RFM_TABLE_NONE: nobody waits for it any more. */
+static uint32_t find_load(const rfm_worker *worker, uint64_t number)
 {
-    size_t i = 0;
-    while (i < worker->loads.count && worker->loads.items[i]->number != number)
-        i++;
-    return i;
+    size_t cursor = RFM_TABLE_START;
+    return rfm_table_find(&worker->load_places, place_of(number), &cursor);
 }
 
 /* at_least_once: no transaction keeps back what follows from another owner's state. */
@@ -156,8 +168,8 @@ static bool is_own(const rfm__task *task, const rfm__load *load, int64_t wal)
 
 void rfm__loaded(rfm_worker *worker, rfm__task *task, const rfm_input *input)
 {
-    size_t at = find_load(worker, input->loaded.load);
-    if (at == worker->loads.count || !worker->loads.items[at]->sent)
+    uint32_t at = find_load(worker, input->loaded.load);
+    if (at == RFM_TABLE_NONE || !worker->loads.items[at]->sent)
         return;
     rfm__load *load = worker->loads.items[at];
     int64_t wal = rfm_wal_value_parse(input->loaded.wal_value);
@@ -176,6 +188,6 @@ void rfm__loaded(rfm_worker *worker, rfm__task *task, const rfm_input *input)
     else if (load->purpose == RFM__FOR_TABLE)
         rfm__table_loaded(worker, task, load, input->loaded.values, input->loaded.count);
     at = find_load(worker, input->loaded.load);
-    if (at < worker->loads.count)
+    if (at != RFM_TABLE_NONE)
         drop_load(worker, at);
 }

@@ -530,6 +530,7 @@ void rfm__forget_tables(rfm_worker *worker, rfm__task *task)
     task->buckets_touched.count = 0;
     task->ring_minute = task->ring_minute_written = INT64_MIN;
     task->ring_from = 0;
+    memset(task->minute_list, RFM__MINUTE_UNKNOWN, sizeof task->minute_list);
     task->clock_ms = task->closed_ms = INT64_MIN;
     task->last_step = 0;
     task->page.state = RFM__PAGE_NONE;

@@ -5,7 +5,7 @@
 
 int64_t rfm__next_review_ms(uint64_t hash, int64_t after_ms)
 {
-    int64_t minute_ms = (int64_t)(hash % 1440) * RFM_MINUTE_MS;
+    int64_t minute_ms = (int64_t)(hash % RFM__MINUTES) * RFM_MINUTE_MS;
     int64_t day_ms = rfm_div_floor(after_ms, RFM_DAY_MS) * RFM_DAY_MS;
     return day_ms + minute_ms > after_ms ? day_ms + minute_ms : day_ms + RFM_DAY_MS + minute_ms;
 }
@@ -103,13 +103,13 @@ void rfm__unlist_client(rfm_worker *worker, rfm__task *task, rfm_bytes client_id
 static void begin_minute_again(rfm_worker *worker, rfm__task *task, uint64_t minute)
 {
     rfm__page *page = &task->page;
-    if (task->ring_minute != INT64_MIN && (uint64_t)(task->ring_minute + 1) % 1440 == minute)
+    if (task->ring_minute != INT64_MIN && (uint64_t)(task->ring_minute + 1) % RFM__MINUTES == minute)
         task->ring_from = 0;
     if (page->state == RFM__PAGE_NONE)
         return;
     for (size_t i = 0; i < page->lists.count; i++) {
         rfm__list *list = &page->lists.items[i];
-        if (!list->ring || (uint64_t)(list->moment_ms / RFM_MINUTE_MS) % 1440 != minute)
+        if (!list->ring || (uint64_t)(list->moment_ms / RFM_MINUTE_MS) % RFM__MINUTES != minute)
             continue;
         if (page->state == RFM__PAGE_BARRIER)
             list->from = 0, page->barrier_step = worker->making->step.number;
@@ -121,9 +121,9 @@ static void begin_minute_again(rfm_worker *worker, rfm__task *task, uint64_t min
 void rfm__unlist_minute(rfm_worker *worker, rfm__task *task, rfm_bytes client_id, uint64_t hash)
 {
     char key[32];
-    snprintf(key, sizeof key, "ring:%d", (int)(hash % 1440));
+    snprintf(key, sizeof key, "ring:%d", (int)(hash % RFM__MINUTES));
     remove_from_list(task, key, client_id);
-    begin_minute_again(worker, task, hash % 1440);
+    begin_minute_again(worker, task, hash % RFM__MINUTES);
 }
 
 /* The next list to read after `after`: the next minute's or the next bucket's, whichever is earlier. */
@@ -139,6 +139,22 @@ static rfm__list list_at(const rfm__task *task, const place *at)
     if (bucket == NULL || minute_ms < bucket->second * 1000)
         return (rfm__list){.ring = true, .moment_ms = minute_ms};
     return (rfm__list){.moment_ms = bucket->second * 1000, .counted = bucket->entries};
+}
+
+/* Past minutes that are known to have nobody, as far as time has come and the next bucket allows: a shop with few clients, or a
+ * far jump of the clock, has many of them. Not while a record waits or a step is not stored: a client of it may come before its
+ * minute, now or when the record is read again. */
+static void skip_empty_minutes(const rfm_worker *worker, const rfm__task *task, place *at, int64_t bound_ms)
+{
+    int64_t until_ms = bound_ms;
+    bool unsettled = worker->making->waiting.count > 0 || worker->owners[task->number].stored_step < task->last_step;
+    if (unsettled && !RFM_FAULT(MINUTE_STORED))
+        return;
+    if (at->bucket < task->due.count && task->due.buckets[at->bucket].second * 1000 < until_ms)
+        until_ms = task->due.buckets[at->bucket].second * 1000;
+    int64_t last = rfm_div_floor(until_ms, RFM_MINUTE_MS);
+    while (at->minute < last && task->minute_list[(uint64_t)(at->minute + 1) % RFM__MINUTES] == RFM__MINUTE_EMPTY)
+        at->minute++;
 }
 
 static int64_t next_moment_ms(const rfm__task *task)
@@ -164,6 +180,8 @@ static bool start_page(const rfm_worker *worker, rfm__task *task)
     uint64_t entries = 0;
     page->lists.count = 0;
     page->barrier_step = 0;
+    skip_empty_minutes(worker, task, &at, bound_ms);
+    task->ring_minute = at.minute;
     while (page->lists.count < RFM__PAGE_LISTS) {
         rfm__list list = list_at(task, &at);
         uint64_t expected = expected_entries(task, &list);
@@ -180,6 +198,7 @@ static bool start_page(const rfm_worker *worker, rfm__task *task)
             at.minute++;
         else
             at.bucket++;
+        skip_empty_minutes(worker, task, &at, bound_ms);
         rfm__push(&page->lists, list);
     }
     if (page->lists.count > 0)
@@ -199,7 +218,7 @@ static void read_lists(rfm_worker *worker, rfm__task *task)
     for (size_t i = 0; i < page->lists.count; i++) {
         rfm__list *list = &page->lists.items[i];
         if (list->ring)
-            snprintf(key, sizeof key, "ring:%d", (int)((list->moment_ms / RFM_MINUTE_MS) % 1440));
+            snprintf(key, sizeof key, "ring:%d", (int)((list->moment_ms / RFM_MINUTE_MS) % RFM__MINUTES));
         else
             snprintf(key, sizeof key, "due:%lld", (long long)(list->moment_ms / 1000));
         if (!list->ring)
@@ -298,6 +317,9 @@ static void finish_lists(rfm_worker *worker, rfm__task *task)
         }
         task->ring_lists++;
         task->ring_entries += list->read;
+        uint8_t *known = &task->minute_list[(uint64_t)(list->moment_ms / RFM_MINUTE_MS) % RFM__MINUTES];
+        if (list->read == 0 && list->from == 0 && *known == RFM__MINUTE_UNKNOWN)
+            *known = RFM__MINUTE_EMPTY;
         if (goes_on)
             continue;
         goes_on = list->read == worker->conf.page_entries_max;

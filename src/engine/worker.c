@@ -122,6 +122,7 @@ int rfm_worker_new(const rfm_worker_conf *conf, rfm_worker **out, rfm_error *err
     worker->decisions.data = &worker->data;
     worker->decisions.errors = worker->stats.errors_by_rule;
     RFM_NEED(worker->owners && worker->tasks && worker->decoder && worker->decisions.items);
+    RFM_NEED(rfm_table_init(&worker->load_places, 0) == RFM_OK);
     RFM_NEED(rfm__cache_init(&worker->cache, conf->cache_bytes_max, worker->owners) == RFM_OK);
     worker->making = rfm__step_new(worker);
     *out = worker;
@@ -152,6 +153,7 @@ void rfm_worker_free(rfm_worker *worker)
     free(worker->owned.items);
     free(worker->storing.items);
     free(worker->spare.items);
+    rfm_table_release(&worker->load_places);
     free(worker->loads.items);
     free(worker->spare_loads.items);
     free(worker->loaded.items);

@@ -1,5 +1,6 @@
 """What the contract says of commands and configuration: exit codes, files, environment, secrets."""
 import json
+import time
 
 import pytest
 import yaml
@@ -49,6 +50,16 @@ def test_files_are_merged_by_time_wherever_they_come_from(probe):
     assert [replay(config, parts, probe.folder, None, "--partitions", n) for n in (1, 5, 32)] == [whole] * 3
 
 
+def test_many_partitions_and_a_far_time_take_no_long_time(probe):
+    """Each minute of each day was asked for in each partition, and each answer searched for among all."""
+    config, events = probe.config(VISITS), [visit("abc"[i % 3], i * 48 * HOUR_MS) for i in range(90)]
+    until = T0 + 400 * 365 * 24 * HOUR_MS
+    files = [probe.events([*events, visit("far", until - HOUR_MS)])]
+    begin = time.monotonic()
+    assert replay(config, files, probe.folder, until, "--partitions", 64) == replay(config, files, probe.folder, until)
+    assert time.monotonic() - begin < 60
+
+
 def test_the_clock_is_the_largest_time_so_far(probe):
     out = probe.replay([visit("a", HOUR_MS), visit("b"), visit("a", 2 * HOUR_MS)], VISITS)
     assert sorted(out.sent, key=lambda sent: sent[2]) == [("t", "a", HOUR_MS), ("t", "b", HOUR_MS), ("t", "a", 2 * HOUR_MS)]
@@ -82,6 +93,32 @@ def test_exit_codes(probe):
     for code, arguments in cases:
         done = run_command(*arguments)
         assert done.returncode == code, (arguments, done.stderr)
+
+
+def run_scenario(folder, events, expect):
+    """`rfmd test` with a rule that says which article each visit was of."""
+    hello = {**rule("hello", {"event": "visit"}), "data": {"s": "event.sku"}}
+    (folder / "hello.yaml").write_text(yaml.safe_dump({"rules": [hello]}))
+    scenario = folder / "scenario.yaml"
+    scenario.write_text(yaml.safe_dump({"config": {"money": {"base_currency": "EUR"}, "rules": ["hello.yaml"]}, "scenarios": [
+        {"name": "it", "events": events, "until": "1d", "expect": expect}]}))
+    return run_command("test", scenario)
+
+
+@pytest.mark.parametrize("met, expected", [
+    (True, ("?a", "?", "?")), (True, ("?", "?a", "?")), (True, ("?", "?", "?a")), (True, ("?", "?b", "?a")), (True, ("?c", "?b", "?a")),
+    (False, ("?", "?")), (False, ("?", "?", "?", "?")), (False, ("?a", "?a", "?")), (False, ("?", "?a", "?d"))])
+def test_a_scenario_is_met_in_any_order(tmp_path, met, expected):
+    """What says less took what only one that says more could not do without."""
+    events = [{"type": "visit", "time": f"{i}s", "sku": sku} for i, sku in enumerate("abc")]
+    expect = [{"rule": "hello", **({"data": {"s": text[1:]}} if text[1:] else {})} for text in expected]
+    done = run_scenario(tmp_path, events, expect)
+    assert done.returncode == (0 if met else 1), done.stderr + done.stdout
+
+
+def test_a_scenario_may_be_without_events(tmp_path):
+    assert run_scenario(tmp_path, [], []).returncode == 0
+    assert run_scenario(tmp_path, [], [{"rule": "hello"}]).returncode == 1
 
 
 # -- configuration

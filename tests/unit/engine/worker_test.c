@@ -264,18 +264,14 @@ static size_t lists_asked_for(const desk *at)
     return count;
 }
 
-/* What an owner finds is met before the task's timers fire, also a record whose client has to be loaded first. It had counted
- * as read when it was taken: a client was sent a win-back although its purchase waited. */
-static void test_a_backlog_that_waits_for_its_client_holds_timers_back(void **state)
+/* Redis has the WAL's last record, a moment at due_s and the clock at now_ms; input 0 has records up to 999. */
+static void begin_with_moment(desk *at, int64_t now_ms, int64_t due_s)
 {
-    (void)state;
-    const int64_t now_ms = (int64_t)NOW_MS * 1000;
-    desk *at = desk_new(1 << 20);
     tell(at, (rfm_input){.kind = RFM_IN_TIME, .now_ms = now_ms});
     tell_position(at, 999, 7); /* of 1,000 */
     tell_opened(at, "7 999");
     char second[24], minute[24];
-    snprintf(second, sizeof second, "%lld", (long long)(now_ms / 1000 - 60));
+    snprintf(second, sizeof second, "%lld", (long long)due_s);
     snprintf(minute, sizeof minute, "%lld", (long long)(now_ms / RFM_MINUTE_MS));
     rfm_bytes due[] = {rfm_text(second), rfm_text("1")}, task[] = {rfm_text("0"), rfm_text(minute)};
     assert_int_equal(at->load_count, TABLES);
@@ -291,25 +287,60 @@ static void test_a_backlog_that_waits_for_its_client_holds_timers_back(void **st
     }
     assert_int_equal(at->seen[RFM_OUT_CONSUME_FROM], 1);
     at->load_count = 0;
+}
 
+static void feed_visit_at(desk *at, int64_t now_ms, int64_t append_ms)
+{
     char value[200];
     snprintf(value, sizeof value, "{\"type\":\"visit\",\"id\":\"v\",\"client_id\":\"c\",\"time\":%lld}",
              (long long)now_ms);
     rfm_record record = record_of(999, rfm_text("c"), rfm_text(value));
-    record.append_ms = now_ms;
+    record.append_ms = append_ms;
     assert_int_equal(rfm_worker_feed(at->worker, &record, 1, now_ms), 1);
     take(at);
     assert_int_equal(at->load_count, 1);
     assert_int_equal(lists_asked_for(at), 0);
-    const rfm_worker_stats *stats = rfm_worker_stats_of(at->worker); /* it has come, and waits for what is to be read */
-    assert_int_equal(stats->timers_due, 2);
-    assert_int_equal(stats->timers_late_ms, 60000);
+}
+
+static void tell_no_client(desk *at)
+{
     rfm_bytes none = RFM_BYTES_NONE;
     rfm_input loaded = {.kind = RFM_IN_LOADED, .term = at->loads[0].term, .loaded = {.load = at->loads[0].load.load}};
     loaded.loaded.wal_value = rfm_text("7 999");
     loaded.loaded.values = &none;
     loaded.loaded.count = 1;
     tell(at, loaded);
+}
+
+/* What an owner finds is met before the task's timers fire, also a record whose client has to be loaded first. It had counted
+ * as read when it was taken: a client was sent a win-back although its purchase waited. */
+static void test_a_backlog_that_waits_for_its_client_holds_timers_back(void **state)
+{
+    (void)state;
+    const int64_t now_ms = (int64_t)NOW_MS * 1000;
+    desk *at = desk_new(1 << 20);
+    begin_with_moment(at, now_ms, now_ms / 1000 - 60);
+    feed_visit_at(at, now_ms, now_ms);
+    const rfm_worker_stats *stats = rfm_worker_stats_of(at->worker); /* it has come, and waits for what is to be read */
+    assert_int_equal(stats->timers_due, 2);
+    assert_int_equal(stats->timers_late_ms, 60000);
+    tell_no_client(at);
+    assert_int_equal(lists_asked_for(at), 1);
+    desk_free(at);
+}
+
+/* Its timestamp is its producer's: it had let timers fire before what follows it was read. */
+static void test_a_record_from_the_future_lets_no_timer_go_ahead(void **state)
+{
+    (void)state;
+    const int64_t now_ms = (int64_t)NOW_MS * 1000;
+    desk *at = desk_new(1 << 20);
+    begin_with_moment(at, now_ms, now_ms / 1000 + 5);
+    feed_visit_at(at, now_ms, now_ms + RFM_DAY_MS);
+    tell_no_client(at);
+    tell(at, (rfm_input){.kind = RFM_IN_TIME, .now_ms = now_ms + 10000});
+    assert_int_equal(lists_asked_for(at), 0); /* more may have come by then */
+    tell(at, (rfm_input){.kind = RFM_IN_AT_END, .now_ms = now_ms + 10000, .input = 0});
     assert_int_equal(lists_asked_for(at), 1);
     desk_free(at);
 }
@@ -517,6 +548,7 @@ int main(void)
         cmocka_unit_test(test_large_records_make_small_steps),
         cmocka_unit_test(test_a_cache_without_room_takes_nothing_until_there_is),
         cmocka_unit_test(test_a_backlog_that_waits_for_its_client_holds_timers_back),
+        cmocka_unit_test(test_a_record_from_the_future_lets_no_timer_go_ahead),
         cmocka_unit_test(test_a_key_that_is_not_the_client_is_wrong_in_every_format),
         cmocka_unit_test(test_what_is_ignored_is_counted_and_no_dead_letter),
         cmocka_unit_test(test_what_waits_behind_a_later_record_is_met_before_timers),
