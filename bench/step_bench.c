@@ -319,8 +319,7 @@ static void run_steps(step_bench *bench)
 
 static void start_worker(step_bench *bench)
 {
-    rfm_worker_conf conf = {.transactional_id = "bench",
-                            .partition_count = TASKS,
+    rfm_worker_conf conf = {.partition_count = TASKS,
                             .input_count = 1,
                             .input_topic = {"events"},
                             .check_records = true,

@@ -224,7 +224,6 @@ static int make_kafka(struct demo *demo, rfm_error *error)
     if (code != RFM_OK)
         return code;
     rfm_kafka_conf_of(config, &demo->kafka_conf, demo->trigger_topics);
-    demo->kafka_conf.mock = true;
     return rfm_producer_new(&demo->kafka_conf, config->kafka.partitioner, &demo->producer, error);
 }
 

@@ -608,7 +608,6 @@ static void make_names(rfm_host *host)
     bool once = config->kafka.delivery == RFM_DELIVERY_EXACTLY_ONCE;
     host->kafka.transactional_id = once ? host->transactional_id : NULL;
     host->kafka.partition_count = host->conf.topics->partition_count;
-    host->kafka.mock = host->conf.mock;
 }
 
 static int make_worker(rfm_host *host, rfm_error *error)
@@ -617,8 +616,7 @@ static int make_worker(rfm_host *host, rfm_error *error)
     uint32_t mark;
     if (getrandom(&mark, sizeof mark, 0) != (ssize_t)sizeof mark)
         return rfm_fail(error, RFM_E_IO, "getrandom: %s", strerror(errno));
-    rfm_worker_conf conf = {.transactional_id = host->transactional_id,
-                            .partition_count = host->conf.topics->partition_count,
+    rfm_worker_conf conf = {.partition_count = host->conf.topics->partition_count,
                             .input_count = config->kafka.input_count,
                             .partitioner = config->kafka.partitioner,
                             .at_least_once = config->kafka.delivery == RFM_DELIVERY_AT_LEAST_ONCE,

@@ -26,8 +26,7 @@ struct rfm_offline {
 static void make_worker_conf(const rfm_offline *offline, rfm_format format, rfm_worker_conf *conf)
 {
     const rfm_config *config = offline->config;
-    *conf = (rfm_worker_conf){.transactional_id = "offline",
-                              .partition_count = offline->partition_count,
+    *conf = (rfm_worker_conf){.partition_count = offline->partition_count,
                               .input_count = 1,
                               .input_topic = {"events"},
                               .input_reading = {{format, config->amount_field}},

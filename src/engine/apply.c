@@ -336,6 +336,21 @@ static void count_dropped(rfm_worker_stats *stats, const rfm_applied *applied)
     stats->zones_unknown += applied->zone_unknown;
 }
 
+/* The event is as it should be; the client's state cannot take it. */
+static rfm_fault refusal(rfm_reason reason)
+{
+    rfm_fault fault = {.reason = reason};
+    const char *detail = reason == RFM_REASON_BAD_AMOUNT
+                             ? "amount is not exact in its order's currency, or makes a sum too large"
+                         : reason == RFM_REASON_STATE_FULL ? "the client has as many consents as its state can hold"
+                         : reason == RFM_REASON_BAD_VALUE  ? "delta makes more points than can be counted"
+                         : reason == RFM_REASON_TIME_TOO_OLD || reason == RFM_REASON_BAD_TIME
+                             ? "time lies before 1990 or beyond the year 9999"
+                             : "the client's state cannot take it";
+    snprintf(fault.detail, sizeof fault.detail, "%s", detail);
+    return fault;
+}
+
 void rfm__apply_record(rfm_worker *worker, rfm__task *task, const rfm_record *record, const rfm_event *event,
                        uint32_t index, int64_t clock_ms, int64_t until_ms)
 {
@@ -356,10 +371,14 @@ void rfm__apply_record(rfm_worker *worker, rfm__task *task, const rfm_record *re
                          edges, clock_ms, task->counters.tally);
     rfm_applied applied = {0};
     uint64_t source = (uint64_t)record->input << 56 | (uint64_t)record->offset;
+    rfm_fault fault;
     switch (rfm_client_apply(&worker->client, event, source, worker->conf.client, task->names, &applied)) {
     case RFM_APPLIED: accepted(&work, event, &applied, clock_ms); break;
     case RFM_REPEAT: worker->stats.repeats++; break;
-    case RFM_REFUSED: rfm__dead_letter(worker, task, record, &(rfm_fault){.reason = applied.reason}); break;
+    case RFM_REFUSED:
+        fault = refusal(applied.reason);
+        rfm__dead_letter(worker, task, record, &fault);
+        break;
     }
     count_dropped(&worker->stats, &applied);
     bool untouched = work.is_new && worker->client.listed_ms == 0 && worker->client.seen_count == 0;

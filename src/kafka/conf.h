@@ -34,7 +34,6 @@ typedef struct rfm_kafka_conf {
     size_t fetch_bytes_max;   /* fetched and not yet fed, of one worker; 0: 64 MiB */
     /* Handed to librdkafka last, so that they win; those that would break a promise are refused by name. */
     rfm_kafka_properties properties, consumer, producer;
-    bool mock; /* librdkafka's mock cluster, which has no stable offsets, topic descriptions or configurations */
     /* From any thread, never with a secret in it. NULL: silence. */
     void (*log)(void *log_owner, rfm_kafka_log_level level, const char *message);
     void *log_owner;

@@ -294,7 +294,6 @@ static void fill_in(const check *of, rfm_topics *topics)
     for (size_t i = 0; i < of->conf->input_count; i++)
         memcpy(topics->input_id[i], state_of(of, of->conf->input_topic[i])->id, RFM_TOPIC_ID_TEXT);
     memcpy(topics->wal_id, state_of(of, of->conf->wal)->id, RFM_TOPIC_ID_TEXT);
-    topics->wal_retention_ms = of->retention_ms;
     topics->wal_idle_ms = of->retention_ms < 0 || of->retention_ms / 4 > RFM_DAY_MS ? RFM_DAY_MS : of->retention_ms / 4;
     if (topics->wal_idle_ms < RFM_SECOND_MS)
         topics->wal_idle_ms = RFM_SECOND_MS;

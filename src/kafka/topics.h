@@ -11,8 +11,7 @@ typedef struct rfm_topics {
     char cluster_id[RFM_CLUSTER_ID_TEXT];
     char input_id[RFM_INPUTS_MAX][RFM_TOPIC_ID_TEXT]; /* topic ids in base64; "" where the broker knows none */
     char wal_id[RFM_TOPIC_ID_TEXT];
-    int64_t wal_retention_ms; /* -1: for ever, or not known */
-    int64_t wal_idle_ms;      /* a quarter of it, at most a day: how often an idle task writes */
+    int64_t wal_idle_ms; /* a quarter of the WAL's retention, at most a day: how often an idle task writes */
 } rfm_topics;
 
 typedef struct rfm_topics_wish {

@@ -82,6 +82,14 @@ def test_a_dead_letter_has_the_original(probe):
     assert (letter["headers"]["rfmd.reason"], letter["headers"]["rfmd.offset"]) == ("bad_amount", "1")
 
 
+def test_what_a_state_cannot_take_says_why(probe):
+    consents = [{**visit("a"), "type": "consent", "id": f"c{i}", "channel": f"channel-{i}", "class": "marketing", "granted": True}
+                for i in range(17)]
+    letters = probe.replay(consents, VISITS).dead_letters
+    assert [letter["headers"]["rfmd.reason"] for letter in letters] == ["state_full"]
+    assert "consents" in letters[0]["headers"]["rfmd.detail"] and json.loads(letters[0]["value"]) == consents[16]
+
+
 def test_exit_codes(probe):
     config, events = probe.config(VISITS), probe.events([visit()])
     cases = [(1, ("replay", "-c", config, "--events", "nowhere.ndjson")), (1, ("test", "nowhere.yaml")),

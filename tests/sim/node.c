@@ -374,8 +374,7 @@ void sim_node_start(sim_world *sim, sim_node *node)
                                                     : (int64_t)sim_below(sim, 2 * (uint64_t)sim->options.skew_ms) -
                                                           sim->options.skew_ms};
     snprintf(node->id, sizeof node->id, "sim-%u", number);
-    rfm_worker_conf conf = {.transactional_id = node->id,
-                            .partition_count = SIM_TASKS,
+    rfm_worker_conf conf = {.partition_count = SIM_TASKS,
                             .input_count = sim->options.inputs,
                             .input_topic = {"events", "more_events"},
                             .partitioner = RFM_PARTITIONER_MURMUR2,

@@ -21,8 +21,7 @@
 typedef enum rfm_clock { RFM_CLOCK_WALL, RFM_CLOCK_RECORD } rfm_clock;
 
 typedef struct rfm_worker_conf {
-    const char *transactional_id; /* stable: group, instance, worker */
-    uint32_t partition_count;     /* of every input topic and the WAL */
+    uint32_t partition_count; /* of every input topic and the WAL */
     size_t input_count;
     const char *input_topic[RFM_INPUTS_MAX]; /* for dead letters */
     rfm_reading input_reading[RFM_INPUTS_MAX];

@@ -56,8 +56,7 @@ static void make_rules(world *of)
 static void start(world *of)
 {
     rfm_error error;
-    rfm_worker_conf conf = {.transactional_id = "t",
-                            .partition_count = 1,
+    rfm_worker_conf conf = {.partition_count = 1,
                             .input_count = 1,
                             .input_topic = {"events"},
                             .partitioner = RFM_PARTITIONER_NONE,

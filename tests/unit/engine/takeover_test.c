@@ -41,8 +41,7 @@ static desk *desk_new_for(bool at_least_once)
     assert_non_null(at);
     rfm_arena_init(&at->arena);
     rfm_client_conf_defaults(&at->client);
-    rfm_worker_conf conf = {.transactional_id = "t",
-                            .at_least_once = at_least_once,
+    rfm_worker_conf conf = {.at_least_once = at_least_once,
                             .partition_count = 1,
                             .input_count = 1,
                             .input_topic = {"visits"},
