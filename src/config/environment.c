@@ -57,27 +57,25 @@ static void put_path(rfm__loader *loader, rfm_yaml *map, const rfm_yaml_source *
     rfm_yaml_put(map, rfm__keep(loader, path, strlen(path)), value);
 }
 
-/* RFMD_RFM__TIMEZONE for rfm.timezone. */
-static void variable_of(const char *path, char *name, size_t size)
+void rfm__variable_of(const char *path, char name[RFM__VARIABLE_MAX])
 {
-    size_t len = (size_t)snprintf(name, size, "RFMD_");
-    for (; *path && len + 3 < size; path++) {
+    size_t len = (size_t)snprintf(name, RFM__VARIABLE_MAX, "RFMD_");
+    for (; *path && len + 3 < RFM__VARIABLE_MAX; path++) {
+        name[len++] = *path == '.' ? '_' : (char)toupper((unsigned char)*path);
         if (*path == '.')
-            name[len++] = '_', name[len++] = '_';
-        else
-            name[len++] = (char)toupper((unsigned char)*path);
+            name[len++] = '_';
     }
     name[len] = 0;
 }
 
 static void report_section(rfm__loader *loader, const rfm_yaml *node, const char *section)
 {
-    char variable[2 * PATH_BYTES_MAX];
+    char variable[RFM__VARIABLE_MAX];
     const rfm__table *table = &rfm__config_table;
     size_t i = 0, len = strlen(section);
     while (strncmp(table->keys[i].path, section, len) != 0 || table->keys[i].path[len] != '.')
         i++;
-    variable_of(table->keys[i].path, variable, sizeof variable);
+    rfm__variable_of(table->keys[i].path, variable);
     rfm__report(loader, node, "%s is a section, not a key: set its keys, such as %s", section, variable);
 }
 

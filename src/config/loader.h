@@ -59,6 +59,9 @@ rfm_yaml *rfm__parse_text(rfm__loader *loader, const rfm_yaml_source *source, rf
 
 /* The environment's RFMD_ variables over the main file's tree. */
 void rfm__environment_apply(rfm__loader *loader, rfm_yaml *root, char *const *environment);
+enum { RFM__VARIABLE_MAX = 96 };
+/* The variable of a key: RFMD_REDIS__PASSWORD for redis.password; cut if it is longer than any key's. */
+void rfm__variable_of(const char *path, char name[RFM__VARIABLE_MAX]);
 /* rfm_config_load with its files from elsewhere. */
 int rfm__config_load(rfm__read read, void *read_context, const char *path, char *const *environment,
                      rfm_config **config, rfm_config_errors *errors);

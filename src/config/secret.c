@@ -1,26 +1,12 @@
 #include "keys.h"
 
-#include <ctype.h>
-#include <stdio.h>
-
-/* RFMD_REDIS__PASSWORD for redis.password. */
-static void variable_of(const char *path, char *variable, size_t size)
-{
-    size_t len = (size_t)snprintf(variable, size, "RFMD_");
-    for (; *path && len + 3 < size; path++) {
-        variable[len++] = *path == '.' ? '_' : (char)toupper((unsigned char)*path);
-        if (*path == '.')
-            variable[len++] = '_';
-    }
-    variable[len] = 0;
-}
 
 static bool from_environment(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node)
 {
     if (node->source->environment)
         return true;
-    char variable[96];
-    variable_of(key->path, variable, sizeof variable);
+    char variable[RFM__VARIABLE_MAX];
+    rfm__variable_of(key->path, variable);
     rfm__report_key(loader, node, "may not stand in a file such as this: use %s_file or the variable %s", key->path,
                     variable);
     return false;

@@ -140,7 +140,8 @@ static int set_users(rd_kafka_conf_t *made, const char *section, rfm_kafka_prope
     return RFM_OK;
 }
 
-/* What is fetched and not yet fed lies in one queue, and what is read of the WAL in a few more (wal_stream.c): half of the bound is its size, the rest what may be on its way. */
+/* What is fetched and not yet fed lies in one queue, and what is read of the WAL in a few more (wal_stream.c): half of the bound
+ * is the size of a queue, the rest what may be on its way. */
 static void set_fetch_sizes(rd_kafka_conf_t *made, const rfm_kafka_conf *conf)
 {
     enum { DEFAULT_BYTES = 64 << 20, LEAST_BYTES = 4 << 20, PARTITION_BYTES = 1 << 20 };

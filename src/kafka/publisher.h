@@ -1,5 +1,6 @@
 /* A thread that owns the transactional producer, since committing blocks. Commands are carried out in order and answered on
- * the loop. There is room for one step and a few other commands; the engine never asks for more.
+ * the loop. The engine asks for one step at a time; besides, for as many evictions as it has tasks that others' transactions
+ * hold up.
  *
  * Messages are produced without a copy: a step's memory is in librdkafka's hands until it is answered. Only a clean step is
  * answered with the producer alive; after anything else the producer is destroyed first, so that nothing points there any
