@@ -1,6 +1,5 @@
 #include "keys.h"
 
-
 static bool from_environment(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node)
 {
     if (node->source->environment)
