@@ -240,7 +240,7 @@ int rfm_client_history_state(rfm_client_history *history, const char *client_id,
 static void show_progress(void *owner, int64_t read, int64_t all)
 {
     rfm_client_history *history = owner;
-    int64_t now_ms = rfm_clock_steady_ns() / 1000000;
+    int64_t now_ms = rfm_clock_steady_ms();
     if (!isatty(STDERR_FILENO) || (read < all && now_ms - history->shown_ms < PROGRESS_MS))
         return;
     history->shown_ms = now_ms;

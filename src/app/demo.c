@@ -55,11 +55,6 @@ struct demo {
     rfm_error traffic_error; /* the traffic thread's until it is joined */
 };
 
-static int64_t steady_ms(void)
-{
-    return rfm_clock_steady_ns() / 1000000;
-}
-
 static void rest(int64_t ms)
 {
     const struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
@@ -111,7 +106,7 @@ static void *make_traffic(void *argument)
 static void show_numbers(struct demo *demo)
 {
     rfm_worker_stats stats = rfm_service_stats(demo->service);
-    rfm_demo_numbers numbers = {.seconds = (double)(steady_ms() - demo->begun_ms) / 1e3,
+    rfm_demo_numbers numbers = {.seconds = (double)(rfm_clock_steady_ms() - demo->begun_ms) / 1e3,
                                 .events = stats.records,
                                 .dead_letters = stats.dead_letters,
                                 .clients = demo->clients_now,
@@ -121,9 +116,9 @@ static void show_numbers(struct demo *demo)
 
 static bool await_ready(struct demo *demo)
 {
-    int64_t until_ms = steady_ms() + READY_TIMEOUT_MS;
+    int64_t until_ms = rfm_clock_steady_ms() + READY_TIMEOUT_MS;
     while (!demo->ended && !rfm_service_ready(demo->service)) {
-        if (steady_ms() > until_ms) {
+        if (rfm_clock_steady_ms() > until_ms) {
             demo->unready = true;
             return false;
         }
@@ -135,8 +130,8 @@ static bool await_ready(struct demo *demo)
 /* What was sent is taken before the service is stopped, so that the summary's numbers are whole. */
 static void drain(struct demo *demo)
 {
-    int64_t until_ms = steady_ms() + DRAIN_MS;
-    while (!demo->ended && rfm_service_stats(demo->service).records < demo->sent && steady_ms() < until_ms)
+    int64_t until_ms = rfm_clock_steady_ms() + DRAIN_MS;
+    while (!demo->ended && rfm_service_stats(demo->service).records < demo->sent && rfm_clock_steady_ms() < until_ms)
         rest(TICK_MS);
 }
 
@@ -146,13 +141,13 @@ static void *show(void *argument)
     if (await_ready(demo)) {
         printf("Live traffic of %lld events a second%s. Triggers as they are sent:\n\n", (long long)demo->rate,
                demo->seconds == FOR_EVER ? ", until Ctrl-C" : "");
-        demo->begun_ms = steady_ms();
+        demo->begun_ms = rfm_clock_steady_ms();
         demo->flows = true;
-        while (!demo->ended && steady_ms() - demo->begun_ms < demo->seconds * 1000) {
+        while (!demo->ended && rfm_clock_steady_ms() - demo->begun_ms < demo->seconds * 1000) {
             show_numbers(demo);
             rest(SHOW_MS);
         }
-        demo->ended_ms = steady_ms();
+        demo->ended_ms = rfm_clock_steady_ms();
         demo->flows = false;
         drain(demo);
         rfm_demo_screen_end(demo->screen);

@@ -86,7 +86,7 @@ static struct tally *tally_of(rfm_demo_screen *screen, const rfm_message *messag
 
 static void keep_line(rfm_demo_screen *screen, struct tally *tally, const rfm_message *message)
 {
-    int64_t now_ms = rfm_clock_steady_ns() / 1000000;
+    int64_t now_ms = rfm_clock_steady_ms();
     bool shown = now_ms - tally->shown_ms >= screen->line_every_ms && screen->line_count < LINES_MAX &&
                  message->value.len <= LINE_BYTES_MAX;
     if (!shown)
@@ -243,7 +243,7 @@ static void print_status(rfm_demo_screen *screen, const rfm_demo_numbers *number
 
 void rfm_demo_screen_show(rfm_demo_screen *screen, const rfm_demo_numbers *numbers)
 {
-    int64_t now_ms = rfm_clock_steady_ns() / 1000000;
+    int64_t now_ms = rfm_clock_steady_ms();
     take_rate(screen, numbers, now_ms);
     print_lines(screen);
     if (screen->terminal) {

@@ -474,7 +474,7 @@ static void on_report(uv_timer_t *timer)
 {
     rfm_host *host = timer->data;
     share_stats(host);
-    host->moved_ms = rfm_clock_steady_ns() / 1000000;
+    host->moved_ms = rfm_clock_steady_ms();
     host->rules = rfm_worker_rules(host->worker);
     set_trouble(host);
     add_counters(host, rfm_worker_stats_of(host->worker));
@@ -708,7 +708,7 @@ int rfm_host_start(const rfm_host_conf *conf, rfm_host **out, rfm_error *error)
     }
     host->conf = *conf;
     host->rules = &conf->config->rules;
-    host->moved_ms = rfm_clock_steady_ns() / 1000000;
+    host->moved_ms = rfm_clock_steady_ms();
     host->snapshot = rfm_snapshot_new();
     RFM_NEED(host->snapshot != NULL);
     pthread_mutex_init(&host->mutex, NULL);

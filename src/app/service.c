@@ -96,7 +96,7 @@ static void on_metrics(void *context, rfm_buffer *text)
 static bool on_live(void *context, rfm_buffer *reason)
 {
     rfm_service *service = context;
-    int64_t now_ms = rfm_clock_steady_ns() / 1000000;
+    int64_t now_ms = rfm_clock_steady_ms();
     bool live = true;
     pthread_mutex_lock(&service->mutex);
     for (size_t i = 0; i < service->host_count; i++) {
@@ -332,12 +332,12 @@ static int start_hosts(rfm_service *service, rfm_error *error)
 
 static bool stop_hosts(rfm_service *service)
 {
-    int64_t until_ms = rfm_clock_steady_ns() / 1000000 + STOP_TIMEOUT_MS;
+    int64_t until_ms = rfm_clock_steady_ms() + STOP_TIMEOUT_MS;
     bool ended = true;
     for (size_t i = 0; i < service->host_count; i++)
         rfm_host_stop(service->hosts[i]);
     for (size_t i = 0; i < service->host_count; i++) {
-        int64_t left_ms = until_ms - rfm_clock_steady_ns() / 1000000;
+        int64_t left_ms = until_ms - rfm_clock_steady_ms();
         ended = rfm_host_join(service->hosts[i], left_ms > 0 ? left_ms : 0) && ended;
     }
     return ended;
@@ -545,7 +545,7 @@ static void reload(rfm_service *service)
 
 static void watch_files(rfm_service *service)
 {
-    int64_t now_ms = rfm_clock_steady_ns() / 1000000;
+    int64_t now_ms = rfm_clock_steady_ms();
     if (service->conf.config_path == NULL || now_ms - service->watched_ms < WATCH_MS)
         return;
     service->watched_ms = now_ms;
@@ -559,7 +559,7 @@ static void check_after_rebalance(rfm_service *service)
     uint64_t rebalances = 0;
     for (size_t i = 0; i < service->host_count; i++)
         rebalances += rfm_host_rebalances(service->hosts[i]);
-    int64_t now_ms = rfm_clock_steady_ns() / 1000000;
+    int64_t now_ms = rfm_clock_steady_ms();
     if (rebalances == service->rebalances || service->conf.mock || now_ms < service->check_again_ms)
         return;
     rfm_topics topics;

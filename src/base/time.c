@@ -216,6 +216,10 @@ int64_t rfm_clock_steady_ns(void)
 {
     return clock_ns(CLOCK_MONOTONIC);
 }
+int64_t rfm_clock_steady_ms(void)
+{
+    return rfm_clock_steady_ns() / 1000000;
+}
 
 int64_t rfm_even_clock_at(rfm_even_clock *clock, int64_t wall_ms, int64_t steady_ns)
 {

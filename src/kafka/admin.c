@@ -10,14 +10,14 @@ enum { REQUEST_MS = 10000 };
 
 static int left_ms(const rfm__admin *admin)
 {
-    int64_t left = admin->until_ms - rfm_clock_steady_ns() / 1000000;
+    int64_t left = admin->until_ms - rfm_clock_steady_ms();
     return left < 1 ? 1 : left > REQUEST_MS ? REQUEST_MS : (int)left;
 }
 
 int rfm__admin_open(rfm__admin *admin, const rfm_kafka_conf *conf, int64_t timeout_ms, rfm_error *error)
 {
     rd_kafka_conf_t *client_conf;
-    *admin = (rfm__admin){.conf = conf, .until_ms = rfm_clock_steady_ns() / 1000000 + timeout_ms};
+    *admin = (rfm__admin){.conf = conf, .until_ms = rfm_clock_steady_ms() + timeout_ms};
     int code = rfm__client_conf(&admin->conf, RFM__ADMIN, &client_conf, error);
     if (code == RFM_OK)
         code = rfm__client_new(RFM__ADMIN, client_conf, &admin->client, error);

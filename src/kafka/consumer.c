@@ -34,11 +34,6 @@ struct rfm_consumer {
     atomic_bool joined;
 };
 
-static int64_t steady_ms(void)
-{
-    return rfm_clock_steady_ns() / 1000000;
-}
-
 static void tell(rfm_consumer *consumer, rfm_input_kind kind, uint32_t task)
 {
     rfm_input told = {.kind = kind, .task = task, .now_ms = rfm_clock_wall_ms()};
@@ -109,7 +104,7 @@ static void lose_all(rfm_consumer *consumer)
 static void ask_for_release(rfm_consumer *consumer)
 {
     consumer->revoking = true;
-    consumer->release_until_ms = steady_ms() + RELEASE_MS;
+    consumer->release_until_ms = rfm_clock_steady_ms() + RELEASE_MS;
     consumer->unreleased = 0;
     for (uint32_t task = 0; task < consumer->conf->partition_count; task++)
         if (consumer->holdings[task] == OURS) {
@@ -140,7 +135,7 @@ static void watch_revocation(rfm_consumer *consumer)
         finish_revocation(consumer);
     } else if (rfm__member_is_lost(consumer->member)) {
         lose_all(consumer);
-    } else if (steady_ms() >= consumer->release_until_ms) {
+    } else if (rfm_clock_steady_ms() >= consumer->release_until_ms) {
         rfm__kafka_log(consumer->conf, RFM_KAFKA_LOG_WARNING,
                        "group '%s': %zu tasks were not released within %d s and are "
                        "dropped",

@@ -57,11 +57,6 @@ struct rfm__fetcher {
     atomic_uint_fast64_t records, bytes;
 };
 
-static int64_t steady_ms(void)
-{
-    return rfm_clock_steady_ns() / 1000000;
-}
-
 static lane *lane_at(const rfm__fetcher *fetcher, uint32_t number, size_t input)
 {
     return &fetcher->lanes[(size_t)number * fetcher->conf->input_count + input];
@@ -80,7 +75,7 @@ static void fail(rfm__fetcher *fetcher, rfm_error *error)
 static void tell_at_end(rfm__fetcher *fetcher, uint32_t number, size_t input, lane *at)
 {
     /* By the steady clock: the other may have been set meanwhile. 1: both are rounded. */
-    int64_t asked_ms = rfm_clock_wall_ms() - (steady_ms() - at->asked_ms + 1);
+    int64_t asked_ms = rfm_clock_wall_ms() - (rfm_clock_steady_ms() - at->asked_ms + 1);
     rfm_input told = {.kind = RFM_IN_AT_END, .task = number, .now_ms = asked_ms, .input = (uint8_t)input};
     at->end = INT64_MAX;
     fetcher->owner.tell(fetcher->owner.self, &told);
@@ -110,7 +105,7 @@ static void ask(rfm__fetcher *fetcher)
 {
     rd_kafka_topic_partition_list_t *list = lanes_to_ask(fetcher);
     fetcher->ask_soon = false;
-    fetcher->asked_ms = steady_ms();
+    fetcher->asked_ms = rfm_clock_steady_ms();
     if (list->cnt > 0) {
         fetcher->asking = true;
         rfm__offsets_ask(fetcher->asker, list, RFM__LOG_END, 0, fetcher->answers);
@@ -127,7 +122,7 @@ static void ask_if_due(rfm__fetcher *fetcher)
         pause_ms = ASK_SOON_MS;
     if (pause_ms < lanes / PARTITIONS_A_MS)
         pause_ms = lanes / PARTITIONS_A_MS;
-    if (steady_ms() - fetcher->asked_ms >= pause_ms && rfm__asker_ready(fetcher->asker))
+    if (rfm_clock_steady_ms() - fetcher->asked_ms >= pause_ms && rfm__asker_ready(fetcher->asker))
         ask(fetcher);
 }
 
@@ -185,7 +180,7 @@ static void see_lag(rfm__fetcher *fetcher, uint32_t number, size_t input)
 
 static void see_lags_if_due(rfm__fetcher *fetcher)
 {
-    int64_t now_ms = steady_ms();
+    int64_t now_ms = rfm_clock_steady_ms();
     if (now_ms - fetcher->lag_ms < LAG_MS)
         return;
     fetcher->lag_ms = now_ms;

@@ -202,12 +202,12 @@ static int64_t sum_of(const rfm_log_reader *reader, int64_t *all)
 static int read_all(rfm_log_reader *reader, const rfm_log_wish *wish, rfm_error *error)
 {
     ssize_t count;
-    int64_t all, read = sum_of(reader, &all), since_ms = rfm_clock_steady_ns() / 1000000;
+    int64_t all, read = sum_of(reader, &all), since_ms = rfm_clock_steady_ms();
     while (read < all) {
         int code = take_chunk(reader, wish, &count, error);
         if (code != RFM_OK)
             return code;
-        int64_t before = read, now_ms = rfm_clock_steady_ns() / 1000000;
+        int64_t before = read, now_ms = rfm_clock_steady_ms();
         read = sum_of(reader, &all);
         since_ms = read > before ? now_ms : since_ms;
         if (now_ms - since_ms >= STALL_MS)

@@ -340,9 +340,9 @@ static void no_left(void *self)
  * The owner is told no more. */
 static void finish_leaving(rfm__member *member)
 {
-    int64_t until_ms = rfm_clock_steady_ns() / 1000000 + LEAVE_MS;
+    int64_t until_ms = rfm_clock_steady_ms() + LEAVE_MS;
     member->owner = (rfm__member_owner){.revoked = no_revoked, .failed = no_failed, .left = no_left};
-    while (member->stage != MEMBER_LEFT && rfm_clock_steady_ns() / 1000000 < until_ms) {
+    while (member->stage != MEMBER_LEFT && rfm_clock_steady_ms() < until_ms) {
         rfm__member_serve(member);
         if (member->owes)
             rfm__member_give_up(member);

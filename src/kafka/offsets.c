@@ -49,13 +49,13 @@ static bool look_up_leaders(const rfm__asker *asker)
 
 bool rfm__asker_ready(rfm__asker *asker)
 {
-    int64_t now_ms = rfm_clock_steady_ns() / 1000000;
+    int64_t now_ms = rfm_clock_steady_ms();
     if (asker->known_ms != 0 && now_ms - asker->known_ms < LEADERS_KNOWN_MS)
         return true;
     if (asker->tried_ms != 0 && now_ms - asker->tried_ms < LEADERS_RETRY_MS)
         return false;
     bool found = look_up_leaders(asker);
-    asker->tried_ms = rfm_clock_steady_ns() / 1000000;
+    asker->tried_ms = rfm_clock_steady_ms();
     asker->known_ms = found ? asker->tried_ms : 0;
     return found;
 }

@@ -37,11 +37,6 @@ struct rfm__positions {
     size_t open;
 };
 
-static int64_t steady_ms(void)
-{
-    return rfm_clock_steady_ns() / 1000000;
-}
-
 static void close_question(rfm__positions *positions, question *of)
 {
     if (of->stage != IDLE)
@@ -68,7 +63,7 @@ static void answer(rfm__positions *positions, uint32_t task, rfm_answer given, c
 static void retry(question *of, int64_t pause_ms)
 {
     of->stage = WANT_COMMITTED;
-    of->retry_ms = steady_ms() + pause_ms;
+    of->retry_ms = rfm_clock_steady_ms() + pause_ms;
 }
 
 static bool find_input(const rfm_kafka_conf *conf, const char *topic, size_t *input)
@@ -83,7 +78,7 @@ static bool find_input(const rfm_kafka_conf *conf, const char *topic, size_t *in
 
 static rd_kafka_topic_partition_list_t *to_ask(rfm__positions *positions, stage from, stage to, bool with_wal)
 {
-    int64_t now_ms = steady_ms();
+    int64_t now_ms = rfm_clock_steady_ms();
     const rfm_kafka_conf *conf = positions->conf;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(64);
     for (uint32_t task = 0; task < conf->partition_count; task++) {
@@ -176,7 +171,7 @@ static void end_committed_round(rfm__positions *positions, rd_kafka_resp_err_t c
             retry(of, ERROR_RETRY_MS);
         } else if (!of->unstable) {
             of->stage = WANT_LOGS;
-        } else if (steady_ms() - of->since_ms >= BLOCKED_MS) {
+        } else if (rfm_clock_steady_ms() - of->since_ms >= BLOCKED_MS) {
             answer(positions, task, RFM_BLOCKED, NULL);
         } else {
             retry(of, UNSTABLE_RETRY_MS);
@@ -326,7 +321,7 @@ void rfm__positions_ask(rfm__positions *positions, uint32_t task, uint32_t term)
     question *of = &positions->questions[task];
     if (of->stage == IDLE)
         positions->open++;
-    *of = (question){.stage = WANT_COMMITTED, .term = term, .since_ms = steady_ms()};
+    *of = (question){.stage = WANT_COMMITTED, .term = term, .since_ms = rfm_clock_steady_ms()};
 }
 
 void rfm__positions_forget(rfm__positions *positions, uint32_t task)

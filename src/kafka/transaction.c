@@ -36,14 +36,9 @@ struct rfm__producer {
     atomic_bool unanswered; /* a transactional request got no answer; written by librdkafka's threads */
 };
 
-static int64_t steady_ms(void)
-{
-    return rfm_clock_steady_ns() / 1000000;
-}
-
 static int slice_ms(int64_t until_ms)
 {
-    int64_t left_ms = until_ms - steady_ms();
+    int64_t left_ms = until_ms - rfm_clock_steady_ms();
     return left_ms < 0 ? 0 : left_ms > SLICE_MS ? SLICE_MS : (int)left_ms;
 }
 
@@ -163,12 +158,12 @@ static int fail_begin(const char *id, rd_kafka_error_t *cause, rfm_error *error)
 
 static int init_transactions(rd_kafka_t *client, const char *id, const atomic_bool *stop, rfm_error *error)
 {
-    int64_t until_ms = steady_ms() + BEGIN_MS;
+    int64_t until_ms = rfm_clock_steady_ms() + BEGIN_MS;
     for (;;) {
         rd_kafka_error_t *cause = rd_kafka_init_transactions(client, slice_ms(until_ms));
         if (cause == NULL)
             return RFM_OK;
-        bool again = rd_kafka_error_is_retriable(cause) && steady_ms() < until_ms && !is_stopped(stop);
+        bool again = rd_kafka_error_is_retriable(cause) && rfm_clock_steady_ms() < until_ms && !is_stopped(stop);
         int code = again ? RFM_OK : fail_begin(id, cause, error);
         rd_kafka_error_destroy(cause);
         if (!again)
@@ -334,7 +329,7 @@ static int queue_message(rfm__producer *producer, const rfm__publication *public
         rd_kafka_resp_err_t code = produce(producer, message, topic);
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
             return RFM_OK;
-        if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL || steady_ms() >= until_ms || is_stopped(producer->stop))
+        if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL || rfm_clock_steady_ms() >= until_ms || is_stopped(producer->stop))
             return fail_produce(producer, code, message, name, error);
         rd_kafka_poll(producer->client, 50);
     }
@@ -343,14 +338,14 @@ static int queue_message(rfm__producer *producer, const rfm__publication *public
 static int send_messages(rfm__producer *producer, const rfm__publication *publication, rfm_error *error)
 {
     const rfm_step *step = publication->step;
-    int64_t until_ms = steady_ms() + SEND_MS;
+    int64_t until_ms = rfm_clock_steady_ms() + SEND_MS;
     for (size_t i = 0; i < step->message_count; i++) {
         int code = queue_message(producer, publication, &step->messages[i], until_ms, error);
         if (code != RFM_OK)
             return code;
     }
     while (producer->delivered < step->message_count && producer->failure == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        if (steady_ms() >= until_ms || is_stopped(producer->stop))
+        if (rfm_clock_steady_ms() >= until_ms || is_stopped(producer->stop))
             return rfm_fail(error, RFM_E_AWAY, "%zu of %zu messages were not acknowledged in time",
                             step->message_count - producer->delivered, step->message_count);
         rd_kafka_flush(producer->client, slice_ms(until_ms));
@@ -384,14 +379,14 @@ static int send_offsets(rfm__producer *producer, const rfm__publication *publica
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)(step->change_count * 2 + 1));
     for (size_t i = 0; i < step->change_count; i++)
         add_offsets(producer->conf, &step->changes[i], list);
-    int64_t until_ms = steady_ms() + SEND_MS;
+    int64_t until_ms = rfm_clock_steady_ms() + SEND_MS;
     int code = RFM_OK;
     bool again = list->cnt > 0;
     while (again) {
         rd_kafka_error_t *cause = rd_kafka_send_offsets_to_transaction(
             producer->client, list, rfm__group_metadata(publication->group), slice_ms(until_ms));
         again = cause && rd_kafka_error_is_retriable(cause) && !rd_kafka_error_txn_requires_abort(cause) &&
-                steady_ms() < until_ms && !is_stopped(producer->stop);
+                rfm_clock_steady_ms() < until_ms && !is_stopped(producer->stop);
         if (cause && !again)
             code = fail_step(cause, "sending the offsets", error);
         else if (cause)
@@ -425,12 +420,13 @@ static bool is_clean(rfm__producer *producer)
 
 static rfm_answer commit_step(rfm__producer *producer, rfm_error *error)
 {
-    int64_t until_ms = steady_ms() + COMMIT_MS;
+    int64_t until_ms = rfm_clock_steady_ms() + COMMIT_MS;
     for (;;) {
         rd_kafka_error_t *cause = rd_kafka_commit_transaction(producer->client, slice_ms(until_ms));
         if (cause == NULL)
             break;
-        bool again = rd_kafka_error_is_retriable(cause) && steady_ms() < until_ms && !is_stopped(producer->stop);
+        bool again = rd_kafka_error_is_retriable(cause) && rfm_clock_steady_ms() < until_ms &&
+                     !is_stopped(producer->stop);
         if (!again) {
             fail_step(cause, "committing", error);
             return RFM_UNKNOWN;

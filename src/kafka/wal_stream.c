@@ -51,11 +51,6 @@ struct rfm__wal_streams {
     int64_t offsets[BATCH + CHUNK];
 };
 
-static int64_t steady_ms(void)
-{
-    return rfm_clock_steady_ns() / 1000000;
-}
-
 static void close_stream(rfm__wal_streams *streams, uint32_t task)
 {
     stream *of = &streams->streams[task];
@@ -123,7 +118,7 @@ static void open_stream(rfm__wal_streams *streams, uint32_t task)
         refuse_error(streams, task, rd_kafka_err2str(rd_kafka_last_error()));
         return;
     }
-    of->progress_ms = steady_ms();
+    of->progress_ms = rfm_clock_steady_ms();
     set_stage(streams, of, READING);
 }
 
@@ -161,7 +156,7 @@ static bool take_notice(rfm__wal_streams *streams, uint32_t task, const rd_kafka
     }
     if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
         close_stream(streams, task); /* retention went on meanwhile: ask where the log begins now */
-        of->retry_ms = steady_ms() + ERROR_RETRY_MS;
+        of->retry_ms = rfm_clock_steady_ms() + ERROR_RETRY_MS;
         set_stage(streams, of, WANT_LOG);
         return false;
     }
@@ -208,13 +203,13 @@ static void read_stream(rfm__wal_streams *streams, uint32_t task)
         if (!take_chunk(streams, task, &count, &bytes))
             break;
     if (of->next != next || of->seen_end != seen_end)
-        of->progress_ms = steady_ms();
+        of->progress_ms = rfm_clock_steady_ms();
     bool reading = of->stage == READING || of->stage == WANT_STABLE || of->stage == ASKED_STABLE;
     if (reading && is_finished(streams, task))
         answer(streams, task, RFM_DONE, count, true, NULL);
     else if (reading && count > 0)
         answer(streams, task, RFM_DONE, count, false, NULL);
-    else if (of->stage == READING && steady_ms() - of->progress_ms >= BLOCKED_MS)
+    else if (of->stage == READING && rfm_clock_steady_ms() - of->progress_ms >= BLOCKED_MS)
         set_stage(streams, of, WANT_STABLE);
     drop_messages(streams, count);
 }
@@ -232,7 +227,7 @@ static int room_for_streams(const rfm__wal_streams *streams)
 
 static rd_kafka_topic_partition_list_t *to_ask(rfm__wal_streams *streams, stage from, stage to, int count_max)
 {
-    int64_t now_ms = steady_ms();
+    int64_t now_ms = rfm_clock_steady_ms();
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
     for (uint32_t task = 0; task < streams->conf->partition_count && list->cnt < count_max; task++) {
         stream *of = &streams->streams[task];
@@ -297,7 +292,7 @@ static void end_log(rfm__wal_streams *streams, uint32_t task)
     if (rfm__kafka_denied(streams->logs.error)) {
         refuse_error(streams, task, streams->logs.why);
     } else if (of->begin < 0 || of->end < 0) {
-        of->retry_ms = steady_ms() + ERROR_RETRY_MS;
+        of->retry_ms = rfm_clock_steady_ms() + ERROR_RETRY_MS;
         set_stage(streams, of, WANT_LOG);
     } else {
         begin_reading(streams, task);
@@ -312,7 +307,7 @@ static void end_stable(rfm__wal_streams *streams, uint32_t task)
     if (of->stable_end >= 0 && of->stable_end <= needed) {
         answer(streams, task, RFM_BLOCKED, 0, false, NULL);
     } else {
-        of->progress_ms = steady_ms();
+        of->progress_ms = rfm_clock_steady_ms();
         set_stage(streams, of, READING);
     }
 }
@@ -348,7 +343,7 @@ void rfm__wal_streams_ask(rfm__wal_streams *streams, uint32_t task, uint32_t ter
     of->until = until;
     of->retry_ms = 0;
     if (of->queue && of->stage == IDLE && from == of->next) {
-        of->progress_ms = steady_ms();
+        of->progress_ms = rfm_clock_steady_ms();
         set_stage(streams, of, READING);
         return;
     }

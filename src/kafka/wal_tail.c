@@ -32,11 +32,6 @@ struct rfm__wal_tails {
     size_t open;
 };
 
-static int64_t steady_ms(void)
-{
-    return rfm_clock_steady_ns() / 1000000;
-}
-
 static void set_stage(rfm__wal_tails *tails, tail *of, stage to)
 {
     tails->open += (size_t)(to != IDLE) - (size_t)(of->stage != IDLE);
@@ -136,7 +131,7 @@ static bool take_chunk(rfm__wal_tails *tails, tail *of)
 static void read_tail(rfm__wal_tails *tails, uint32_t task)
 {
     tail *of = &tails->tails[task];
-    if (take_chunk(tails, of) || steady_ms() - of->since_ms >= GIVE_UP_MS)
+    if (take_chunk(tails, of) || rfm_clock_steady_ms() - of->since_ms >= GIVE_UP_MS)
         answer(tails, task);
 }
 
@@ -177,7 +172,7 @@ static void open_tail(rfm__wal_tails *tails, uint32_t task)
     }
     of->queue = rd_kafka_queue_new(tails->client);
     rfm__wake_watch(tails->wake, of->queue);
-    of->since_ms = steady_ms();
+    of->since_ms = rfm_clock_steady_ms();
     set_stage(tails, of, READING);
     if (rd_kafka_consume_start_queue(tails->topic, (int32_t)task, of->stable_end, of->queue) == 0)
         return;
@@ -190,7 +185,7 @@ static void end_log(rfm__wal_tails *tails, uint32_t task)
 {
     tail *of = &tails->tails[task];
     if (of->stable_end < 0 || of->end < 0) {
-        of->retry_ms = steady_ms() + ERROR_RETRY_MS;
+        of->retry_ms = rfm_clock_steady_ms() + ERROR_RETRY_MS;
         set_stage(tails, of, WANT_LOG);
     } else if (of->stable_end >= of->end) {
         answer(tails, task);
@@ -202,7 +197,7 @@ static void end_log(rfm__wal_tails *tails, uint32_t task)
 static void ask(rfm__wal_tails *tails)
 {
     static const rfm__which both[] = {RFM__STABLE_END, RFM__LOG_END};
-    int64_t now_ms = steady_ms();
+    int64_t now_ms = rfm_clock_steady_ms();
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
     for (uint32_t task = 0; task < tails->conf->partition_count; task++) {
         tail *of = &tails->tails[task];

@@ -30,6 +30,7 @@ static inline int64_t rfm_div_floor(int64_t a, int64_t b)
 }
 int64_t rfm_clock_wall_ms(void); /* the one place that reads a clock; for programs and adapters, never for the core */
 int64_t rfm_clock_steady_ns(void);
+int64_t rfm_clock_steady_ms(void);
 
 /* The wall clock as the core wants it: it never stands still or goes back. Where the system's was set back, this one goes
  * on at half its speed until that has caught up, so that waits end and what has been decided stays past. All zero: new. */

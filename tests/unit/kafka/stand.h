@@ -219,11 +219,11 @@ static inline void stand_turn(stand *at)
 /* Turns the loops until the condition holds. */
 #define STAND_UNTIL2(a, b, timeout_ms, condition)                                                         \
     do {                                                                                                  \
-        int64_t until_ms_ = rfm_clock_steady_ns() / 1000000 + (timeout_ms);                               \
+        int64_t until_ms_ = rfm_clock_steady_ms() + (timeout_ms);                                         \
         while (!(condition)) {                                                                            \
             stand_turn(a);                                                                                \
             stand_turn(b);                                                                                \
-            if (rfm_clock_steady_ns() / 1000000 > until_ms_)                                              \
+            if (rfm_clock_steady_ms() > until_ms_)                                                        \
                 fail_msg("not within %d ms: %s (%s)", (int)(timeout_ms), #condition, (a)->fatal.message); \
             uv_sleep(1);                                                                                  \
         }                                                                                                 \
@@ -232,8 +232,8 @@ static inline void stand_turn(stand *at)
 
 static inline void stand_run_for(stand *at, int64_t ms)
 {
-    int64_t until_ms = rfm_clock_steady_ns() / 1000000 + ms;
-    while (rfm_clock_steady_ns() / 1000000 < until_ms) {
+    int64_t until_ms = rfm_clock_steady_ms() + ms;
+    while (rfm_clock_steady_ms() < until_ms) {
         stand_turn(at);
         uv_sleep(1);
     }
