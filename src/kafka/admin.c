@@ -36,7 +36,7 @@ void rfm__admin_close(rfm__admin *admin)
 
 static int fail(const rfm__admin *admin, rd_kafka_resp_err_t code, const char *doing, const char *why, rfm_error *error)
 {
-    if (rfm__kafka_denied(code))
+    if (rfm__kafka_denied(code) || rfm__kafka_unauthenticated(code))
         return rfm_fail(error, RFM_E_DENIED, "kafka at %s: %s: %s", admin->conf->brokers, doing, why);
     return rfm_fail(error, RFM_E_AWAY, "kafka at %s: %s: %s", admin->conf->brokers, doing, why);
 }

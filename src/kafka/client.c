@@ -288,9 +288,19 @@ void rfm__kafka_log(const rfm_kafka_conf *conf, rfm_kafka_log_level level, const
     conf->log(conf->log_owner, level, message);
 }
 
+bool rfm__kafka_unauthenticated(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED || code == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
+           code == RD_KAFKA_RESP_ERR__SSL;
+}
+
+/* UNKNOWN is what a broker answers when anything unexpected has befallen it. */
 bool rfm__kafka_passes(rd_kafka_resp_err_t code)
 {
+    if (rfm__kafka_unauthenticated(code))
+        return true;
     switch (code) {
+    case RD_KAFKA_RESP_ERR_UNKNOWN:
     case RD_KAFKA_RESP_ERR__TRANSPORT:
     case RD_KAFKA_RESP_ERR__TIMED_OUT:
     case RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE:
@@ -329,10 +339,7 @@ bool rfm__kafka_denied(rd_kafka_resp_err_t code)
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
-    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
-    case RD_KAFKA_RESP_ERR__SSL: return true;
+    case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED: return true;
     default: return false;
     }
 }

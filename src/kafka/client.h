@@ -29,7 +29,10 @@ void rfm__kafka_log(const rfm_kafka_conf *conf, rfm_kafka_log_level level, const
     __attribute__((format(printf, 3, 4)));
 /* The broker is away, busy, or changes leaders: the same request may succeed later. */
 bool rfm__kafka_passes(rd_kafka_resp_err_t code);
-bool rfm__kafka_denied(rd_kafka_resp_err_t code); /* authentication or authorisation */
+bool rfm__kafka_denied(rd_kafka_resp_err_t code); /* authorisation */
+/* Also said of a connection that breaks while it logs in, or of a token that cannot be renewed just now: it is final for who has
+ * never been let in, and passes otherwise. */
+bool rfm__kafka_unauthenticated(rd_kafka_resp_err_t code);
 
 /* Wakes the loop when a queue has something, at least every `tick_ms` besides. An eventfd to which any number of queues
  * write, so that librdkafka's threads never run our code. */

@@ -25,7 +25,7 @@ struct rfm_log_reader {
 static int fail(const rfm_log_reader *reader, rd_kafka_resp_err_t code, const char *topic, const char *why,
                 rfm_error *error)
 {
-    if (rfm__kafka_denied(code))
+    if (rfm__kafka_denied(code) || rfm__kafka_unauthenticated(code))
         return rfm_fail(error, RFM_E_DENIED, "kafka at %s: topic '%s': %s: grant READ on it", reader->conf->brokers,
                         topic, why);
     if (rfm__kafka_passes(code))

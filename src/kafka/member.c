@@ -29,7 +29,8 @@ struct rfm__member {
     uint8_t *inputs_of; /* by partition: how many inputs the assignment has it of */
     uint32_t *tasks;
     member_stage stage;
-    bool owes; /* the owner was told of a revocation and has not given up yet */
+    bool was_assigned; /* ever: brokers have let us in */
+    bool owes;         /* the owner was told of a revocation and has not given up yet */
 };
 
 static void fail(rfm__member *member, rfm_error *error)
@@ -117,6 +118,7 @@ static void on_assigned(rfm__member *member, const rd_kafka_topic_partition_list
     rfm_group *group = take_group(member);
     assign(member, none);
     rd_kafka_topic_partition_list_destroy(none);
+    member->was_assigned = true;
     if (code == RFM_OK) {
         member->owner.assigned(member->owner.self, member->tasks, count, group);
     } else {
@@ -169,6 +171,10 @@ static void on_error(rfm__member *member, rd_kafka_event_t *event)
     rfm_error error;
     if (rd_kafka_event_error_is_fatal(event) || code == RD_KAFKA_RESP_ERR__FATAL) {
         on_fatal(member);
+    } else if (rfm__kafka_unauthenticated(code) && !member->was_assigned) {
+        rfm_fail(&error, RFM_E_DENIED, "group '%s': %s; check security.protocol, sasl.* and ssl.* of kafka.properties",
+                 group, text);
+        fail(member, &error);
     } else if (rfm__kafka_denied(code)) {
         rfm_fail(&error, RFM_E_DENIED, "group '%s': %s; grant READ on the group and on the inputs", group, text);
         fail(member, &error);

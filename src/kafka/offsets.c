@@ -2,14 +2,22 @@
 
 #include <rfm/base/time.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { TIMEOUT_MS = 5000, LEADERS_TIMEOUT_MS = 50, LEADERS_RETRY_MS = 500, LEADERS_KNOWN_MS = 60000 };
+
+static const char *name_of(const rfm_kafka_conf *conf, size_t topic)
+{
+    return topic < conf->input_count ? conf->input_topic[topic] : conf->wal;
+}
 
 int rfm__asker_init(rfm__asker *asker, const rfm_kafka_conf *conf, rd_kafka_t *client, rfm_error *error)
 {
     *asker = (rfm__asker){.conf = conf, .client = client};
+    asker->led = calloc((conf->input_count + 1) * conf->partition_count, sizeof *asker->led);
+    RFM_NEED(asker->led != NULL);
     for (size_t i = 0; i <= conf->input_count; i++) {
-        const char *name = i < conf->input_count ? conf->input_topic[i] : conf->wal;
+        const char *name = name_of(conf, i);
         asker->topics[i] = rd_kafka_topic_new(client, name, NULL);
         if (asker->topics[i] == NULL)
             return rfm_fail(error, RFM_E_MALFORMED, "topic '%s': %s", name, rd_kafka_err2str(rd_kafka_last_error()));
@@ -23,34 +31,54 @@ void rfm__asker_release(rfm__asker *asker)
         if (asker->topics[i])
             rd_kafka_topic_destroy(asker->topics[i]);
     memset(asker->topics, 0, sizeof asker->topics);
+    free(asker->led);
+    asker->led = NULL;
 }
 
-/* What will not pass is known as well: whoever asks is told. */
-static bool has_leaders(const struct rd_kafka_metadata *metadata, const char *topic)
+static const struct rd_kafka_metadata_topic *find_topic(const struct rd_kafka_metadata *metadata, const char *name)
 {
     for (int i = 0; i < metadata->topic_cnt; i++)
-        if (strcmp(metadata->topics[i].topic, topic) == 0)
-            return !rfm__kafka_passes(metadata->topics[i].err);
-    return false;
+        if (strcmp(metadata->topics[i].topic, name) == 0)
+            return &metadata->topics[i];
+    return NULL;
+}
+
+/* False: nobody leads any of them. What will not pass is known as well: whoever asks is told. */
+static bool take_leaders(rfm__asker *asker, size_t topic, const struct rd_kafka_metadata_topic *told)
+{
+    uint32_t count = asker->conf->partition_count;
+    bool any = false;
+    if (told == NULL || rfm__kafka_passes(told->err))
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        asker->led[topic * count + i] = told->err != RD_KAFKA_RESP_ERR_NO_ERROR;
+    for (int i = 0; i < told->partition_cnt; i++)
+        if (told->partitions[i].id >= 0 && (uint32_t)told->partitions[i].id < count)
+            asker->led[topic * count + (uint32_t)told->partitions[i].id] = told->partitions[i].leader >= 0;
+    for (uint32_t i = 0; i < count; i++) {
+        any = any || asker->led[topic * count + i];
+        asker->all_led = asker->all_led && asker->led[topic * count + i];
+    }
+    return any;
 }
 
 /* Of the topics that the client knows, which are those held. */
-static bool look_up_leaders(const rfm__asker *asker)
+static bool look_up_leaders(rfm__asker *asker)
 {
     const struct rd_kafka_metadata *metadata;
     if (rd_kafka_metadata(asker->client, 0, NULL, &metadata, LEADERS_TIMEOUT_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return false;
-    bool found = has_leaders(metadata, asker->conf->wal);
-    for (size_t i = 0; i < asker->conf->input_count; i++)
-        found = found && has_leaders(metadata, asker->conf->input_topic[i]);
+    bool found = asker->all_led = true;
+    for (size_t i = 0; i <= asker->conf->input_count; i++)
+        found = take_leaders(asker, i, find_topic(metadata, name_of(asker->conf, i))) && found;
     rd_kafka_metadata_destroy(metadata);
     return found;
 }
 
 bool rfm__asker_ready(rfm__asker *asker)
 {
-    int64_t now_ms = rfm_clock_steady_ms();
-    if (asker->known_ms != 0 && now_ms - asker->known_ms < LEADERS_KNOWN_MS)
+    int64_t now_ms = rfm_clock_steady_ms(), known_for_ms = asker->all_led ? LEADERS_KNOWN_MS : LEADERS_RETRY_MS;
+    if (asker->known_ms != 0 && now_ms - asker->known_ms < known_for_ms)
         return true;
     if (asker->tried_ms != 0 && now_ms - asker->tried_ms < LEADERS_RETRY_MS)
         return false;
@@ -58,6 +86,29 @@ bool rfm__asker_ready(rfm__asker *asker)
     asker->tried_ms = rfm_clock_steady_ms();
     asker->known_ms = found ? asker->tried_ms : 0;
     return found;
+}
+
+static bool is_led(const rfm__asker *asker, const rd_kafka_topic_partition_t *partition)
+{
+    RFM_ASSERT((uint32_t)partition->partition < asker->conf->partition_count);
+    for (size_t i = 0; i <= asker->conf->input_count; i++)
+        if (strcmp(name_of(asker->conf, i), partition->topic) == 0)
+            return asker->led[i * asker->conf->partition_count + (uint32_t)partition->partition];
+    return true;
+}
+
+/* Those that have a leader; if none has, all the same all, since there must be an answer. */
+static rd_kafka_topic_partition_list_t *copy_led(const rfm__asker *asker,
+                                                 const rd_kafka_topic_partition_list_t *partitions)
+{
+    rd_kafka_topic_partition_list_t *led = rd_kafka_topic_partition_list_new(partitions->cnt);
+    for (int i = 0; i < partitions->cnt; i++)
+        if (is_led(asker, &partitions->elems[i]))
+            rd_kafka_topic_partition_list_add(led, partitions->elems[i].topic, partitions->elems[i].partition);
+    if (led->cnt > 0)
+        return led;
+    rd_kafka_topic_partition_list_destroy(led);
+    return rd_kafka_topic_partition_list_copy(partitions);
 }
 
 static int64_t spec_of(rfm__which which)
@@ -69,7 +120,7 @@ void rfm__offsets_ask(const rfm__asker *asker, const rd_kafka_topic_partition_li
                       uintptr_t tag, rd_kafka_queue_t *queue)
 {
     char text[128];
-    rd_kafka_topic_partition_list_t *asked = rd_kafka_topic_partition_list_copy(partitions);
+    rd_kafka_topic_partition_list_t *asked = copy_led(asker, partitions);
     for (int i = 0; i < asked->cnt; i++)
         asked->elems[i].offset = spec_of(which);
     rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(asker->client, RD_KAFKA_ADMIN_OP_LISTOFFSETS);

@@ -17,7 +17,9 @@ typedef struct rfm__asker {
     const rfm_kafka_conf *conf;
     rd_kafka_t *client;
     rd_kafka_topic_t *topics[RFM_INPUTS_MAX + 1]; /* held, so that their leaders are kept current */
-    int64_t known_ms, tried_ms;                   /* steady; 0: never */
+    bool *led; /* by topic, partition: it has a leader; who has none is not asked for */
+    bool all_led;
+    int64_t known_ms, tried_ms; /* steady; 0: never */
 } rfm__asker;
 
 /* RFM_E_MALFORMED: a topic's name. */

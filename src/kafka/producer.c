@@ -17,7 +17,7 @@ struct rfm_producer {
 
 static int code_of(rd_kafka_resp_err_t err)
 {
-    if (rfm__kafka_denied(err))
+    if (rfm__kafka_denied(err) || rfm__kafka_unauthenticated(err))
         return RFM_E_DENIED;
     if (err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
         return RFM_E_NOT_FOUND;

@@ -372,6 +372,20 @@ static void add_offsets(const rfm_kafka_conf *conf, const rfm_change *change, rd
     }
 }
 
+/* A log that was made anew begins with low offsets again, which would be taken for records that have been stored. */
+static int check_wal(const rfm_kafka_conf *conf, const rfm_step *step, rfm_error *error)
+{
+    for (size_t i = 0; i < step->change_count; i++) {
+        const rfm_change *change = &step->changes[i];
+        if (change->to.wal <= change->from.wal)
+            return rfm_fail(error, RFM_E_REFUSED,
+                            "%s [%u]: a record was given the offset %lld, but %lld is committed: the topic was made "
+                            "anew or lost records; restore it, or start with a new group, WAL topic and Redis prefix",
+                            conf->wal, change->task, (long long)change->to.wal, (long long)change->from.wal);
+    }
+    return RFM_OK;
+}
+
 /* Each task's offsets, with the WAL record that they stand for; the group's generation fences them. */
 static int send_offsets(rfm__producer *producer, const rfm__publication *publication, rfm_error *error)
 {
@@ -448,6 +462,8 @@ static rfm_answer publish_once(rfm__producer *producer, const rfm__publication *
         return RFM_FENCED;
     }
     int code = send_messages(producer, publication, error);
+    if (code == RFM_OK)
+        code = check_wal(producer->conf, publication->step, error);
     if (code == RFM_OK)
         code = send_offsets(producer, publication, error);
     if (code != RFM_OK) {

@@ -30,7 +30,6 @@ typedef struct stream {
     int64_t from, until;
     int64_t begin, end; /* of the log, when it was asked */
     int64_t next;       /* everything committed below is answered */
-    int64_t seen_end;   /* the last stable offset at which nothing more was there */
     int64_t stable_end;
     int64_t progress_ms, retry_ms; /* steady */
     rd_kafka_queue_t *queue;       /* NULL: not open */
@@ -122,21 +121,11 @@ static void open_stream(rfm__wal_streams *streams, uint32_t task)
     set_stage(streams, of, READING);
 }
 
-/* Where the high watermark of the answer that showed the end is above it, an open transaction hides something. */
-static bool nothing_hidden(const rfm__wal_streams *streams, uint32_t task, int64_t end)
-{
-    int64_t low, high;
-    return rd_kafka_get_watermark_offsets(streams->client, streams->conf->wal, (int32_t)task, &low, &high) ==
-               RD_KAFKA_RESP_ERR_NO_ERROR &&
-           high <= end;
-}
-
+/* The end as it was when asked for, whatever a new leader, which may not know of all that is committed yet, says now. */
 static bool is_finished(const rfm__wal_streams *streams, uint32_t task)
 {
     const stream *of = &streams->streams[task];
-    if (of->until != INT64_MAX)
-        return of->next > of->until;
-    return of->next >= of->end || (of->seen_end >= of->next && nothing_hidden(streams, task, of->seen_end));
+    return of->until != INT64_MAX ? of->next > of->until : of->next >= of->end;
 }
 
 /* False: the question is over or begins again. */
@@ -144,7 +133,6 @@ static bool take_notice(rfm__wal_streams *streams, uint32_t task, const rd_kafka
 {
     stream *of = &streams->streams[task];
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-        of->seen_end = message->offset;
         if (message->offset > of->next)
             of->next = message->offset;
         return true;
@@ -198,11 +186,11 @@ static void read_stream(rfm__wal_streams *streams, uint32_t task)
 {
     stream *of = &streams->streams[task];
     size_t count = 0, bytes = 0;
-    int64_t next = of->next, seen_end = of->seen_end;
+    int64_t next = of->next;
     while (count < BATCH && bytes < BATCH_BYTES && of->queue && !is_finished(streams, task))
         if (!take_chunk(streams, task, &count, &bytes))
             break;
-    if (of->next != next || of->seen_end != seen_end)
+    if (of->next != next)
         of->progress_ms = rfm_clock_steady_ms();
     bool reading = of->stage == READING || of->stage == WANT_STABLE || of->stage == ASKED_STABLE;
     if (reading && is_finished(streams, task))
@@ -275,7 +263,6 @@ static void begin_reading(rfm__wal_streams *streams, uint32_t task)
 {
     stream *of = &streams->streams[task];
     of->next = of->from > of->begin ? of->from : of->begin;
-    of->seen_end = RFM_OFFSET_NONE;
     if (of->until != INT64_MAX && of->until >= of->end)
         refuse(streams, task, "the committed record lies at or beyond the log's end", of->end);
     else if (of->from > of->end && of->until == INT64_MAX)
