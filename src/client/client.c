@@ -168,6 +168,7 @@ static rfm_applied_kind apply_purchase(rfm_client *client, const rfm_event *even
     rfm__orders_drop_waiting(client, id39);
     client->revenue_minor = revenue;
     client->refunds += waiting.refunds_full;
+    client->refunds -= waiting.refunds_unfit < client->refunds ? waiting.refunds_unfit : client->refunds;
     if (amount > 0) {
         count_purchase(client, applied->day, event->time_ms, net);
         rfm__apply_categories(client, event, names);
@@ -187,8 +188,11 @@ static rfm_reason refund_amount(const rfm_event *event, uint16_t currency, const
                                 int64_t *amount_minor)
 {
     *amount_minor = event->amount_minor;
-    if (currency == 0 || event->currency.len > 0) {
+    if (event->currency.len > 0) {
         return RFM_REASON_NONE;
+    }
+    if (currency == 0) {
+        return event->amount_minor == RFM_AMOUNT_NOT_BASE ? RFM_REASON_BAD_AMOUNT : RFM_REASON_NONE;
     }
     int code = rfm__order_convert(conf, event->amount, currency, amount_minor);
     return code == RFM_E_NOT_FOUND ? RFM_REASON_UNKNOWN_CURRENCY : code ? RFM_REASON_BAD_AMOUNT : RFM_REASON_NONE;
@@ -199,12 +203,11 @@ static rfm_applied_kind refund_order(rfm_client *client, rfm_order *order, const
 {
     int64_t taken = order->left_minor, revenue, first_day_minor;
     if (event->has_amount) {
-        int64_t amount;
-        rfm_reason reason = refund_amount(event, order->currency, conf, &amount);
+        rfm_reason reason = refund_amount(event, order->currency, conf, &applied->amount_minor);
         if (reason) {
             return refuse(applied, reason);
         }
-        taken = amount < taken ? amount : taken;
+        taken = applied->amount_minor < taken ? applied->amount_minor : taken;
     }
     if (__builtin_sub_overflow(client->revenue_minor, taken, &revenue) ||
         __builtin_sub_overflow(client->first_day_minor, taken, &first_day_minor)) {
@@ -241,7 +244,8 @@ static rfm_applied_kind await_order(rfm_client *client, const rfm_event *event, 
     rfm_order order = waiting ? *waiting : entry;
     if (event->has_amount) {
         int64_t revenue;
-        if (__builtin_add_overflow(order.refunded_minor, event->amount_minor, &order.refunded_minor) ||
+        if (event->amount_minor == RFM_AMOUNT_NOT_BASE ||
+            __builtin_add_overflow(order.refunded_minor, event->amount_minor, &order.refunded_minor) ||
             __builtin_sub_overflow(client->revenue_minor, event->amount_minor, &revenue)) {
             return refuse(applied, RFM_REASON_BAD_AMOUNT);
         }
@@ -265,7 +269,8 @@ static rfm_applied_kind await_order(rfm_client *client, const rfm_event *event, 
 static rfm_applied_kind apply_refund(rfm_client *client, const rfm_event *event, uint64_t source,
                                      const rfm_client_conf *conf, rfm_applied *applied)
 {
-    RFM_ASSERT(!event->has_amount || event->amount_minor >= 0);
+    RFM_ASSERT(!event->has_amount || event->amount_minor >= 0 || event->amount_minor == RFM_AMOUNT_NOT_BASE);
+    applied->amount_minor = event->amount_minor;
     rfm_order *order = rfm__orders_find(client, rfm_id39(event->order_id48), event->time_ms);
     return order ? refund_order(client, order, event, conf, applied)
                  : await_order(client, event, source, conf, applied);

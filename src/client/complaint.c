@@ -2,10 +2,20 @@
 
 #include <rfm/base/hash.h>
 
-/* A resolution of a case that nobody has complained of may be that of a complaint without a case. */
-static int worth_of(const rfm_case *case_)
+/* A resolution of a case that nobody has complained of may be that of a complaint without a case, never of another case. */
+static bool is_unmatched(const rfm_case *case_)
 {
-    return case_->open ? 1 : case_->complained ? 0 : -1;
+    return !case_->open && !case_->complained;
+}
+
+/* It goes, and counts as what it has come to. */
+static void let_go(rfm_client *client, const rfm_case *case_)
+{
+    if (case_->open) {
+        client->complaints++;
+    } else if (is_unmatched(case_) && client->complaints > 0) {
+        client->complaints--;
+    }
 }
 
 static void merge(rfm_case *case_, const rfm_case *said)
@@ -28,7 +38,7 @@ static size_t oldest_case(const rfm_client *client)
     return oldest;
 }
 
-/* The oldest of all makes room: it counts as what it has come to. */
+/* The oldest of all makes room. */
 static void put_case(rfm_client *client, const rfm_case *said)
 {
     size_t place = 0;
@@ -42,10 +52,10 @@ static void put_case(rfm_client *client, const rfm_case *said)
     if (client->case_count == RFM_CASES_MAX) {
         size_t oldest = oldest_case(client);
         if (said->time_ms <= client->cases[oldest].time_ms) {
-            client->complaints += worth_of(said);
+            let_go(client, said);
             return;
         }
-        client->complaints += worth_of(&client->cases[oldest]);
+        let_go(client, &client->cases[oldest]);
         client->case_count--;
         memmove(&client->cases[oldest], &client->cases[oldest + 1],
                 (client->case_count - oldest) * sizeof client->cases[0]);
@@ -72,9 +82,11 @@ void rfm__apply_complaint(rfm_client *client, const rfm_event *event)
 
 uint32_t rfm_client_open_complaints(const rfm_client *client)
 {
-    int64_t open = client->complaints;
+    int64_t open = client->complaints, open_cases = 0;
     for (size_t i = 0; i < client->case_count; i++) {
-        open += worth_of(&client->cases[i]);
+        open -= open > 0 && is_unmatched(&client->cases[i]);
+        open_cases += client->cases[i].open;
     }
+    open += open_cases;
     return open <= 0 ? 0 : open > UINT32_MAX ? UINT32_MAX : (uint32_t)open;
 }

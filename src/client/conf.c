@@ -2,6 +2,12 @@
 
 #include <rfm/base/hash.h>
 
+bool rfm_client_conf_needs_population(const rfm_client_conf *conf)
+{
+    return conf->rfm.r == RFM_AXIS_POPULATION || conf->rfm.f == RFM_AXIS_POPULATION ||
+           conf->rfm.m == RFM_AXIS_POPULATION;
+}
+
 void rfm_client_conf_defaults(rfm_client_conf *conf)
 {
     *conf = (rfm_client_conf){

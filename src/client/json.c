@@ -95,15 +95,17 @@ static void put_activity(rfm_buffer *json, const rfm_scores *scores)
     }
 }
 
-/* The marks tell since when only if the last look saw the segment that holds at `as_of`. */
+/* The marks tell since when, and from where, only if the last look saw the segment that holds at `as_of`; else that which it saw
+ * is the previous one. */
 static void put_segment(rfm_buffer *json, const rfm_client *client, const rfm_client_conf *conf, const rfm_names *names,
                         const rfm_scores *scores)
 {
     rfm_bytes segment = rfm_text(conf->segments.name[scores->segment]);
     put_text(json, "segment", segment);
-    put_text(json, "previous_segment",
-             client->marks.taken ? rfm_names_text(names, client->marks.previous) : RFM_BYTES_NONE);
-    bool known = client->marks.taken && rfm_bytes_equal(rfm_names_text(names, client->marks.segment), segment);
+    bool taken = client->marks.taken;
+    bool known = taken && rfm_bytes_equal(rfm_names_text(names, client->marks.segment), segment);
+    uint16_t previous = known ? client->marks.previous : client->marks.segment;
+    put_text(json, "previous_segment", taken ? rfm_names_text(names, previous) : RFM_BYTES_NONE);
     put_time(json, "segment_since", known, client->marks.since_ms);
 }
 

@@ -89,18 +89,19 @@ static void add_saturated(int64_t *sum, int64_t value)
     }
 }
 
-/* What the entry's refunds come to, now that their order's currency is known. One that cannot be in that currency, for its
- * decimals or for want of a rate, stays what it was taken for. */
-static int64_t refunded_in(const rfm_order *waiting, uint16_t currency, const rfm_client_conf *conf)
+/* Adds what the entry's refunds come to, now that their order's currency is known. One that cannot be in that currency, for its
+ * decimals or for want of a rate, comes to nothing, as if it had come after the order. */
+static void add_refunded(rfm__waiting *sum, const rfm_order *waiting, uint16_t currency, const rfm_client_conf *conf)
 {
-    int64_t as_base, as_order;
-    if (waiting->unnamed.digits == 0 || currency == 0 || rfm__order_convert(conf, waiting->unnamed, 0, &as_base) ||
-        rfm__order_convert(conf, waiting->unnamed, currency, &as_order) || as_base > waiting->refunded_minor) {
-        return waiting->refunded_minor;
+    int64_t refunded = waiting->refunded_minor, as_base, as_order;
+    if (waiting->unnamed.digits != 0 && currency != 0 && !rfm__order_convert(conf, waiting->unnamed, 0, &as_base) &&
+        as_base <= refunded) {
+        bool fits = !rfm__order_convert(conf, waiting->unnamed, currency, &as_order);
+        refunded -= as_base;
+        add_saturated(&refunded, fits ? as_order : 0);
+        sum->refunds_unfit += !fits;
     }
-    int64_t refunded = waiting->refunded_minor - as_base;
-    add_saturated(&refunded, as_order);
-    return refunded;
+    add_saturated(&sum->refunded_minor, refunded);
 }
 
 rfm__waiting rfm__orders_waiting(const rfm_client *client, uint64_t id39, uint16_t currency,
@@ -111,7 +112,7 @@ rfm__waiting rfm__orders_waiting(const rfm_client *client, uint64_t id39, uint16
         const rfm_order *order = &client->order[i];
         if (order->id39 == id39 && order->waiting) {
             add_saturated(&waiting.taken_minor, order->refunded_minor);
-            add_saturated(&waiting.refunded_minor, refunded_in(order, currency, conf));
+            add_refunded(&waiting, order, currency, conf);
             waiting.refunds_full += order->refunds_full;
         }
     }

@@ -25,6 +25,7 @@ typedef struct rfm__waiting {
     int64_t taken_minor;    /* what has been taken off the revenue already */
     int64_t refunded_minor; /* what it comes to in the order's currency */
     uint32_t refunds_full;  /* refunds without amount */
+    uint32_t refunds_unfit; /* refunds that name no currency and cannot be of the order's: they have been none */
 } rfm__waiting;
 rfm__waiting rfm__orders_waiting(const rfm_client *client, uint64_t id39, uint16_t currency,
                                  const rfm_client_conf *conf);

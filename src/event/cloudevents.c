@@ -130,8 +130,8 @@ static yyjson_val *data_of(decode_run *run, yyjson_val *const *members)
 {
     if (!members[DATA] && members[DATA_BASE64])
         return parse_base64(run, members[DATA_BASE64]);
-    if (!members[DATA])
-        refuse(run, RFM_REASON_MISSING_FIELD, "data is missing");
+    if (!members[DATA]) /* the attributes may say all */
+        return rfm__parse_object(run, rfm_text("{}"), "data: ");
     return rfm__object(run, members[DATA], "data");
 }
 

@@ -116,8 +116,22 @@ static yyjson_val *if_set(yyjson_val *value)
     return value && rfm_bytes_is(rfm__string(value), "(not set)") ? NULL : value;
 }
 
+/* Shops that number their orders have the number where a text belongs. */
+static void take_digits_as_text(yyjson_val *value)
+{
+    if (!value || !unsafe_yyjson_is_raw(value))
+        return;
+    rfm_bytes digits = rfm_bytes_of(unsafe_yyjson_get_raw(value), unsafe_yyjson_get_len(value));
+    for (size_t i = 0; i < digits.len; i++)
+        if (digits.at[i] < '0' || digits.at[i] > '9')
+            return;
+    unsafe_yyjson_set_strn(value, unsafe_yyjson_get_raw(value), digits.len);
+}
+
 static void take_param(struct hit *hit, size_t i, yyjson_val *given, const char *name)
 {
+    if (i == PARAM_transaction_id)
+        take_digits_as_text(given);
     yyjson_val *value = if_set(i == PARAM_transaction_id ? rfm__unless_empty(given) : given);
     if (!value || hit->params[i])
         return;
@@ -131,13 +145,6 @@ static void take_object(struct hit *hit, yyjson_val *object, const char *const *
     rfm__pick(object, param_names, PARAM_COUNT, values);
     for (size_t i = 0; i < PARAM_COUNT; i++)
         take_param(hit, i, values[i], names[i]);
-}
-
-/* Shops that number their orders have the number where Google Analytics has guessed a type. */
-static void take_digits_as_text(yyjson_val *value)
-{
-    if (unsafe_yyjson_is_raw(value))
-        yyjson_set_strn(value, unsafe_yyjson_get_raw(value), unsafe_yyjson_get_len(value));
 }
 
 /* {key, value: {string_value, int_value, ...}}, one of which is there. */
@@ -154,8 +161,6 @@ static void take_entry(struct hit *hit, yyjson_val *entry)
     rfm_bytes key = rfm__string(parts[ENTRY_key]);
     while (i < PARAM_COUNT && !rfm_bytes_equal(key, param_names[i]))
         i++;
-    if (kind == TYPED_int_value && i == PARAM_transaction_id)
-        take_digits_as_text(typed[kind]);
     if (kind < TYPED_COUNT && i < PARAM_COUNT)
         take_param(hit, i, typed[kind], names_in_event_params[i]);
 }
@@ -264,7 +269,7 @@ static void lay_time(decode_run *run, struct hit *hit)
     unsafe_yyjson_set_raw(value, ms, (size_t)len);
 }
 
-/* A transaction is one event, but may be refunded in parts. */
+/* A transaction is one event, but may be refunded in parts: two refunds of one instant are told apart by it. */
 static void lay_ids(decode_run *run, const struct hit *hit)
 {
     yyjson_val *transaction = hit->params[PARAM_transaction_id];
@@ -281,8 +286,9 @@ static void lay_ids(decode_run *run, const struct hit *hit)
                hit->user ? "not a string" : "missing");
     else if (!hit->timestamp)
         refuse(run, RFM_REASON_MISSING_FIELD, "%s is missing", hit->timestamp_name);
-    rfm_bytes parts[] = {hit->name, user, hit->micros};
-    rfm__lay_text(run, FIELD_id, rfm__join(run, parts, 3), hit->user_name);
+    rfm_bytes parts[] = {hit->name, user, hit->micros, rfm__string(transaction)};
+    bool part = run->event->type == RFM_EVENT_REFUND && parts[3].len > 0;
+    rfm__lay_text(run, FIELD_id, rfm__join(run, parts, part ? 4 : 3), hit->user_name);
 }
 
 static void lay_param(decode_run *run, const struct hit *hit, field_id field, size_t param)
@@ -305,8 +311,8 @@ static void rename_member(yyjson_val *name)
         unsafe_yyjson_set_str(name, names[i]);
     else
         unsafe_yyjson_set_strn(name, names[0], 0);
-    if (i == ITEM_quantity && unsafe_yyjson_is_str(value))
-        unsafe_yyjson_set_raw(value, unsafe_yyjson_get_str(value), unsafe_yyjson_get_len(value));
+    if (i == ITEM_quantity)
+        rfm__unquote(value);
 }
 
 static void rename_members(yyjson_val *items)

@@ -110,6 +110,12 @@ yyjson_val *rfm__unless_empty(yyjson_val *value)
     return value && unsafe_yyjson_is_str(value) && unsafe_yyjson_get_len(value) == 0 ? NULL : value;
 }
 
+void rfm__unquote(yyjson_val *value)
+{
+    if (unsafe_yyjson_is_str(value))
+        unsafe_yyjson_set_raw(value, unsafe_yyjson_get_str(value), unsafe_yyjson_get_len(value));
+}
+
 rfm_bytes rfm__join(decode_run *run, const rfm_bytes *parts, size_t count)
 {
     size_t len = 0, at = 0;

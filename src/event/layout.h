@@ -21,6 +21,8 @@ void rfm__ignore(decode_run *run);
 void rfm__pick(yyjson_val *object, const rfm_bytes *names, size_t count, yyjson_val **at);
 #define RFM__NAME(name) {(const uint8_t *)#name, sizeof #name - 1},
 
+/* A number that stands in a string becomes one. */
+void rfm__unquote(yyjson_val *value);
 /* The value if it is an object or array; NULL: absent, or refused. */
 yyjson_val *rfm__object(decode_run *run, yyjson_val *value, const char *name);
 yyjson_val *rfm__array(decode_run *run, yyjson_val *value, const char *name);

@@ -322,13 +322,24 @@ static void decode_order_id(decode_run *run)
     event->order_id48 = rfm_hash64(event->order_id) & low48;
 }
 
+/* As minor units of the base currency. What is too fine for it may be right in the currency of its order. */
+static int convert_amount(const rfm_money_conf *money, rfm_event *event)
+{
+    int code = rfm_money_convert(money, event->amount, event->currency, &event->amount_minor);
+    bool of_order = event->type == RFM_EVENT_REFUND && event->currency.len == 0 && money->other_count > 0;
+    if (code != RFM_E_MALFORMED || !of_order)
+        return code;
+    event->amount_minor = RFM_AMOUNT_NOT_BASE;
+    return 0;
+}
+
 /* After the currency. */
 static void decode_amount(decode_run *run, yyjson_val *value)
 {
     rfm_event *event = run->event;
     int code = decimal_of(run, FIELD_amount, value, true, &event->amount);
     if (code == 0 && event->amount.digits >= 0) {
-        code = rfm_money_convert(run->decoder->money, event->amount, event->currency, &event->amount_minor);
+        code = convert_amount(run->decoder->money, event);
         event->has_amount = code == 0;
     }
     if (event->has_amount)

@@ -198,8 +198,33 @@ static void lay_order(decode_run *run, const struct call *call, const struct mea
     lay_amount(run, call);
 }
 
+/* A product's id gets the name of a native item's where that is absent or null; some libraries write a quantity as a string. The
+ * names are read by eight bytes. */
+static void lay_product(yyjson_val *product)
+{
+    static const char sku[16] = "sku";
+    static const rfm_bytes names[] = {RFM__NAME(sku) RFM__NAME(product_id) RFM__NAME(quantity)};
+    yyjson_val *given[3], *null = yyjson_obj_getn(product, sku, 3);
+    rfm__pick(product, names, 3, given);
+    if (given[1] && !given[0]) {
+        if (null)
+            unsafe_yyjson_set_strn(null - 1, sku, 0); /* a name stands before its value */
+        unsafe_yyjson_set_str(given[1] - 1, sku);
+    }
+    if (given[2])
+        rfm__unquote(given[2]);
+}
+
+static void lay_products(yyjson_val *products)
+{
+    yyjson_val *product;
+    size_t i, count;
+    yyjson_arr_foreach(products, i, count, product) if (unsafe_yyjson_is_obj(product)) lay_product(product);
+}
+
 static void lay_purchase(decode_run *run, const struct call *call)
 {
+    lay_products(call->properties[PROPERTY_products]);
     rfm__lay(run, FIELD_coupon, call->properties[PROPERTY_coupon], "properties.coupon");
     rfm__lay(run, FIELD_items, call->properties[PROPERTY_products], "properties.products");
 }

@@ -193,9 +193,10 @@ typedef struct rfm_applied {
     uint64_t lost_source;
     int64_t lost_time_ms;
     uint32_t traits_undeclared,
-        traits_refused; /* dropped: not in the configuration; of another type, too long, no room */
-    bool zone_unknown;  /* dropped: the time zone is in no database of this process */
-    int32_t day;        /* a purchase's, a visit's, a cost's: in rfm.timezone */
+        traits_refused;   /* dropped: not in the configuration; of another type, too long, no room */
+    bool zone_unknown;    /* dropped: the time zone is in no database of this process */
+    int32_t day;          /* a purchase's, a visit's, a cost's: in rfm.timezone */
+    int64_t amount_minor; /* a refund's, if it has one: by its own currency or its order's */
     uint8_t moved_count;
     rfm_moved moved[RFM_MOVED_MAX]; /* whose sum is the change of revenue_minor; only those counted are set */
 } rfm_applied;

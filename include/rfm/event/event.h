@@ -54,6 +54,7 @@ enum {
     RFM_EVENT_ITEMS_MAX = 256,
     RFM_EVENT_TRAITS_MAX = 64,
 };
+#define RFM_AMOUNT_NOT_BASE (-1)
 
 /* One trait as it was sent, whatever the configuration declares: that is the client layer's to compare. */
 typedef enum rfm_value_kind {
@@ -87,7 +88,8 @@ typedef struct rfm_event {
     /* category: a visit's own; a purchase's is that of the item with the highest price * quantity, first of equals */
     rfm_bytes order_id, channel, cart_id, campaign, action, sku, category, trigger_id;
     bool has_amount;
-    int64_t amount_minor;      /* purchase: always; refund: if has_amount, as base currency where it names none */
+    int64_t amount_minor;      /* purchase: always; refund: if has_amount, as base currency where it names none, or
+                                * RFM_AMOUNT_NOT_BASE if it has too many decimals for that */
     rfm_decimal amount;        /* as given: a refund that names no currency has its order's, which the client knows */
     rfm_bytes currency;        /* as given; empty: none */
     rfm_message_status status; /* message */

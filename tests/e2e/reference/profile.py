@@ -79,15 +79,13 @@ class Profile:
         return self.latest[what][2] if what in self.latest else None
 
     def open_complaints(self) -> int:
-        total = 0
-        for case, said in self.cases.items():
-            if case == WITHOUT_CASE:
-                total += sum(-1 if resolved else 1 for _, resolved in said)
-            elif not max(said)[1]:
-                total += 1
-            elif all(resolved for _, resolved in said):
-                total -= 1
-        return max(total, 0)
+        """A resolution of a case that nobody has complained of takes a complaint without a case, never another case's."""
+        loose = sum(-1 if resolved else 1 for _, resolved in self.cases.get(WITHOUT_CASE, []))
+        cases = [said for case, said in self.cases.items() if case != WITHOUT_CASE]
+        unmatched = sum(all(resolved for _, resolved in said) for said in cases)
+        if loose > 0:
+            loose = max(loose - unmatched, 0)
+        return max(loose + sum(not max(said)[1] for said in cases), 0)
 
     def view(self, categories: Counter, messages: dict) -> dict:
         favourites = sorted(categories.items(), key=lambda item: (-item[1], item[0].encode()))

@@ -353,6 +353,49 @@ static void refunds_have_their_orders_currency(void **state)
     assert_int_equal(applied.reason, RFM_REASON_BAD_AMOUNT);
 }
 
+/* A refund that its order's currency cannot be is none, whichever of the two has come first. */
+static void refunds_that_do_not_fit_are_none(void **state)
+{
+    (void)state;
+    conf.money.other[0] = (rfm_currency){"JPY", 0, {6, 3}};
+    conf.money.other_count = 1;
+    const rfm_event order = in("JPY", purchase(1, 1, at(0, 0), 100000)), half_yen = in("", refund(2, 1, at(1, 0), 525)),
+                    named = in("EUR", refund(3, 1, at(2, 0), 100));
+    accept(order);
+    assert_int_equal(apply(half_yen), RFM_REFUSED);
+    accept(named);
+    assert_int_equal(client.revenue_minor, 500);
+    assert_int_equal(client.refunds, 1);
+    rfm_client_init(&client);
+    accept(half_yen);
+    accept(named);
+    assert_int_equal(client.refunds, 2);
+    accept(order);
+    assert_int_equal(client.revenue_minor, 500);
+    assert_int_equal(client.first_day_minor, 500);
+    assert_int_equal(client.refunds, 1);
+}
+
+/* What is too fine for the base currency may be right in that of its order. */
+static void a_refund_may_have_more_decimals_than_the_base(void **state)
+{
+    (void)state;
+    conf.money.base = (rfm_currency){"JPY", 0, {1, 0}};
+    conf.money.other[0] = (rfm_currency){"USD", 2, {150, 0}};
+    conf.money.other_count = 1;
+    rfm_event fine = refund(3, 1, at(1, 0), RFM_AMOUNT_NOT_BASE);
+    fine.amount = (rfm_decimal){525, 2};
+    assert_int_equal(apply(fine), RFM_REFUSED); /* its order has not come: it is in yen */
+    assert_int_equal(applied.reason, RFM_REASON_BAD_AMOUNT);
+    accept(in("USD", purchase(1, 1, at(0, 0), 10000)));
+    accept(fine);
+    assert_int_equal(client.revenue_minor, 15000 - 788); /* 787.5 to the even */
+    assert_int_equal(applied.amount_minor, 788);
+    accept(purchase(2, 2, at(0, 0), 10)); /* in yen */
+    fine.order_id48 = purchase(2, 2, 0, 0).order_id48, fine.id48++;
+    assert_int_equal(apply(fine), RFM_REFUSED);
+}
+
 /* Consent, messages, visits */
 
 static rfm_permission permission(const char *channel, rfm_class class_)
@@ -716,6 +759,8 @@ int main(void)
         T(a_refund_pushed_out_is_lost),
         T(a_refund_of_a_reused_order_id_goes_by_time),
         T(refunds_have_their_orders_currency),
+        T(refunds_that_do_not_fit_are_none),
+        T(a_refund_may_have_more_decimals_than_the_base),
         T(the_latest_consent_wins_and_a_tie_refuses),
         T(complaints_and_unsubscriptions_refuse),
         T(sixteen_consents_fit),

@@ -233,14 +233,21 @@ static void complaints_are_open_until_resolved(void **state)
     assert_field("open_complaints", "1");
     feedback("7", complaint, 0, "A", T0 + 5); /* opened again */
     assert_field("open_complaints", "2");
-    feedback("8", resolved, 0, "", T0 + 6);
-    feedback("9", resolved, 0, "B", T0 + 6); /* B's complaint may have had no case */
+    feedback("8", resolved, 0, "B", T0 + 6); /* B's complaint may have had no case */
+    assert_field("open_complaints", "1");
+    feedback("9", resolved, 0, "C", T0 + 6); /* but it was not A's */
+    assert_field("open_complaints", "1");
+    feedback("10", complaint, 0, "B", T0 + 4); /* it had a case, and comes late: C takes the one without */
+    assert_field("open_complaints", "1");
+    feedback("11", complaint, 0, "C", T0 + 4);
+    assert_field("open_complaints", "2");
+    feedback("12", resolved, 0, "", T0 + 6);
+    feedback("13", resolved, 0, "", T0 + 6);
     assert_field("open_complaints", "0");
-    feedback("10", resolved, 0, "", T0 + 6);
+    feedback("14", resolved, 0, "", T0 + 6); /* one more is resolved than complained of */
+    feedback("15", complaint, 0, "", T0 + 7);
     assert_field("open_complaints", "0");
-    feedback("11", complaint, 0, "B", T0 + 4); /* it had, and comes late */
-    assert_field("open_complaints", "0");      /* one more is resolved than complained of */
-    feedback("12", complaint, 0, "", T0 + 7);
+    feedback("16", complaint, 0, "D", T0 + 7);
     assert_field("open_complaints", "1");
 }
 
@@ -510,7 +517,7 @@ static bool says_trait(const rfm_event *event, const char *name)
 
 static int open_of_set(const saying *set, size_t count)
 {
-    int open = 0;
+    int loose = 0, unmatched = 0, open = 0; /* without a case; resolutions of cases nobody complained of; cases */
     for (const char *const *name = (const char *const[]){"", "A", "B", "C", NULL}; *name; name++) {
         const rfm_event *last = NULL;
         bool complained = false;
@@ -521,15 +528,17 @@ static int open_of_set(const saying *set, size_t count)
             if (event->type != RFM_EVENT_FEEDBACK || (!complaint && !resolved) || !rfm_bytes_is(event->case_id, *name))
                 continue;
             if (!**name)
-                open += complaint ? 1 : -1;
+                loose += complaint ? 1 : -1;
             complained = complained || complaint;
             if (!last || event->time_ms > last->time_ms || (event->time_ms == last->time_ms && resolved))
                 last = event;
         }
         if (**name && last)
-            open += last->feedback == RFM_FEEDBACK_COMPLAINT ? 1 : complained ? 0 : -1;
+            open += last->feedback == RFM_FEEDBACK_COMPLAINT, unmatched += !complained;
     }
-    return open > 0 ? open : 0;
+    if (loose > 0)
+        loose = loose > unmatched ? loose - unmatched : 0;
+    return loose + open > 0 ? loose + open : 0;
 }
 
 static void favourites_of_set(const saying *set, size_t count, char *text, size_t size)

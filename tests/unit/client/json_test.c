@@ -134,7 +134,7 @@ static void marks_tell_since_when_if_they_still_hold(void **state)
         "\"segment\":\"new_customers\",\"previous_segment\":\"lost\",\"segment_since\":\"2026-01-01T00:00:00.000Z\"");
     client.marks.segment = client.marks.previous;
     client.marks.previous = 0;
-    assert_holds(text_at(T0), "\"segment\":\"new_customers\",\"previous_segment\":null,\"segment_since\":null");
+    assert_holds(text_at(T0), "\"segment\":\"new_customers\",\"previous_segment\":\"lost\",\"segment_since\":null");
 }
 
 static void channels_come_in_the_order_of_their_texts(void **state)

@@ -119,7 +119,7 @@ static void what_is_wrong_has_its_formats_reason(void **state)
         {RFM_REASON_MISSING_FIELD, "{'event_name':'login'}", "user_pseudo_id is missing"},
         {RFM_REASON_IGNORED, "{'event_name':'scroll'}", ""},
         {RFM_REASON_BAD_VALUE, "{'client_id':'c','events':[]}", "events has 0"},
-        {RFM_REASON_MISSING_FIELD, "{'specversion':'1.0','type':'purchase','id':'1'}", "data is missing"},
+        {RFM_REASON_MISSING_FIELD, "{'specversion':'1.0','type':'purchase','id':'1'}", "source is missing"},
         {RFM_REASON_TOO_DEEP, "{'x':[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]}", "16"},
     };
     (void)state;

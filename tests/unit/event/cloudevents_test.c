@@ -82,6 +82,16 @@ static void structured_mode(void **state)
                     "1");
 }
 
+static void the_attributes_may_say_all(void **state)
+{
+    (void)state;
+    decodes("{'specversion':'1.0','id':'1','source':'/s','type':'com.example.erase','time':'2026-01-01T00:00:00Z',"
+            "'subject':'c-1'}");
+    assert_int_equal(event.type, RFM_EVENT_ERASE);
+    is_text(event.client_id, "c-1");
+    assert_true(event.time_ms == MS_2026);
+}
+
 static void base64_ends_as_it_may(void **state)
 {
     (void)state;
@@ -137,7 +147,7 @@ static const struct wrong wrong[] = {
     {RFM_REASON_MISSING_FIELD, "{" V1 ID SOURCE TYPE TIME "'data':{}}", "subject"},
     {RFM_REASON_WRONG_TYPE, "{" V1 "'id':1," SOURCE TYPE TIME SUBJECT "'data':{}}", "id"},
     {RFM_REASON_BAD_TIME, "{" V1 ID SOURCE TYPE SUBJECT "'time':'today','data':{}}", "time"},
-    {RFM_REASON_MISSING_FIELD, "{" V1 ID SOURCE TYPE TIME SUBJECT "'x':1}", "data"},
+    {RFM_REASON_MISSING_FIELD, "{" V1 ID SOURCE "'type':'refund'," TIME SUBJECT "'x':1}", "order_id"},
     {RFM_REASON_WRONG_TYPE, "{" V1 ID SOURCE TYPE TIME SUBJECT "'data':'{}'}", "data"},
     {RFM_REASON_WRONG_TYPE, "{" V1 ID SOURCE TYPE TIME SUBJECT "'data_base64':{}}", "data_base64"},
     {RFM_REASON_BAD_VALUE, "{" V1 ID SOURCE TYPE TIME SUBJECT "'data_base64':'e30'}", "data_base64"},
@@ -188,6 +198,7 @@ int main(void)
         cmocka_unit_test_teardown(binary_mode, without_headers),
         cmocka_unit_test_teardown(what_the_data_says_counts, without_headers),
         cmocka_unit_test_teardown(structured_mode, without_headers),
+        cmocka_unit_test(the_attributes_may_say_all),
         cmocka_unit_test(base64_ends_as_it_may),
         cmocka_unit_test(the_type_is_the_last_part),
         cmocka_unit_test(what_is_wrong_has_its_reason),

@@ -100,6 +100,8 @@ static void a_refund(void **state)
     assert_int_equal(decode("{'type':'refund'," HEAD ",'order_id':'o','amount':150,'currency':'JPY'}"),
                      RFM_REASON_NONE);
     assert_int_equal(event.amount_minor, 92); /* 0.915, to the even */
+    assert_int_equal(decode("{'type':'refund'," HEAD ",'order_id':'o','amount':1.505}"), RFM_REASON_NONE);
+    assert_true(event.has_amount && event.amount_minor == RFM_AMOUNT_NOT_BASE); /* its order may be in dinars */
     assert_int_equal(decode("{'type':'refund'," HEAD ",'order_id':'o','amount':null,'currency':null}"),
                      RFM_REASON_NONE);
     assert_false(event.has_amount);

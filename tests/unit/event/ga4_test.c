@@ -105,6 +105,11 @@ static void an_order_without_id_is_its_event(void **state)
                                 "c-1\x1f"
                                 "1767225600123456");
     }
+    decodes(REQUEST("{'name':'purchase','params':{'transaction_id':5012,'value':1,'currency':'EUR'}}"));
+    is_text(event.order_id, "5012");
+    decodes("{'event_name':'purchase'," WHO
+            ",'ecommerce':{'transaction_id':5012,'purchase_revenue':1},'currency':'EUR'}");
+    is_text(event.order_id, "5012");
 }
 
 static void refunds(void **state)
@@ -121,7 +126,7 @@ static void refunds(void **state)
     assert_int_equal(event.amount_minor, 500);
     is_text(event.id, "refund\x1f"
                       "c-1\x1f"
-                      "1767225600123456");
+                      "1767225600123456\x1fT-1");
     decodes("{'event_name':'refund'," WHO
             ",'ecommerce':{'transaction_id':'T-1','refund_value':5,'purchase_revenue':9}}");
     assert_int_equal(event.amount_minor, 500);
@@ -214,7 +219,7 @@ static const struct wrong wrong[] = {
     {RFM_REASON_WRONG_TYPE, "{'event_name':'view_item'," WHO ",'items':[{'item_id':1}]}", "item_id"},
     {RFM_REASON_MISSING_FIELD, SALE(EUR), "value is missing"},
     {RFM_REASON_MISSING_FIELD, SALE(VALUE("value", "1")), "currency is missing"},
-    {RFM_REASON_WRONG_TYPE, ROW("purchase", VALUE("transaction_id", "17")), "event_params.transaction_id"},
+    {RFM_REASON_WRONG_TYPE, ROW("purchase", VALUE("transaction_id", "17.5")), "event_params.transaction_id"},
     {RFM_REASON_BAD_AMOUNT, SALE(EUR "," VALUE("value", "-1")), "event_params.value is negative"},
     {RFM_REASON_BAD_AMOUNT, SALE(EUR "," VALUE("value", "49.900000000000006")), "event_params.value"},
     {RFM_REASON_UNKNOWN_CURRENCY, SALE(VALUE("value", "1") "," TEXT("currency", "GBP")), "rate"},

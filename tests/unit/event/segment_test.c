@@ -36,6 +36,26 @@ static void an_order_is_a_purchase(void **state)
     assert_int_equal(event.channel.len, 0);
 }
 
+static void a_product_has_its_sku_or_id(void **state)
+{
+    (void)state;
+    decodes(ORDER(
+        "'revenue':1,'currency':'EUR','products':[{'product_id':'p1','sku':'s1'},{'product_id':'p2','quantity':'3'},"
+        "{'sku':null,'product_id':'p3'},{'quantity':2}]"));
+    assert_int_equal(event.item_count, 4);
+    is_text(event.items[0].sku, "s1");
+    is_text(event.items[1].sku, "p2");
+    assert_int_equal(event.items[1].quantity.digits, 3);
+    is_text(event.items[2].sku, "p3");
+    assert_int_equal(event.items[3].sku.len, 0);
+    assert_int_equal(decode(ORDER("'revenue':1,'currency':'EUR','products':[1]")), RFM_REASON_WRONG_TYPE);
+    assert_int_equal(decode(ORDER("'revenue':1,'currency':'EUR','products':[{'quantity':'x'}]")), RFM_REASON_BAD_VALUE);
+    assert_int_equal(decode(ORDER("'revenue':1,'currency':'EUR','products':[{'product_id':7}]")),
+                     RFM_REASON_WRONG_TYPE);
+    assert_int_equal(decode(ORDER("'revenue':1,'currency':'EUR','products':{'product_id':'p'}")),
+                     RFM_REASON_WRONG_TYPE);
+}
+
 static void the_ids_are_those_of_a_native_event(void **state)
 {
     (void)state;
@@ -279,6 +299,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_order_is_a_purchase),
+        cmocka_unit_test(a_product_has_its_sku_or_id),
         cmocka_unit_test(the_ids_are_those_of_a_native_event),
         cmocka_unit_test(one_of_the_sums_is_the_amount),
         cmocka_unit_test(refunds),
