@@ -15,6 +15,8 @@ static const char *const amounts[] = {"amount",       "total",       "value",   
                                       "total_amount", "order_value", "revenue",        "price_total", "sales",
                                       "spend",        "grand_total", "monetary_value", "price",       NULL};
 
+static const char *const orders[] = {"order_id", "orderid", "order_number", "order_no", NULL};
+
 static const struct {
     const char *what, *name;
     const char *const *names;
@@ -22,6 +24,7 @@ static const struct {
     [RFM_COLUMN_CLIENT] = {"the client", "client_id", clients},
     [RFM_COLUMN_DAY] = {"the day", "date", days},
     [RFM_COLUMN_AMOUNT] = {"the amount", "amount", amounts},
+    [RFM_COLUMN_ORDER] = {"the order", "order_id", orders},
 };
 
 rfm_bytes rfm_cell_trim(rfm_bytes text)
@@ -71,7 +74,9 @@ int rfm_columns_find(const rfm_bytes *names, size_t count, size_t at[RFM_COLUMN_
     size_t found[RFM_COLUMN_COUNT];
     for (size_t i = 0; i < RFM_COLUMN_COUNT; i++) {
         found[i] = find_column(names, count, columns[i].names);
-        if (found[i] == count) {
+        if (found[i] == count && i == RFM_COLUMN_ORDER) {
+            found[i] = RFM_COLUMN_ABSENT;
+        } else if (found[i] == count) {
             char seen[320];
             show_names(names, count, seen, sizeof seen);
             return rfm_fail(error, RFM_E_NOT_FOUND, "no column of %s, such as '%s' or '%s'; the first line has: %s",

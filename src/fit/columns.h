@@ -5,7 +5,15 @@
 
 #include <rfm/base/zone.h>
 
-typedef enum rfm_column { RFM_COLUMN_CLIENT, RFM_COLUMN_DAY, RFM_COLUMN_AMOUNT, RFM_COLUMN_COUNT } rfm_column;
+/* The order may be absent. */
+typedef enum rfm_column {
+    RFM_COLUMN_CLIENT,
+    RFM_COLUMN_DAY,
+    RFM_COLUMN_AMOUNT,
+    RFM_COLUMN_ORDER,
+    RFM_COLUMN_COUNT
+} rfm_column;
+#define RFM_COLUMN_ABSENT SIZE_MAX
 
 /* at[column] is its place. Of several names for one column the first of the list below counts. RFM_E_NOT_FOUND: names what is
  * missing and what is there. */

@@ -3,6 +3,7 @@
 #include "csv.h"
 
 #include <errno.h>
+#include <rfm/base/hash.h>
 #include <rfm/event/decode.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,17 @@ static int take_client(rfm_bytes cell, rfm_bytes *client_id, rfm_error *error)
                           RFM_CLIENT_ID_MAX);
 }
 
+/* Rows of one order and day count once where they have one amount, as an export does that was joined with itself; those of
+ * several amounts are its parts. 0: the order is not told. */
+static uint64_t order_of(const rfm_csv_record *record, const size_t at[RFM_COLUMN_COUNT])
+{
+    if (at[RFM_COLUMN_ORDER] == RFM_COLUMN_ABSENT)
+        return 0;
+    rfm_bytes order = rfm_cell_trim(record->fields[at[RFM_COLUMN_ORDER]]);
+    rfm_bytes amount = rfm_cell_trim(record->fields[at[RFM_COLUMN_AMOUNT]]);
+    return order.len == 0 ? 0 : (rfm_hash64(order) ^ rfm_hash64(amount) * UINT64_C(0x9e3779b97f4a7c15)) | 1;
+}
+
 static int read_row(const rfm_purchase_file *file, const rfm_csv_record *record, const size_t at[RFM_COLUMN_COUNT],
                     rfm_purchases *purchases, rfm_error *error)
 {
@@ -55,7 +67,7 @@ static int read_row(const rfm_purchase_file *file, const rfm_csv_record *record,
     if (record->problem)
         return rfm_fail(error, RFM_E_MALFORMED, "%s", record->problem);
     for (size_t i = 0; i < RFM_COLUMN_COUNT; i++)
-        if (at[i] >= record->count)
+        if (at[i] != RFM_COLUMN_ABSENT && at[i] >= record->count)
             return rfm_fail(error, RFM_E_MALFORMED, "the row has %zu fields, the one needed is number %zu",
                             record->count, at[i] + 1);
     int code = take_client(record->fields[at[RFM_COLUMN_CLIENT]], &client_id, error);
@@ -63,7 +75,7 @@ static int read_row(const rfm_purchase_file *file, const rfm_csv_record *record,
         code = rfm_cell_day(record->fields[at[RFM_COLUMN_DAY]], file->zone, &day, error);
     if (code == RFM_OK)
         code = rfm_cell_amount(record->fields[at[RFM_COLUMN_AMOUNT]], &amount, error);
-    return code == RFM_OK ? rfm_purchases_add(purchases, client_id, day, amount, 0, error) : code;
+    return code == RFM_OK ? rfm_purchases_add(purchases, client_id, day, amount, order_of(record, at), error) : code;
 }
 
 static int read_rows(rfm_purchase_file *file, rfm_csv *csv, const size_t at[RFM_COLUMN_COUNT], rfm_purchases *purchases,

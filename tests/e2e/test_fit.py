@@ -210,6 +210,24 @@ def test_other_forms_of_the_same_file(cdnow, tmp_path):
     assert f"{expected['fitted']['log_likelihood']:.4f}" in out
 
 
+def test_an_order_s_rows_count_once(cdnow, tmp_path):
+    """The same order, day and amount; an order's parts, which differ, add up."""
+    once = [(*row, f"o{number}") for number, row in enumerate(rows())]
+    twice = [*once, *once[::3]]
+    halves = [(client, day, amount, order) for client, day, whole, order in twice
+              for amount in ((f"{float(whole) / 4:.4f}", f"{float(whole) * 3 / 4:.4f}") if float(whole) > 0 else (whole,))]
+    expected = fitted(cdnow)
+    for name, table in (("twice", twice), ("halves", halves)):
+        file = written(tmp_path / f"{name}.csv", "client_id,date,amount,Order ID\n"
+                       + "".join(",".join(row) + "\n" for row in table))
+        found = fitted(file)
+        names = ("r", "alpha", "a", "b")
+        assert [found[name] for name in names] == pytest.approx([expected[name] for name in names], rel=1e-6)
+        assert found["spend"] == pytest.approx(expected["spend"], rel=1e-4)
+    file = written(tmp_path / "without.csv", "client_id,date,amount\n" + "".join(",".join(row[:3]) + "\n" for row in twice))
+    assert fitted(file)["spend"] != pytest.approx(expected["spend"], rel=1e-4)
+
+
 def test_events_of_other_types_are_passed_over(cdnow, tmp_path):
     lines = [json.dumps({"type": "visit", "id": "v", "client_id": "c", "time": 1_000_000_000_000})]
     for i in range(60):

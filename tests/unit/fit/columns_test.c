@@ -18,14 +18,14 @@ static void columns_are_found_by_their_names(void **state)
     (void)state;
     static const struct {
         const char *header;
-        size_t client, day, amount;
+        size_t client, day, amount, order;
     } rows[] = {
-        {"client_id,date,amount", 0, 1, 2},
-        {"order_id,Amount,TIME,Client ID", 3, 2, 1},
-        {"Order ID,Customer-ID,Created at,Total", 1, 2, 3},
-        {"InvoiceNo,StockCode,InvoiceDate,Price,CustomerID", 4, 2, 3},
-        {"email,client_id,total,amount,order_date,date", 1, 5, 3},
-        {" user.id , purchase_date ,value", 0, 1, 2},
+        {"client_id,date,amount", 0, 1, 2, RFM_COLUMN_ABSENT},
+        {"order_id,Amount,TIME,Client ID", 3, 2, 1, 0},
+        {"Order ID,Customer-ID,Created at,Total", 1, 2, 3, 0},
+        {"InvoiceNo,StockCode,InvoiceDate,Price,CustomerID", 4, 2, 3, RFM_COLUMN_ABSENT},
+        {"email,client_id,total,amount,order_date,date", 1, 5, 3, RFM_COLUMN_ABSENT},
+        {" user.id , purchase_date ,value,OrderID", 0, 1, 2, 3},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char header[100];
@@ -37,6 +37,7 @@ static void columns_are_found_by_their_names(void **state)
         assert_int_equal(at[RFM_COLUMN_CLIENT], rows[i].client);
         assert_int_equal(at[RFM_COLUMN_DAY], rows[i].day);
         assert_int_equal(at[RFM_COLUMN_AMOUNT], rows[i].amount);
+        assert_true(at[RFM_COLUMN_ORDER] == rows[i].order);
     }
 }
 
