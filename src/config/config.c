@@ -172,6 +172,7 @@ void rfm_config_errors_init(rfm_config_errors *errors)
 {
     errors->items = NULL;
     errors->count = 0;
+    errors->files = (rfm_texts){0};
     rfm_arena_init(&errors->arena);
 }
 
@@ -180,6 +181,7 @@ void rfm_config_errors_release(rfm_config_errors *errors)
     rfm_arena_release(&errors->arena);
     errors->items = NULL;
     errors->count = 0;
+    errors->files = (rfm_texts){0};
 }
 
 void rfm_config_errors_write(const rfm_config_errors *errors, rfm_buffer *text)
@@ -298,12 +300,12 @@ static void set_client_version(rfm_config *config)
     config->client.version = (uint32_t)rfm_hash64(rfm_buffer_view(&buffer));
 }
 
-static void keep_files(rfm__loader *loader)
+static rfm_texts copy_files(const rfm__loader *loader, rfm_arena *arena)
 {
-    const char **files = rfm__keep_room(loader, loader->file_count * sizeof *files);
+    const char **files = rfm_arena_take(arena, (loader->file_count + 1) * sizeof *files);
     for (size_t i = 0; i < loader->file_count; i++)
-        files[i] = loader->file[i];
-    loader->config->files = (rfm_texts){files, loader->file_count};
+        files[i] = (const char *)rfm_arena_copy(arena, rfm_bytes_of(loader->file[i], strlen(loader->file[i]) + 1)).at;
+    return (rfm_texts){files, loader->file_count};
 }
 
 static void load_root(rfm__loader *loader, const rfm_yaml *loaded, char *const *environment)
@@ -315,7 +317,6 @@ static void load_root(rfm__loader *loader, const rfm_yaml *loaded, char *const *
     check_together(loader, &root);
     rfm__rules_finish(loader);
     set_client_version(loader->config);
-    keep_files(loader);
 }
 
 static void load_path(rfm__loader *loader, const char *path, char *const *environment)
@@ -344,9 +345,11 @@ static int load(rfm__read read, void *read_context, const char *path, const rfm_
     rfm_arena_release(&loader.scratch);
     sort_errors(errors);
     if (errors->count) {
+        errors->files = copy_files(&loader, &errors->arena);
         rfm_config_free(loader.config);
         return RFM_E_MALFORMED;
     }
+    loader.config->files = copy_files(&loader, &loader.config->arena);
     *config = loader.config;
     return RFM_OK;
 }

@@ -100,6 +100,7 @@ enum { RFM_CONFIG_ERRORS_MAX = 100, RFM_CONFIG_FILE_BYTES_MAX = 1 << 20 };
 typedef struct rfm_config_errors {
     rfm_config_error *items;
     size_t count;
+    rfm_texts files; /* of a load that failed: every file that it read or would have read, as rfm_config has them */
     rfm_arena arena;
 } rfm_config_errors;
 
