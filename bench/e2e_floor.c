@@ -9,6 +9,7 @@
 #include <rfm/base/bytes.h>
 #include <rfm/base/error.h>
 #include <rfm/base/time.h>
+#include <rfm/engine/keys.h>
 
 #include <hiredis/hiredis.h>
 #include <stdio.h>
@@ -204,7 +205,7 @@ static void begin_part(partition *of)
 static rfm_bytes keep_key(floor_ *bench, const char *client_id, size_t len)
 {
     size_t from = bench->keys.len;
-    rfm_write_text(&bench->keys, "c:");
+    rfm_write_text(&bench->keys, RFM_KEY_CLIENT);
     rfm_write_bytes(&bench->keys, rfm_bytes_of(client_id, len));
     return rfm_bytes_of(bench->keys.at + from, bench->keys.len - from);
 }

@@ -5,6 +5,7 @@
 #include "app/shop.h"
 #include "redis/command.h"
 
+#include <rfm/engine/keys.h>
 #include <rfm/rule/decide.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,12 +175,10 @@ static void write_view(const rfm_view *view, const rfm_keyspace *space)
 static void write_clients(const rfm_view *view, const rfm_keyspace *space, FILE *ids)
 {
     size_t cursor = 0;
-    rfm_bytes key, value;
-    while (rfm_view_next(view, &cursor, &key, &value)) {
-        if (key.len < 3 || memcmp(key.at, "c:", 2) != 0)
-            continue;
-        fprintf(ids, "%s %s%.*s\n", kind_names[weigh(value)], space->start, (int)key.len, (const char *)key.at);
-    }
+    rfm_bytes id, packed;
+    while (rfm_view_next_client(view, &cursor, &id, &packed))
+        fprintf(ids, "%s %s" RFM_KEY_CLIENT "%.*s\n", kind_names[weigh(packed)], space->start, (int)id.len,
+                (const char *)id.at);
 }
 
 int main(int argc, char **argv)

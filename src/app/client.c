@@ -2,12 +2,13 @@
 #include "command.h"
 #include "host.h"
 #include "kafka/topics.h"
-#include "population.h"
-#include "redis/reader.h"
 #include "state_json.h"
+#include "tables.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct reading {
     const rfm_config *config;
@@ -23,36 +24,21 @@ struct reading {
     rfm_buffer json;
     rfm_error error;
     int code;
+    bool any_ahead; /* a client's last event is after --as-of */
 };
 
 static int read_names(struct reading *reading, uint32_t task)
 {
-    const rfm_bytes *values;
-    size_t count;
-    rfm_names_clear(reading->names);
-    int code = rfm_store_reader_hash(reading->reader, task, rfm_text("names"), &values, &count, &reading->error);
-    if (code == RFM_OK && rfm_state_names(reading->names, values, count) != RFM_OK)
-        code = rfm_fail(&reading->error, RFM_E_CORRUPT, "task %u: the Redis key 'names' cannot be read", task);
-    return code;
+    rfm_tables from = {.reader = reading->reader, .task = task};
+    return rfm_tables_names(&from, reading->names, &reading->error);
 }
 
-static int read_population(struct reading *reading)
+static int read_edges(struct reading *reading)
 {
-    rfm_population *population = rfm_population_new();
-    RFM_NEED(population != NULL);
-    int code = RFM_OK;
-    for (uint32_t task = 0; code == RFM_OK && task < reading->partition_count; task++)
-        for (size_t which = 0; code == RFM_OK && which < 3; which++) {
-            const rfm_bytes *values;
-            size_t count;
-            code = rfm_store_reader_hash(reading->reader, task, rfm_text(rfm_population_key[which]), &values, &count,
-                                         &reading->error);
-            if (code == RFM_OK)
-                rfm_population_add_hash(population, which, values, count);
-        }
-    rfm_population_edges(population, &reading->edges);
+    if (!rfm_client_conf_needs_population(&reading->config->client))
+        return RFM_OK;
+    int code = rfm_tables_edges(reading->reader, NULL, reading->partition_count, &reading->edges, &reading->error);
     reading->edges_known = code == RFM_OK;
-    rfm_population_free(population);
     return code;
 }
 
@@ -79,27 +65,49 @@ static int print_client(struct reading *reading, rfm_bytes id, rfm_bytes packed)
     return RFM_OK;
 }
 
-static bool on_client(void *owner, uint32_t task, rfm_bytes key, rfm_bytes value)
+static void say_error(struct reading *reading)
+{
+    if (reading->error.message[0])
+        fprintf(stderr, "rfmd client: %s\n", reading->error.message);
+    reading->error = (rfm_error){0};
+}
+
+/* One whose last event is after --as-of does not hold back the others. */
+static bool on_client(void *owner, uint32_t task, rfm_bytes id, rfm_bytes value)
 {
     (void)task;
     struct reading *reading = owner;
-    if (key.len > 2)
-        reading->code = print_client(reading, rfm_bytes_of(key.at + 2, key.len - 2), value);
-    return reading->code == RFM_OK;
+    int code = print_client(reading, id, value);
+    if (code == RFM_E_RANGE) {
+        reading->any_ahead = true;
+        say_error(reading);
+        return true;
+    }
+    reading->code = code;
+    return code == RFM_OK && !ferror(stdout);
+}
+
+static int print_task(struct reading *reading, uint32_t task)
+{
+    int code = read_names(reading, task);
+    if (code == RFM_OK)
+        code = rfm_store_reader_scan(reading->reader, task, rfm_text(RFM_KEY_CLIENT), on_client, reading,
+                                     &reading->error);
+    return code == RFM_OK ? reading->code : code;
 }
 
 static int print_all(struct reading *reading)
 {
-    for (uint32_t task = 0; task < reading->partition_count; task++) {
-        int code = read_names(reading, task);
-        if (code == RFM_OK)
-            code = rfm_store_reader_scan(reading->reader, task, rfm_text("c:"), on_client, reading, &reading->error);
-        if (code == RFM_OK)
-            code = reading->code;
-        if (code != RFM_OK)
-            return code;
+    int code = RFM_OK;
+    bool shown = !isatty(STDOUT_FILENO);
+    for (uint32_t task = 0; code == RFM_OK && task < reading->partition_count && !ferror(stdout); task++) {
+        if (shown)
+            rfm_show_partition(task, reading->partition_count);
+        code = print_task(reading, task);
     }
-    return RFM_OK;
+    if (shown)
+        rfm_show_partition(reading->partition_count, reading->partition_count);
+    return code == RFM_OK && reading->any_ahead ? RFM_E_RANGE : code;
 }
 
 static int find_client(struct reading *reading, uint32_t task, const char *id, bool *found)
@@ -108,7 +116,7 @@ static int find_client(struct reading *reading, uint32_t task, const char *id, b
     rfm_bytes value;
     if (strlen(id) > RFM_CLIENT_ID_MAX)
         return RFM_OK;
-    int len = snprintf(key, sizeof key, "c:%s", id);
+    int len = snprintf(key, sizeof key, RFM_KEY_CLIENT "%s", id);
     int code = rfm_store_reader_get(reading->reader, task, rfm_bytes_of(key, (size_t)len), &value, &reading->error);
     if (code != RFM_OK || value.at == NULL)
         return code;
@@ -148,13 +156,6 @@ static int exit_code_of(int code)
     return code == RFM_E_NOT_FOUND || code == RFM_E_RANGE ? RFM_EXIT_INPUT : RFM_EXIT_ENVIRONMENT;
 }
 
-static void say_error(struct reading *reading)
-{
-    if (reading->error.message[0])
-        fprintf(stderr, "rfmd client: %s\n", reading->error.message);
-    reading->error = (rfm_error){0};
-}
-
 /* One that is not known does not hold back the others. */
 static int print_clients(struct reading *reading, char **ids, int id_count)
 {
@@ -188,6 +189,7 @@ static int read_clients(struct reading *reading, bool all, char **ids, int id_co
 {
     rfm_store_conf conf;
     rfm_store_conf_of(reading->config, 1, &conf);
+    signal(SIGPIPE, SIG_IGN);
     int code = rfm_store_reader_new(&conf, &reading->reader, &reading->error);
     if (code != RFM_OK)
         return code;
@@ -196,9 +198,7 @@ static int read_clients(struct reading *reading, bool all, char **ids, int id_co
         return code;
     if (reading->history != NULL)
         return print_histories(reading, ids, id_count);
-    if (reading->config->client.rfm.r == RFM_AXIS_POPULATION || reading->config->client.rfm.f == RFM_AXIS_POPULATION ||
-        reading->config->client.rfm.m == RFM_AXIS_POPULATION)
-        code = read_population(reading);
+    code = read_edges(reading);
     if (code != RFM_OK)
         return code;
     return all ? print_all(reading) : print_clients(reading, ids, id_count);

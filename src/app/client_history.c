@@ -1,4 +1,5 @@
 #include "client_history.h"
+#include "record_text.h"
 
 #include "host.h"
 #include "kafka/log_reader.h"
@@ -123,13 +124,6 @@ static bool write_record(rfm_buffer *line, yyjson_val *value, bool sent, const r
     return true;
 }
 
-/* CloudEvents of the structured mode have the trigger as their data. */
-static yyjson_val *trigger_in(yyjson_val *root)
-{
-    yyjson_val *data = yyjson_obj_get(root, "data");
-    return yyjson_obj_get(root, "specversion") != NULL && yyjson_is_obj(data) ? data : root;
-}
-
 static uint32_t topic_of(const rfm_client_history *history, const char *name)
 {
     uint32_t i = 0;
@@ -146,7 +140,7 @@ static int take_trigger(rfm_client_history *history, uint32_t client, const rfm_
                           .topic = topic_of(history, record->topic),
                           .partition = record->partition,
                           .offset = record->offset};
-    yyjson_val *value = trigger_in(root);
+    yyjson_val *value = rfm_record_in(root);
     const char *time = yyjson_get_str(yyjson_obj_get(value, "time")), *id = yyjson_get_str(yyjson_obj_get(value, "id"));
     entry.sent = yyjson_get_str(yyjson_obj_get(value, "suppressed_by")) == NULL;
     if (time == NULL || id == NULL || strlen(id) != ID_TEXT || yyjson_obj_get(value, "rule") == NULL ||

@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static const rfm_command commands[] = {
     {"run", "the service",
@@ -272,4 +273,14 @@ rfm_config *rfm_command_config(const char *command, const rfm_option *option, in
     }
     rfm_config_errors_release(&errors);
     return code == RFM_OK ? config : NULL;
+}
+
+void rfm_show_partition(uint32_t task, uint32_t partitions)
+{
+    if (!isatty(STDERR_FILENO))
+        return;
+    if (task < partitions)
+        fprintf(stderr, "\rpartition %u of %u", task + 1, partitions);
+    else
+        fprintf(stderr, "\r%30s\r", "");
 }

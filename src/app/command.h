@@ -53,5 +53,7 @@ bool rfm_option_time(const char *command, const rfm_option *option, int64_t *tim
 
 /* Loads the configuration that -c names, telling all errors on standard error; NULL: *exit_code says how to end. */
 rfm_config *rfm_command_config(const char *command, const rfm_option *option, int *exit_code);
+/* How far one that goes from partition to partition has come, on a terminal; `task` as many as there are: it is done. */
+void rfm_show_partition(uint32_t task, uint32_t partitions);
 
 #endif

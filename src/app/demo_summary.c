@@ -2,9 +2,8 @@
 
 #include "demo_screen.h"
 #include "host.h"
-#include "population.h"
-#include "redis/reader.h"
 #include "state_json.h"
+#include "tables.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,41 +20,23 @@ struct census {
     rfm_client client;
 };
 
-static bool count_client(void *owner, uint32_t task, rfm_bytes key, rfm_bytes value)
+static bool count_client(void *owner, uint32_t task, rfm_bytes id, rfm_bytes value)
 {
     (void)task;
     struct census *census = owner;
     rfm_client *client = &census->client;
     rfm_scores scores;
-    if (key.len <= 2 || rfm_client_decode(value, client) != RFM_OK)
+    if (rfm_client_decode(value, client) != RFM_OK)
         return true;
     rfm_scores_at(client, &census->config->client, &census->edges, census->now_ms, &scores);
     census->clients++;
     census->segments[scores.segment]++;
     census->lifecycles[scores.lifecycle]++;
-    if (client->orders > census->most_orders && key.len - 2 <= RFM_CLIENT_ID_MAX) {
+    if (client->orders > census->most_orders && id.len <= RFM_CLIENT_ID_MAX) {
         census->most_orders = client->orders;
-        snprintf(census->most, sizeof census->most, "%.*s", (int)(key.len - 2), (const char *)key.at + 2);
+        snprintf(census->most, sizeof census->most, "%.*s", (int)id.len, (const char *)id.at);
     }
     return true;
-}
-
-static int read_edges(struct census *census, rfm_error *error)
-{
-    rfm_population *population = rfm_population_new();
-    RFM_NEED(population != NULL);
-    int code = RFM_OK;
-    for (uint32_t i = 0; code == RFM_OK && i < 3 * census->partition_count; i++) {
-        const rfm_bytes *values;
-        size_t count;
-        code = rfm_store_reader_hash(census->reader, i / 3, rfm_text(rfm_population_key[i % 3]), &values, &count,
-                                     error);
-        if (code == RFM_OK)
-            rfm_population_add_hash(population, i % 3, values, count);
-    }
-    rfm_population_edges(population, &census->edges);
-    rfm_population_free(population);
-    return code;
 }
 
 static void print_share(const char *name, uint64_t count, uint64_t of)
@@ -79,14 +60,6 @@ static void print_census(const struct census *census)
             print_share(rfm_lifecycle_name((rfm_lifecycle)i), census->lifecycles[i], census->clients);
 }
 
-static int read_names(struct census *census, uint32_t task, rfm_names *names, rfm_error *error)
-{
-    const rfm_bytes *values;
-    size_t count;
-    int code = rfm_store_reader_hash(census->reader, task, rfm_text("names"), &values, &count, error);
-    return code == RFM_OK ? rfm_state_names(names, values, count) : code;
-}
-
 static int print_client(struct census *census, const char *id, rfm_error *error)
 {
     char key[RFM_CLIENT_ID_MAX + 3];
@@ -97,11 +70,11 @@ static int print_client(struct census *census, const char *id, rfm_error *error)
     rfm_buffer_init(&json, 1 << 20);
     rfm_buffer_init(&packed, RFM_CLIENT_PACKED_MAX);
     uint32_t task = rfm_partition_of(census->config->kafka.partitioner, rfm_text(id), census->partition_count);
-    int len = snprintf(key, sizeof key, "c:%s", id);
+    int len = snprintf(key, sizeof key, RFM_KEY_CLIENT "%s", id);
     int code = rfm_store_reader_get(census->reader, task, rfm_bytes_of(key, (size_t)len), &value, error);
     if (code == RFM_OK && value.at != NULL) {
         rfm_write_bytes(&packed, value); /* the reader's memory is used again for the names */
-        code = read_names(census, task, names, error);
+        code = rfm_tables_names(&(rfm_tables){.reader = census->reader, .task = task}, names, error);
         if (code == RFM_OK)
             code = rfm_state_json(&json, rfm_text(id), rfm_buffer_view(&packed), &census->config->client, names,
                                   &census->edges, census->now_ms, error);
@@ -126,9 +99,10 @@ int rfm_demo_summary_clients(const rfm_config *config, uint32_t partition_count,
     rfm_store_conf_of(config, partition_count, &conf);
     int code = rfm_store_reader_new(&conf, &census->reader, error);
     if (code == RFM_OK)
-        code = read_edges(census, error);
+        code = rfm_tables_edges(census->reader, NULL, partition_count, &census->edges, error);
     if (code == RFM_OK)
-        code = rfm_store_reader_scan(census->reader, RFM_ALL_TASKS, rfm_text("c:"), count_client, census, error);
+        code = rfm_store_reader_scan(census->reader, RFM_ALL_TASKS, rfm_text(RFM_KEY_CLIENT), count_client, census,
+                                     error);
     if (code == RFM_OK) {
         print_census(census);
         const char *id = *client_id != 0 ? client_id : census->most;

@@ -1,6 +1,7 @@
 #include "event_files.h"
 
 #include <errno.h>
+#include <rfm/base/time.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,7 +13,6 @@ struct source {
     rfm_decoder *decoder; /* holds what the line's views point to */
     rfm_reading reading;
     rfm_event_line line;
-    int64_t order_ms; /* the line's place in the merge */
     bool ended;
 };
 
@@ -44,12 +44,15 @@ static int read_line(struct source *source, rfm_error *error)
     }
     rfm_event event;
     rfm_decoder_reset(source->decoder);
-    source->line = (rfm_event_line){.value = rfm_bytes_of(source->text, kept), .time_ms = INT64_MIN};
-    if (rfm_decode_as(source->decoder, &source->reading, source->line.value, RFM_BYTES_NONE, INT64_MAX, &event, NULL) !=
-        RFM_REASON_NONE)
-        return RFM_OK;
-    source->line.client_id = event.client_id;
-    source->line.time_ms = source->order_ms = event.time_ms;
+    rfm_event_line *line = &source->line;
+    *line = (rfm_event_line){
+        .value = rfm_bytes_of(source->text, kept), .time_ms = INT64_MIN, .order_ms = line->order_ms};
+    rfm_reason reason = rfm_decode_as(source->decoder, &source->reading, line->value, RFM_BYTES_NONE, INT64_MAX, &event,
+                                      NULL);
+    if (reason == RFM_REASON_NONE || event.time_ms >= RFM_TIME_1990_MS)
+        line->order_ms = event.time_ms;
+    if (reason == RFM_REASON_NONE)
+        line->client_id = event.client_id, line->time_ms = event.time_ms;
     return RFM_OK;
 }
 
@@ -58,7 +61,7 @@ static int open_source(struct source *source, const char *name, const rfm_readin
 {
     source->name = name;
     source->reading = *reading;
-    source->order_ms = INT64_MIN;
+    source->line.order_ms = INT64_MIN;
     source->file = strcmp(name, "-") == 0 ? stdin : fopen(name, "r");
     if (source->file == NULL)
         return rfm_fail(error, errno == EMFILE || errno == ENFILE || errno == ENOMEM ? RFM_E_IO : RFM_E_NOT_FOUND,
@@ -110,7 +113,7 @@ int rfm_event_files_next(rfm_event_files *files, rfm_event_line *line, bool *mor
     struct source *first = NULL;
     for (size_t i = 0; i < files->count; i++) {
         struct source *source = &files->sources[i];
-        if (!source->ended && (first == NULL || source->order_ms < first->order_ms))
+        if (!source->ended && (first == NULL || source->line.order_ms < first->line.order_ms))
             first = source;
     }
     files->last = first;

@@ -1,5 +1,5 @@
 /* Events from NDJSON files: one after the other in file order, several files merged by `time` (equal times: the file named
- * first). A line that cannot be read as an event has no time of its own and goes with the line before it. */
+ * first). A line that cannot be taken as an event stands where its time says, if that can be read, else with the line before it. */
 #ifndef RFM_APP_EVENT_FILES_H
 #define RFM_APP_EVENT_FILES_H
 
@@ -9,6 +9,7 @@ typedef struct rfm_event_line {
     rfm_bytes value;     /* without the line's end; lasts until the next call */
     rfm_bytes client_id; /* empty: not readable as an event */
     int64_t time_ms;     /* INT64_MIN: not readable */
+    int64_t order_ms;    /* its place in the merge; INT64_MIN: before all others */
 } rfm_event_line;
 
 typedef struct rfm_event_files rfm_event_files;

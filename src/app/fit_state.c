@@ -2,30 +2,19 @@
 #include "host.h"
 #include "redis/reader.h"
 
-#include <rfm/base/hash.h>
-#include <rfm/base/table.h>
+#include <rfm/engine/keys.h>
+#include <signal.h>
 
 enum { PROGRESS_CLIENTS = 65536 };
 
 struct scan {
     rfm_fit_state *state;
     rfm_histories *histories;
-    rfm_table seen; /* hashes of ids: a scan may give a key twice */
     double scale;
     rfm_client client;
     rfm_error *error;
     int code;
 };
-
-static bool seen_before(struct scan *scan, rfm_bytes id)
-{
-    uint64_t hash = rfm_hash64(id);
-    size_t cursor = RFM_TABLE_START;
-    if (rfm_table_find(&scan->seen, hash, &cursor) != RFM_TABLE_NONE)
-        return true;
-    RFM_NEED(rfm_table_add(&scan->seen, hash, 0) == RFM_OK);
-    return false;
-}
 
 static void add_client(struct scan *scan)
 {
@@ -41,15 +30,13 @@ static void add_client(struct scan *scan)
                           client->x > 0 ? repeat / scan->scale / client->x : 0, 0);
 }
 
-static bool on_client(void *owner, uint32_t task, rfm_bytes key, rfm_bytes value)
+static bool on_client(void *owner, uint32_t task, rfm_bytes id, rfm_bytes value)
 {
     struct scan *scan = owner;
     (void)task;
-    if (key.len <= 2 || seen_before(scan, rfm_bytes_of(key.at + 2, key.len - 2)))
-        return true;
     scan->code = rfm_client_decode(value, &scan->client);
     if (scan->code != RFM_OK) {
-        rfm_fail(scan->error, scan->code, "client '%.*s': %s", (int)(key.len - 2), (const char *)key.at + 2,
+        rfm_fail(scan->error, scan->code, "client '%.*s': %s", (int)id.len, (const char *)id.at,
                  rfm_error_text(scan->code));
         return false;
     }
@@ -64,7 +51,7 @@ static int scan_all(rfm_store_reader *reader, struct scan *scan, rfm_error *erro
     uint32_t partition_count;
     int code = rfm_store_reader_partitions(reader, &partition_count, error);
     if (code == RFM_OK)
-        code = rfm_store_reader_scan(reader, RFM_ALL_TASKS, rfm_text("c:"), on_client, scan, error);
+        code = rfm_store_reader_scan(reader, RFM_ALL_TASKS, rfm_text(RFM_KEY_CLIENT), on_client, scan, error);
     return code != RFM_OK ? code : scan->code;
 }
 
@@ -74,15 +61,14 @@ int rfm_fit_state_read(rfm_fit_state *state, rfm_histories *histories, rfm_error
     rfm_store_conf conf;
     rfm_store_reader *reader;
     rfm_store_conf_of(state->config, 1, &conf);
+    signal(SIGPIPE, SIG_IGN);
     int code = rfm_store_reader_new(&conf, &reader, error);
     if (code != RFM_OK)
         return code;
     scan = (struct scan){.state = state, .histories = histories, .scale = 1, .error = error};
     for (int i = 0; i < state->config->client.money.base.digits; i++)
         scan.scale *= 10;
-    RFM_NEED(rfm_table_init(&scan.seen, 1024) == RFM_OK);
     code = scan_all(reader, &scan, error);
-    rfm_table_release(&scan.seen);
     rfm_store_reader_free(reader);
     rfm_histories_seal(histories);
     return code;

@@ -492,10 +492,12 @@ static void on_report(uv_timer_t *timer)
     rfm_snapshot_add_histogram(host->snapshot, RFM_METRIC_REDIS, "store", &host->redis_store);
     host->snapshot = rfm_metrics_publish(host->conf.metrics, host->conf.number, host->snapshot);
     RFM_NEED(host->snapshot != NULL);
-    if (host->stopping && uv_hrtime() > host->stop_deadline_ns && !host->closed) {
+    bool late = host->stopping && uv_hrtime() > host->stop_deadline_ns;
+    if (host->closed || !(late || (host->stopping && host->failed)))
+        return;
+    if (late)
         rfm_log(RFM_LOG_WARN, "what is in flight did not end in time: leaving it to the next owner");
-        on_closed(host);
-    }
+    on_closed(host);
 }
 
 bool rfm_host_ready(const rfm_host *host, rfm_buffer *reason)

@@ -1,6 +1,6 @@
 #include "offline.h"
 
-#include "population.h"
+#include "tables.h"
 #include <stdlib.h>
 
 enum { BATCH = 4096 };
@@ -186,23 +186,13 @@ static int reach(rfm_offline *offline, int64_t clock_ms, rfm_error *error)
     return drive(offline, error);
 }
 
-static bool needs_population(const rfm_config *config)
-{
-    return config->client.rfm.r == RFM_AXIS_POPULATION || config->client.rfm.f == RFM_AXIS_POPULATION ||
-           config->client.rfm.m == RFM_AXIS_POPULATION;
-}
-
 void rfm_offline_sum_population(rfm_offline *offline)
 {
     const rfm_worker_stats *stats = rfm_worker_stats_of(offline->worker);
-    if (!needs_population(offline->config) || (offline->edges_known && stats->stores == offline->summed_stores))
+    if (!rfm_client_conf_needs_population(&offline->config->client) ||
+        (offline->edges_known && stats->stores == offline->summed_stores))
         return;
-    rfm_population *population = rfm_population_new();
-    RFM_NEED(population != NULL);
-    for (uint32_t i = 0; i < offline->partition_count; i++)
-        rfm_population_add_view(population, offline->views[i]);
-    rfm_population_edges(population, &offline->edges);
-    rfm_population_free(population);
+    RFM_NEED(rfm_tables_edges(NULL, offline->views, offline->partition_count, &offline->edges, NULL) == RFM_OK);
     offline->edges_known = true;
     offline->summed_stores = stats->stores;
     rfm_worker_tell(offline->worker, &(rfm_input){.kind = RFM_IN_EDGES, .now_ms = 1, .edges = &offline->edges});
@@ -213,7 +203,7 @@ static int pass_refresh(rfm_offline *offline, int64_t clock_ms, rfm_error *error
 {
     int64_t refresh_ms = offline->config->client.rfm.refresh_ms,
             multiple_ms = rfm_div_floor(clock_ms, refresh_ms) * refresh_ms;
-    if (!needs_population(offline->config) || multiple_ms <= offline->refreshed_ms)
+    if (!rfm_client_conf_needs_population(&offline->config->client) || multiple_ms <= offline->refreshed_ms)
         return RFM_OK;
     bool first = offline->refreshed_ms == INT64_MIN;
     int64_t next_ms = offline->refreshed_ms + refresh_ms;

@@ -2,7 +2,9 @@
 #include "event_files.h"
 #include "experiments.h"
 #include "offline.h"
+#include "record_text.h"
 #include "state_json.h"
+#include "tables.h"
 
 #include <errno.h>
 #include <rfm/base/utf8.h>
@@ -76,7 +78,7 @@ static void write_lines(struct output *output)
 {
     if (output->file == NULL || output->count == 0)
         return;
-    if (output != NULL && output->lines[0].time.len > 0)
+    if (output->lines[0].time.len > 0)
         qsort(output->lines, output->count, sizeof *output->lines, compare_lines);
     for (size_t i = 0; i < output->count; i++) {
         fwrite(output->lines[i].text.at, 1, output->lines[i].text.len, output->file);
@@ -131,12 +133,6 @@ static rfm_bytes dead_letter_json(struct replay *replay, const rfm_message *mess
     return copy;
 }
 
-static rfm_bytes header_copy(struct replay *replay, const rfm_message *message, const char *name)
-{
-    rfm_bytes value;
-    return rfm_headers_find(message->headers, name, &value) ? rfm_arena_copy(&replay->arena, value) : RFM_BYTES_NONE;
-}
-
 static void take_message(void *owner, const rfm_message *message)
 {
     struct replay *replay = owner;
@@ -148,9 +144,11 @@ static void take_message(void *owner, const rfm_message *message)
     struct output *output = message->topic == RFM_TOPIC_AUDIT ? &replay->audit : &replay->triggers;
     if (output->file == NULL)
         return;
-    add_line(output, &(struct line){.time = header_copy(replay, message, "ce_time"),
-                                    .client = rfm_arena_copy(&replay->arena, message->key),
-                                    .text = rfm_arena_copy(&replay->arena, message->value)});
+    struct line line = {.client = rfm_arena_copy(&replay->arena, message->key)};
+    rfm_record_text(message, &replay->arena, &line.text, &line.time);
+    if (replay->config->rules.structured)
+        line.text = rfm_arena_copy(&replay->arena, message->value);
+    add_line(output, &line);
 }
 
 /* Writes what was gathered up to a moment that the clock has wholly passed. */
@@ -199,7 +197,7 @@ static int pass_day(struct replay *replay, int64_t time_ms, rfm_error *error)
 
 static int take_line(struct replay *replay, const rfm_event_line *event, rfm_error *error)
 {
-    if (event->time_ms > replay->until_ms)
+    if (event->order_ms > replay->until_ms)
         return RFM_OK;
     if (event->time_ms == INT64_MIN && replay->clock_ms == INT64_MIN) {
         keep_early(replay, event->value);
@@ -265,14 +263,11 @@ static int add_clients_of(struct replay *replay, const rfm_view *view, rfm_error
 {
     rfm_names *names = rfm_names_new();
     RFM_NEED(names != NULL);
-    rfm_bytes key = rfm_text("names"), value;
-    const rfm_bytes *values;
-    rfm_effect load = {.kind = RFM_OUT_LOAD, .load = {.what = RFM_LOAD_HASH, .keys = &key, .count = 1}};
-    size_t count = rfm_view_load(view, &load, NULL, &values), cursor = 0;
-    int code = rfm_state_names(names, values, count);
-    while (code == RFM_OK && rfm_view_next(view, &cursor, &key, &value))
-        if (key.len > 2 && memcmp(key.at, "c:", 2) == 0)
-            code = add_client(replay, rfm_bytes_of(key.at + 2, key.len - 2), value, names, error);
+    rfm_bytes id, packed;
+    size_t cursor = 0;
+    int code = rfm_tables_names(&(rfm_tables){.view = view}, names, error);
+    while (code == RFM_OK && rfm_view_next_client(view, &cursor, &id, &packed))
+        code = add_client(replay, id, packed, names, error);
     rfm_names_free(names);
     return code;
 }
@@ -319,9 +314,8 @@ static int write_report(struct replay *replay, uint32_t partitions, rfm_error *e
     rfm_kpi_sums_init(&sums);
     int code = RFM_OK;
     for (uint32_t i = 0; code == RFM_OK && i < partitions; i++)
-        code = rfm_report_add_view(&sums, rfm_offline_view(replay->offline, i), replay->config, replay->clock_ms);
-    if (code != RFM_OK)
-        rfm_fail(error, code, "partition's sums: %s", rfm_error_text(code));
+        code = rfm_report_add_view(&sums, rfm_offline_view(replay->offline, i), replay->config, replay->clock_ms,
+                                   error);
     if (code == RFM_OK && replay->report.file != NULL)
         code = rfm_report_write(replay->report.file, &sums, &query, replay->config, format, error);
     if (code == RFM_OK && replay->experiments.file != NULL)

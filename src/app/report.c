@@ -3,11 +3,10 @@
 #include "experiments.h"
 #include "host.h"
 #include "kafka/topics.h"
-#include "population.h"
-#include "redis/reader.h"
 #include "report_text.h"
-#include "state_json.h"
+#include "tables.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -85,38 +84,35 @@ bool rfm_report_format_of(const char *command, const rfm_option *option, rfm_rep
 
 /* -- sums */
 
-static int add_client(rfm_kpi_sums *sums, const rfm_names *names, rfm_bytes packed, const rfm_config *config,
-                      int64_t as_of_ms)
+static int add_client(rfm_kpi_sums *sums, const rfm_names *names, rfm_bytes id, rfm_bytes packed,
+                      const rfm_config *config, int64_t as_of_ms, rfm_error *error)
 {
     static _Thread_local rfm_client client;
     int code = rfm_client_decode(packed, &client);
-    if (code == RFM_OK)
-        rfm_kpi_sums_expect(sums, names, &client, &config->client, as_of_ms);
-    return code;
+    if (code != RFM_OK)
+        return rfm_fail(error, code, "client '%.*s': %s", (int)id.len, (const char *)id.at, rfm_error_text(code));
+    rfm_kpi_sums_expect(sums, names, &client, &config->client, as_of_ms);
+    return RFM_OK;
 }
 
-static size_t view_hash(const rfm_view *view, const char *key, const rfm_bytes **values)
+static int add_tables(const rfm_tables *from, rfm_names *names, rfm_kpi_sums *sums, rfm_error *error)
 {
-    rfm_bytes name = rfm_text(key);
-    rfm_effect load = {.kind = RFM_OUT_LOAD, .load = {.what = RFM_LOAD_HASH, .keys = &name, .count = 1}};
-    return rfm_view_load(view, &load, NULL, values);
+    int code = rfm_tables_names(from, names, error);
+    if (code == RFM_OK)
+        code = rfm_tables_kpi(from, sums, names, error);
+    return code == RFM_OK ? rfm_tables_population(from, sums->population, error) : code;
 }
 
-int rfm_report_add_view(rfm_kpi_sums *sums, const rfm_view *view, const rfm_config *config, int64_t as_of_ms)
+int rfm_report_add_view(rfm_kpi_sums *sums, const rfm_view *view, const rfm_config *config, int64_t as_of_ms,
+                        rfm_error *error)
 {
     rfm_names *names = rfm_names_new();
     RFM_NEED(names != NULL);
-    const rfm_bytes *values;
-    rfm_bytes key, value;
-    size_t count = view_hash(view, "names", &values), cursor = 0;
-    int code = rfm_state_names(names, values, count);
-    count = view_hash(view, "n:kpi", &values);
-    if (code == RFM_OK)
-        code = rfm_kpi_sums_add(sums, names, values, count);
-    while (code == RFM_OK && rfm_view_next(view, &cursor, &key, &value))
-        if (key.len > 2 && memcmp(key.at, "c:", 2) == 0)
-            code = add_client(sums, names, value, config, as_of_ms);
-    rfm_population_add_view(sums->population, view);
+    rfm_bytes id, state;
+    size_t cursor = 0;
+    int code = add_tables(&(rfm_tables){.view = view}, names, sums, error);
+    while (code == RFM_OK && rfm_view_next_client(view, &cursor, &id, &state))
+        code = add_client(sums, names, id, state, config, as_of_ms, error);
     rfm_names_free(names);
     return code;
 }
@@ -157,49 +153,13 @@ struct reading {
     int code;
 };
 
-static int read_hash(struct reading *reading, uint32_t task, const char *key, const rfm_bytes **values, size_t *count)
+static bool on_client(void *owner, uint32_t task, rfm_bytes id, rfm_bytes value)
 {
-    return rfm_store_reader_hash(reading->reader, task, rfm_text(key), values, count, &reading->error);
-}
-
-static int read_sums(struct reading *reading, uint32_t task)
-{
-    const rfm_bytes *values;
-    size_t count;
-    rfm_names_clear(reading->names);
-    int code = read_hash(reading, task, "names", &values, &count);
-    if (code == RFM_OK && rfm_state_names(reading->names, values, count) != RFM_OK)
-        code = rfm_fail(&reading->error, RFM_E_CORRUPT, "task %u: the Redis key 'names' cannot be read", task);
-    if (code == RFM_OK)
-        code = read_hash(reading, task, "n:kpi", &values, &count);
-    if (code == RFM_OK && rfm_kpi_sums_add(&reading->sums, reading->names, values, count) != RFM_OK)
-        code = rfm_fail(&reading->error, RFM_E_CORRUPT, "task %u: the Redis key 'n:kpi' cannot be read", task);
-    for (size_t which = 0; code == RFM_OK && which < 3; which++) {
-        code = read_hash(reading, task, rfm_population_key[which], &values, &count);
-        if (code == RFM_OK)
-            rfm_population_add_hash(reading->sums.population, which, values, count);
-    }
-    return code;
-}
-
-static bool on_client(void *owner, uint32_t task, rfm_bytes key, rfm_bytes value)
-{
+    (void)task;
     struct reading *reading = owner;
-    reading->code = add_client(&reading->sums, reading->names, value, reading->config, reading->as_of_ms);
-    if (reading->code != RFM_OK)
-        rfm_fail(&reading->error, reading->code, "task %u: the Redis key '%.*s': %s", task, (int)key.len,
-                 (const char *)key.at, rfm_error_text(reading->code));
+    reading->code = add_client(&reading->sums, reading->names, id, value, reading->config, reading->as_of_ms,
+                               &reading->error);
     return reading->code == RFM_OK;
-}
-
-static void show_progress(uint32_t task, uint32_t partitions)
-{
-    if (!isatty(STDERR_FILENO))
-        return;
-    if (task < partitions)
-        fprintf(stderr, "\rpartition %u of %u", task + 1, partitions);
-    else
-        fprintf(stderr, "\r%30s\r", "");
 }
 
 static int read_all(struct reading *reading)
@@ -207,18 +167,21 @@ static int read_all(struct reading *reading)
     rfm_store_conf conf;
     uint32_t partitions = 0;
     rfm_store_conf_of(reading->config, 1, &conf);
+    signal(SIGPIPE, SIG_IGN);
     int code = rfm_store_reader_new(&conf, &reading->reader, &reading->error);
     if (code == RFM_OK)
         code = rfm_store_reader_partitions(reading->reader, &partitions, &reading->error);
     for (uint32_t task = 0; code == RFM_OK && task < partitions; task++) {
-        show_progress(task, partitions);
-        code = read_sums(reading, task);
+        rfm_show_partition(task, partitions);
+        code = add_tables(&(rfm_tables){.reader = reading->reader, .task = task}, reading->names, &reading->sums,
+                          &reading->error);
         if (code == RFM_OK && !reading->experiments)
-            code = rfm_store_reader_scan(reading->reader, task, rfm_text("c:"), on_client, reading, &reading->error);
+            code = rfm_store_reader_scan(reading->reader, task, rfm_text(RFM_KEY_CLIENT), on_client, reading,
+                                         &reading->error);
         if (code == RFM_OK)
             code = reading->code;
     }
-    show_progress(partitions, partitions);
+    rfm_show_partition(partitions, partitions);
     return code;
 }
 

@@ -17,7 +17,8 @@ bool rfm_report_query(const char *command, const rfm_option *options, const rfm_
 bool rfm_report_format_of(const char *command, const rfm_option *option, rfm_report_format *format);
 
 /* One task's sums and expectations. RFM_E_CORRUPT, RFM_E_VERSION. */
-int rfm_report_add_view(rfm_kpi_sums *sums, const rfm_view *view, const rfm_config *config, int64_t as_of_ms);
+int rfm_report_add_view(rfm_kpi_sums *sums, const rfm_view *view, const rfm_config *config, int64_t as_of_ms,
+                        rfm_error *error);
 int rfm_report_write(FILE *file, const rfm_kpi_sums *sums, const rfm_kpi_query *query, const rfm_config *config,
                      rfm_report_format format, rfm_error *error);
 

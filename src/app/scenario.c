@@ -4,6 +4,7 @@
 #include "config/loader.h"
 #include "expectation.h"
 #include "offline.h"
+#include "record_text.h"
 
 #include <rfm/base/nearest.h>
 #include <rfm/base/time.h>
@@ -78,8 +79,12 @@ static bool is_number(const char *text)
 /* Ids may look like numbers. */
 static bool is_id(const char *key)
 {
-    size_t len = key ? strlen(key) : 0;
-    return len >= 2 && (strcmp(key + len - 2, "id") == 0 || strcmp(key, "sku") == 0);
+    static const char *const ids[] = {"id", "client_id", "order_id", "cart_id", "trigger_id", "case_id", "sku"};
+    for (size_t i = 0; key && i < sizeof ids / sizeof *ids; i++) {
+        if (strcmp(key, ids[i]) == 0)
+            return true;
+    }
+    return false;
 }
 
 static void write_json(rfm_buffer *json, const rfm_yaml *node, const char *key)
@@ -95,7 +100,7 @@ static void write_json(rfm_buffer *json, const rfm_yaml *node, const char *key)
             rfm_write_json_string(json, rfm_text(node->text));
         return;
     }
-    bool list = node->kind == RFM_YAML_LIST;
+    bool list = node->kind == RFM_YAML_LIST, traits = key && strcmp(key, "traits") == 0; /* their names are anybody's */
     rfm_write_text(json, list ? "[" : "{");
     for (const rfm_yaml *child = node->first; child; child = child->next) {
         rfm_write_text(json, child == node->first ? "" : ",");
@@ -103,7 +108,7 @@ static void write_json(rfm_buffer *json, const rfm_yaml *node, const char *key)
             rfm_write_json_string(json, rfm_text(child->key));
             rfm_write_text(json, ":");
         }
-        write_json(json, child, list ? key : child->key);
+        write_json(json, child, list ? key : traits ? NULL : child->key);
     }
     rfm_write_text(json, list ? "]" : "}");
 }
@@ -234,10 +239,9 @@ static void take_message(void *owner, const rfm_message *message)
         RFM_NEED(s->outcomes);
     }
     rfm_outcome *outcome = &s->outcomes[s->outcome_count++];
-    outcome->value = rfm_arena_copy(&s->arena, message->value);
+    rfm_record_text(message, &s->arena, &outcome->value, &time);
     outcome->held_back = message->topic == RFM_TOPIC_AUDIT;
-    bool timed = rfm_headers_find(message->headers, "ce_time", &time) && rfm_time_parse(time, &outcome->time_ms) == 0;
-    RFM_ASSERT(timed);
+    RFM_ASSERT(rfm_time_parse(time, &outcome->time_ms) == RFM_OK);
 }
 
 /* Day by day, as replay goes. */

@@ -3,8 +3,7 @@
 #include "http/server.h"
 #include "kafka/topics.h"
 #include "log.h"
-#include "population.h"
-#include "redis/reader.h"
+#include "tables.h"
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -13,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -24,9 +24,11 @@ enum {
     TOPICS_TIMEOUT_MS = 5000,
     AGAIN_TIMEOUT_MS = 2000,
     AGAIN_MS = 5000,
-    STOP_TIMEOUT_MS = 23000,
+    STOP_TIMEOUT_MS = 23000, /* of the workers */
+    LEAVE_MS = 24500,        /* of all */
     LIVE_MS = 30000,
-    WATCH_MS = 2000
+    WATCH_MS = 2000,
+    REFRESH_AGAIN_MS = 10000
 };
 
 struct retired {
@@ -45,20 +47,68 @@ struct rfm_service {
     rfm_metrics *metrics;
     rfm_snapshot *snapshot;
     rfm_http *http;
-    int signals;
+    int signals, wake, quit; /* a signalfd; eventfds for the main thread, for that of the signals */
+    pthread_t signal_thread;
+    bool watches_signals;
     char instance[280], partition_text[16], format_text[32], input_names[RFM_INPUTS_MAX][280];
     char waiting_for[600]; /* before workers run: why */
     pthread_mutex_t mutex; /* waiting_for, hosts */
-    _Atomic bool stop, failed;
-    bool reload;
-    int64_t started_ms, refreshed_ms, watched_ms, check_again_ms, files_stamp;
+    _Atomic bool stop, failed, reload;
+    rfm_texts watched; /* the files of the last load, taken or refused */
+    rfm_arena watched_arena;
+    int64_t started_ms, refreshed_ms, refresh_again_ms, watched_ms, check_again_ms, files_stamp;
     uint64_t rebalances, reloads_taken, reloads_refused;
     rfm_store_reader *reader;
 };
 
-/* -- signals */
+/* -- signals: a thread takes them, since the main one may be held up by a name server, by Kafka or Redis */
 
-static int open_signals(void)
+/* A full counter has rung already. */
+static void ring(int event)
+{
+    const uint64_t once = 1;
+    while (write(event, &once, sizeof once) < 0 && errno == EINTR)
+        continue;
+}
+
+static void take_signal(rfm_service *service, uint32_t number)
+{
+    if (number == SIGHUP) {
+        service->reload = true;
+    } else if (!service->stop) {
+        rfm_log(RFM_LOG_INFO, "%s: finishing what is in flight", number == SIGTERM ? "SIGTERM" : "SIGINT");
+        service->stop = true;
+        pthread_mutex_lock(&service->mutex);
+        for (size_t i = 0; i < service->host_count; i++)
+            rfm_host_stop(service->hosts[i]);
+        pthread_mutex_unlock(&service->mutex);
+    }
+    ring(service->wake);
+}
+
+static void *watch_signals(void *self)
+{
+    rfm_service *service = self;
+    struct pollfd fds[] = {{.fd = service->signals, .events = POLLIN}, {.fd = service->quit, .events = POLLIN}};
+    int64_t stop_by_ms = INT64_MAX;
+    while (fds[1].revents == 0) {
+        int64_t left_ms = stop_by_ms - rfm_clock_steady_ms();
+        if (left_ms <= 0) {
+            rfm_log(RFM_LOG_ERROR, "it did not end in time; leaving");
+            _exit(service->host_count > 0 ? RFM_SERVICE_FAILED : 0);
+        }
+        (void)poll(fds, 2, stop_by_ms == INT64_MAX ? -1 : (int)left_ms);
+        struct signalfd_siginfo info;
+        while (read(service->signals, &info, sizeof info) == (ssize_t)sizeof info)
+            take_signal(service, info.ssi_signo);
+        if (service->stop && stop_by_ms == INT64_MAX)
+            stop_by_ms = rfm_clock_steady_ms() + LEAVE_MS;
+    }
+    return NULL;
+}
+
+/* Without what it needs nothing is watched, and the start fails. */
+static void begin_signals(rfm_service *service)
 {
     sigset_t set;
     sigemptyset(&set);
@@ -67,23 +117,32 @@ static int open_signals(void)
     sigaddset(&set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
-    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    service->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    service->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    service->quit = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    service->watches_signals = service->signals >= 0 && service->wake >= 0 && service->quit >= 0 &&
+                               pthread_create(&service->signal_thread, NULL, watch_signals, service) == 0;
 }
 
-static void take_signals(rfm_service *service, int timeout_ms)
+static void end_signals(rfm_service *service)
 {
-    struct pollfd poll_fd = {.fd = service->signals, .events = POLLIN};
-    if (poll(&poll_fd, 1, timeout_ms) <= 0)
-        return;
-    struct signalfd_siginfo info;
-    while (read(service->signals, &info, sizeof info) == (ssize_t)sizeof info) {
-        if (info.ssi_signo == SIGHUP)
-            service->reload = true;
-        else if (!service->stop) {
-            rfm_log(RFM_LOG_INFO, "%s: finishing what is in flight", info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
-            service->stop = true;
-        }
+    if (service->watches_signals) {
+        ring(service->quit);
+        pthread_join(service->signal_thread, NULL);
     }
+    close(service->signals);
+    close(service->wake);
+    close(service->quit);
+}
+
+/* For so long, or until a signal has come. */
+static void rest(rfm_service *service, int timeout_ms)
+{
+    struct pollfd poll_fd = {.fd = service->wake, .events = POLLIN};
+    uint64_t count;
+    if (poll(&poll_fd, 1, timeout_ms) > 0)
+        while (read(service->wake, &count, sizeof count) == (ssize_t)sizeof count)
+            continue;
 }
 
 /* -- probes and metrics, on the HTTP thread */
@@ -244,7 +303,7 @@ static int await_topics(rfm_service *service, rfm_error *error)
            !service->stop) {
         rfm_log(RFM_LOG_WARN, "kafka: %s; trying again", error->message);
         say_waiting(service, error->message);
-        take_signals(service, 1000);
+        rest(service, 1000);
     }
     return code;
 }
@@ -374,13 +433,7 @@ rfm_histogram rfm_service_latency(rfm_service *service)
 
 /* -- population: all tasks' counters, summed every rfm.refresh of the wall clock */
 
-static bool needs_population(const rfm_client_conf *conf)
-{
-    return conf->rfm.r == RFM_AXIS_POPULATION || conf->rfm.f == RFM_AXIS_POPULATION ||
-           conf->rfm.m == RFM_AXIS_POPULATION;
-}
-
-static int sum_population(rfm_service *service, rfm_population *population, rfm_error *error)
+static int read_edges(rfm_service *service, rfm_edges *edges, rfm_error *error)
 {
     if (service->reader == NULL) {
         rfm_store_conf conf;
@@ -389,54 +442,54 @@ static int sum_population(rfm_service *service, rfm_population *population, rfm_
         if (code != RFM_OK)
             return code;
     }
-    for (uint32_t task = 0; task < service->topics.partition_count; task++)
-        for (size_t which = 0; which < 3; which++) {
-            const rfm_bytes *values;
-            size_t count;
-            int code = rfm_store_reader_hash(service->reader, task, rfm_text(rfm_population_key[which]), &values,
-                                             &count, error);
-            if (code != RFM_OK)
-                return code;
-            rfm_population_add_hash(population, which, values, count);
-        }
-    return RFM_OK;
+    return rfm_tables_edges(service->reader, NULL, service->topics.partition_count, edges, error);
 }
 
+/* At multiples of the interval; after a clock that was ahead and has been set back as well. */
 static void refresh_population(rfm_service *service)
 {
-    int64_t refresh_ms = service->config->client.rfm.refresh_ms, now_ms = rfm_clock_wall_ms();
-    int64_t multiple_ms = rfm_div_floor(now_ms, refresh_ms) * refresh_ms;
-    if (!needs_population(&service->config->client) || multiple_ms <= service->refreshed_ms ||
-        !rfm_service_ready(service))
+    int64_t refresh_ms = service->config->client.rfm.refresh_ms, steady_ms = rfm_clock_steady_ms();
+    int64_t multiple_ms = rfm_div_floor(rfm_clock_wall_ms(), refresh_ms) * refresh_ms;
+    if (!rfm_client_conf_needs_population(&service->config->client) || multiple_ms == service->refreshed_ms ||
+        steady_ms < service->refresh_again_ms || !rfm_service_ready(service))
         return;
     rfm_error error = {0};
     rfm_edges edges;
-    rfm_population *population = rfm_population_new();
-    RFM_NEED(population != NULL);
-    if (sum_population(service, population, &error) == RFM_OK) {
-        rfm_population_edges(population, &edges);
-        for (size_t i = 0; i < service->host_count; i++)
-            rfm_host_set_edges(service->hosts[i], &edges);
-        service->refreshed_ms = multiple_ms;
-    } else {
+    if (read_edges(service, &edges, &error) != RFM_OK) {
         rfm_log(RFM_LOG_WARN, "population: %s; the edges stay as they were", error.message);
-        service->refreshed_ms = now_ms - refresh_ms + 10000 < multiple_ms ? now_ms - refresh_ms + 10000
-                                                                          : multiple_ms - 1;
+        service->refresh_again_ms = rfm_clock_steady_ms() + REFRESH_AGAIN_MS;
+        return;
     }
-    rfm_population_free(population);
+    for (size_t i = 0; i < service->host_count; i++)
+        rfm_host_set_edges(service->hosts[i], &edges);
+    service->refreshed_ms = multiple_ms;
 }
 
 /* -- reloading */
 
-static int64_t stamp_files(const rfm_config *config)
+static int64_t stamp_files(const rfm_texts *files)
 {
     uint64_t stamp = 0; /* wraps */
     struct stat stat_;
-    for (size_t i = 0; i < config->files.count; i++)
-        if (stat(config->files.items[i], &stat_) == 0)
+    for (size_t i = 0; i < files->count; i++)
+        if (stat(files->items[i], &stat_) == 0)
             stamp = stamp * 31 + (uint64_t)stat_.st_mtim.tv_sec * 1000003 + (uint64_t)stat_.st_mtim.tv_nsec +
                     stat_.st_ino + (uint64_t)stat_.st_size;
     return (int64_t)stamp;
+}
+
+static void watch(rfm_service *service, const rfm_texts *files)
+{
+    if (files->count == 0)
+        return;
+    rfm_arena_reset(&service->watched_arena);
+    const char **items = rfm_arena_take(&service->watched_arena, (files->count + 1) * sizeof *items);
+    for (size_t i = 0; i < files->count; i++) {
+        rfm_bytes name = rfm_bytes_of(files->items[i], strlen(files->items[i]) + 1);
+        items[i] = (const char *)rfm_arena_copy(&service->watched_arena, name).at;
+    }
+    service->watched = (rfm_texts){items, files->count};
+    service->files_stamp = stamp_files(&service->watched);
 }
 
 /* Trigger topics keep their numbers over a reload, since messages under way carry them. False: too many. */
@@ -519,11 +572,12 @@ static void reload(rfm_service *service)
     rfm_config *config = NULL;
     rfm_config_errors errors;
     service->reload = false;
-    service->files_stamp = stamp_files(service->config);
+    service->files_stamp = stamp_files(&service->watched);
     if (service->conf.config_path == NULL || service->host_count == 0)
         return;
     rfm_config_errors_init(&errors);
     int code = rfm_config_load(service->conf.config_path, environ, &config, &errors);
+    watch(service, code == RFM_OK ? &config->files : &errors.files);
     if (code != RFM_OK) {
         say_errors(&errors);
         rfm_log(RFM_LOG_ERROR, "reload refused: the configuration in use stays");
@@ -538,7 +592,6 @@ static void reload(rfm_service *service)
         rfm_config_free(config);
     } else {
         take_config(service, config);
-        service->files_stamp = stamp_files(config);
     }
     rfm_config_errors_release(&errors);
 }
@@ -549,14 +602,40 @@ static void watch_files(rfm_service *service)
     if (service->conf.config_path == NULL || now_ms - service->watched_ms < WATCH_MS)
         return;
     service->watched_ms = now_ms;
-    if (stamp_files(service->config) != service->files_stamp)
+    if (stamp_files(&service->watched) != service->files_stamp)
         service->reload = true;
 }
 
-/* Topics are looked at again at each assignment: their counts must be those that the workers were made for. */
+/* Ids are known from Kafka 2.8 on. */
+static bool is_made_anew(const char *id, const char *before)
+{
+    return *id != 0 && *before != 0 && strcmp(id, before) != 0;
+}
+
+/* What has become of the topics that the workers were made for, where that forbids to go on. False: nothing. */
+static bool topics_differ(const rfm_service *service, const rfm_topics *topics, char *why, size_t size)
+{
+    const rfm_topics *before = &service->topics;
+    const char *other = "needs a new group, WAL topic and Redis prefix";
+    if (topics->partition_count != before->partition_count) {
+        snprintf(why, size, "the topics have %u partitions now and had %u at start: a different count %s",
+                 topics->partition_count, before->partition_count, other);
+        return true;
+    }
+    const char *anew = is_made_anew(topics->wal_id, before->wal_id) ? service->config->kafka.wal : NULL;
+    for (size_t i = 0; i < service->config->kafka.input_count; i++)
+        if (is_made_anew(topics->input_id[i], before->input_id[i]))
+            anew = service->config->kafka.input[i].topic;
+    if (anew != NULL)
+        snprintf(why, size, "topic '%s' was deleted and made anew: its offsets begin again, which %s", anew, other);
+    return anew != NULL;
+}
+
+/* Topics are looked at again at each assignment. */
 static void check_after_rebalance(rfm_service *service)
 {
     uint64_t rebalances = 0;
+    char why[512];
     for (size_t i = 0; i < service->host_count; i++)
         rebalances += rfm_host_rebalances(service->hosts[i]);
     int64_t now_ms = rfm_clock_steady_ms();
@@ -565,19 +644,15 @@ static void check_after_rebalance(rfm_service *service)
     rfm_topics topics;
     rfm_error error = {0};
     int code = check_topics(service, &service->config->rules, AGAIN_TIMEOUT_MS, &topics, &error);
-    service->check_again_ms = now_ms + AGAIN_MS; /* signals wait while it is tried */
-    if (code == RFM_E_AWAY)
+    service->check_again_ms = now_ms + AGAIN_MS;
+    if (code == RFM_E_AWAY ||
+        code == RFM_E_DENIED) /* a login may fail for a while; what is refused for good the workers find */
         return;
     service->rebalances = rebalances;
-    if (code != RFM_OK)
-        rfm_log(RFM_LOG_ERROR, "%s", error.message);
-    else if (topics.partition_count != service->topics.partition_count)
-        rfm_log(
-            RFM_LOG_ERROR,
-            "the topics have %u partitions now and had %u at start: a different count needs a new group, WAL topic and "
-            "Redis prefix",
-            topics.partition_count, service->topics.partition_count);
-    service->failed = service->failed || code != RFM_OK || topics.partition_count != service->topics.partition_count;
+    if (code == RFM_OK && !topics_differ(service, &topics, why, sizeof why))
+        return;
+    rfm_log(RFM_LOG_ERROR, "%s", code != RFM_OK ? error.message : why);
+    service->failed = true;
 }
 
 /* -- life */
@@ -601,7 +676,7 @@ static int check_state(rfm_service *service, rfm_error *error)
 static void work(rfm_service *service)
 {
     while (!service->stop && !service->failed) {
-        take_signals(service, TICK_MS);
+        rest(service, TICK_MS);
         watch_files(service);
         if (service->reload)
             reload(service);
@@ -614,9 +689,11 @@ static void work(rfm_service *service)
 
 static int start(rfm_service *service, rfm_error *error)
 {
+    if (!service->watches_signals)
+        return rfm_fail(error, RFM_E_IO, "no thread or file descriptor is left for the signals");
     say_waiting(service, "starting");
     make_instance(service);
-    service->files_stamp = stamp_files(service->config);
+    watch(service, &service->config->files);
     int code = start_http(service, error);
     if (code == RFM_OK)
         code = await_topics(service, error);
@@ -634,6 +711,7 @@ void rfm_service_free(rfm_service *service)
 {
     if (service == NULL)
         return;
+    end_signals(service);
     rfm_http_stop(service->http);
     for (size_t i = 0; i < service->host_count; i++)
         rfm_host_free(service->hosts[i]);
@@ -647,7 +725,7 @@ void rfm_service_free(rfm_service *service)
         rfm_config_free(retired->config);
         free(retired);
     }
-    close(service->signals);
+    rfm_arena_release(&service->watched_arena);
     pthread_mutex_destroy(&service->mutex);
     free(service);
 }
@@ -658,13 +736,14 @@ rfm_service *rfm_service_new(const rfm_service_conf *conf)
     RFM_NEED(service != NULL);
     service->conf = *conf;
     service->config = conf->config;
+    rfm_arena_init(&service->watched_arena);
     service->started_ms = rfm_clock_wall_ms();
-    service->signals = open_signals();
     service->host_conf.count = conf->config->engine.workers > 0 ? conf->config->engine.workers : 1;
     service->metrics = rfm_metrics_new(service->host_conf.count + 1);
     service->snapshot = rfm_snapshot_new();
     RFM_NEED(service->metrics != NULL && service->snapshot != NULL);
     pthread_mutex_init(&service->mutex, NULL);
+    begin_signals(service);
     return service;
 }
 
@@ -677,11 +756,12 @@ int rfm_service_run(rfm_service *service)
         rfm_log(RFM_LOG_ERROR, "%s", error.message);
     if (code == RFM_OK)
         work(service);
-    bool failed = service->failed || (code != RFM_OK && !service->stop);
+    bool started = code == RFM_OK || service->stop;
     if (!stop_hosts(service)) {
         rfm_log(RFM_LOG_ERROR, "a worker did not end in time; leaving");
         _exit(RFM_SERVICE_FAILED);
     }
+    bool failed = service->failed || !started; /* workers may have failed while they ended */
     rfm_log(RFM_LOG_INFO, failed ? "stopped by a failure" : "stopped");
     return failed ? RFM_SERVICE_FAILED : 0;
 }

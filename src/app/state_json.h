@@ -8,7 +8,5 @@
 /* One line without its end. `packed` as stored. RFM_E_CORRUPT, RFM_E_VERSION; RFM_E_RANGE: as_of before the last event. */
 int rfm_state_json(rfm_buffer *json, rfm_bytes client_id, rfm_bytes packed, const rfm_client_conf *conf,
                    const rfm_names *names, const rfm_edges *edges, int64_t as_of_ms, rfm_error *error);
-/* The task's table of names from its hash `names`: number, text, number, text. RFM_E_CORRUPT. */
-int rfm_state_names(rfm_names *names, const rfm_bytes *values, size_t count);
 
 #endif

@@ -136,19 +136,6 @@ static void mark_changed(at_work *work)
     entry->in_step = true;
 }
 
-static void add_to_minute_list(at_work *work)
-{
-    uint8_t text[32];
-    rfm_buffer key = rfm_buffer_over(text, sizeof text);
-    uint64_t minute = rfm__cache_at(&work->worker->cache, work->index)->hash % RFM__MINUTES;
-    if (!RFM_FAULT(MINUTE_ADDED))
-        work->task->minute_list[minute] = RFM__MINUTE_ADDED;
-    rfm_write_text(&key, "ring:");
-    rfm_write_integer(&key, (int64_t)minute);
-    rfm_redo_put(&work->task->redo,
-                 &(rfm_redo_item){.op = RFM_REDO_LIST_ADD, .key = rfm_buffer_view(&key), .value = work->id});
-}
-
 /* A client may be met ahead of its minute list, by an event. Its state says so until the list has come that far, since an
  * entry that was evicted has forgotten it: if a daily look lies between, which would be made again. */
 static int64_t met_ahead_ms(const at_work *work)
@@ -232,7 +219,7 @@ static void finish(at_work *work)
     rfm__counters_move(&work->task->counters, &work->standing_before, &standing);
     rfm_kpi_move(work->task->counters.tally, &work->kpi_before, client, worker->conf.client->zone);
     if (work->is_new)
-        add_to_minute_list(work);
+        rfm__list_minute(work->task, work->id, rfm__cache_at(&work->worker->cache, work->index)->hash);
     rfm__list_client(worker, work->task, work->id, work->listed_before_ms, client->listed_ms);
     rfm__cache_put(&worker->cache, work->index, packed);
     mark_changed(work);
@@ -273,6 +260,12 @@ static void move_source(at_work *work)
 static void accepted(at_work *work, const rfm_event *event, const rfm_applied *applied, int64_t clock_ms)
 {
     rfm_worker *worker = work->worker;
+    rfm_event refund;
+    if (event->type == RFM_EVENT_REFUND && event->has_amount && event->amount_minor != applied->amount_minor) {
+        refund = *event;
+        refund.amount_minor = applied->amount_minor;
+        event = &refund;
+    }
     rfm_kpi_count(work->task->counters.tally, &work->kpi_before, &worker->client, event, applied, work->task->names);
     move_source(work);
     rfm_moment moment = moment_of(work, clock_ms, clock_ms);

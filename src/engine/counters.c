@@ -6,8 +6,8 @@
 
 enum { DAYS = 65536, DAY_ZERO = 7305 /* 1990-01-01; before it no event is taken */ };
 static const size_t field_count[RFM__COUNTER_KINDS] = {DAYS, RFM_BUCKETS, RFM_ORDER_COUNTS};
-const char *const rfm__counter_key[RFM__COUNTER_KINDS] = {"n:day", "n:bucket", "n:orders"};
-const char *const rfm__tally_key = "n:kpi";
+const char *const rfm_population_key[RFM_POPULATION_KEYS] = {RFM_KEY_DAYS, RFM_KEY_BUCKETS, RFM_KEY_ORDERS};
+_Static_assert((int)RFM_POPULATION_KEYS == (int)RFM__COUNTER_KINDS, "a key for each");
 
 void rfm__counters_init(rfm__counters *counters)
 {
@@ -92,7 +92,7 @@ static void write_tally(rfm_tally *tally, rfm_redo *redo)
         rfm_bytes name = rfm_bytes_of(field, rfm_cell_format(cell, field));
         snprintf(text, sizeof text, "%lld", (long long)value);
         rfm_redo_put(redo, &(rfm_redo_item){.op = value == 0 ? RFM_REDO_HASH_DELETE : RFM_REDO_HASH_SET,
-                                            .key = rfm_text(rfm__tally_key),
+                                            .key = rfm_text(RFM_KEY_KPI),
                                             .field = name,
                                             .value = rfm_text(text)});
     }
@@ -106,7 +106,7 @@ void rfm__counters_write(rfm__counters *counters, rfm_redo *redo)
         snprintf(field, sizeof field, "%d", counters->touched[i].field);
         snprintf(text, sizeof text, "%lld", (long long)value);
         rfm_redo_put(redo, &(rfm_redo_item){.op = value == 0 ? RFM_REDO_HASH_DELETE : RFM_REDO_HASH_SET,
-                                            .key = rfm_text(rfm__counter_key[counters->touched[i].kind]),
+                                            .key = rfm_text(rfm_population_key[counters->touched[i].kind]),
                                             .field = rfm_text(field),
                                             .value = rfm_text(text)});
     }

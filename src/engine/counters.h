@@ -5,6 +5,7 @@
 
 #include <rfm/client/population.h>
 #include <rfm/client/tally.h>
+#include <rfm/engine/keys.h>
 #include <rfm/engine/redo.h>
 
 typedef enum rfm__counter_kind {
@@ -12,7 +13,7 @@ typedef enum rfm__counter_kind {
     RFM__COUNTER_BUCKET,
     RFM__COUNTER_ORDERS,
     RFM__COUNTER_KINDS
-} rfm__counter_kind;
+} rfm__counter_kind; /* as rfm_population_key */
 typedef struct rfm__touched {
     uint8_t kind;
     int32_t field;
@@ -32,9 +33,6 @@ void rfm__counters_clear(rfm__counters *counters);
 /* The client stood at `before` and stands at `after`. */
 void rfm__counters_move(rfm__counters *counters, const rfm_standing *before, const rfm_standing *after);
 void rfm__counters_write(rfm__counters *counters, rfm_redo *redo); /* what was touched; then nothing is */
-/* The keys of the three hashes, by kind. */
-extern const char *const rfm__counter_key[RFM__COUNTER_KINDS];
-extern const char *const rfm__tally_key;
 /* Puts back one hash as loaded: field, value, ... RFM_E_CORRUPT. */
 int rfm__counters_restore(rfm__counters *counters, rfm__counter_kind kind, const rfm_bytes *values, size_t count);
 int rfm__tally_restore(rfm__counters *counters, const rfm_bytes *values, size_t count); /* RFM_E_CORRUPT */

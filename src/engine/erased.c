@@ -1,6 +1,7 @@
 #include "erased.h"
 
 #include <rfm/base/hash.h>
+#include <rfm/engine/keys.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -60,7 +61,7 @@ static void write_item(const rfm__tombstone *item, rfm_redo_op op, rfm_redo *red
     int len = snprintf(value, sizeof value, "%lld %lld %llu", (long long)item->time_ms, (long long)item->until_ms,
                        (unsigned long long)item->id48);
     rfm_redo_put(redo, &(rfm_redo_item){.op = op,
-                                        .key = rfm_text("erased"),
+                                        .key = rfm_text(RFM_KEY_ERASED),
                                         .field = rfm_bytes_of(field, FIELD_LEN),
                                         .value = rfm_bytes_of(value, (size_t)len)});
 }

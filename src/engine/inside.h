@@ -15,6 +15,7 @@
 #include "erased.h"
 #include "fault.h"
 #include <rfm/base/arena.h>
+#include <rfm/engine/keys.h>
 #include <rfm/engine/worker.h>
 #include <rfm/rule/decide.h>
 
@@ -248,7 +249,7 @@ void rfm__reset(rfm_worker *worker, bool renew); /* invariant (4) */
 
 /* load.c */
 rfm__load *rfm__load_new(rfm_worker *worker, rfm__task *task, rfm__load_purpose purpose, rfm_load_kind what);
-void rfm__load_key(rfm__load *load, const char *prefix, rfm_bytes name);
+void rfm__load_key(rfm__load *load, const char *start, rfm_bytes rest);
 void rfm__load_send(rfm_worker *worker, rfm__load *load); /* now, or when the task is linked again */
 void rfm__loads_forget(rfm_worker *worker, const rfm__task *task);
 void rfm__load_free(rfm__load *load);
@@ -284,7 +285,8 @@ void rfm__list_client(rfm_worker *worker, rfm__task *task, rfm_bytes client_id, 
 void rfm__unlist_client(rfm_worker *worker, rfm__task *task, rfm_bytes client_id, int64_t second);
 /* Whether the bucket is trimmed when the page at work comes to its end. */
 bool rfm__in_page(const rfm__task *task, int64_t second);
-/* Takes a client out of its minute list. */
+/* Puts a client into its minute list, or takes it out. */
+void rfm__list_minute(rfm__task *task, rfm_bytes client_id, uint64_t hash);
 void rfm__unlist_minute(rfm_worker *worker, rfm__task *task, rfm_bytes client_id, uint64_t hash);
 
 /* step.c */

@@ -145,7 +145,7 @@ static uint32_t entry_of(rfm_worker *worker, rfm__task *task, rfm_bytes id, uint
     worker->stats.cache_misses++;
     rfm__load *load = client_load(worker, task);
     rfm__push(&load->entries, index);
-    rfm__load_key(load, "c:", id);
+    rfm__load_key(load, RFM_KEY_CLIENT, id);
     return index;
 }
 

@@ -37,14 +37,14 @@ rfm__load *rfm__load_new(rfm_worker *worker, rfm__task *task, rfm__load_purpose 
     return load;
 }
 
-void rfm__load_key(rfm__load *load, const char *prefix, rfm_bytes name)
+void rfm__load_key(rfm__load *load, const char *start, rfm_bytes rest)
 {
-    size_t len = strlen(prefix);
-    uint8_t *key = rfm_arena_take(&load->arena, len + name.len + 1);
-    memcpy(key, prefix, len);
-    if (name.len > 0)
-        memcpy(key + len, name.at, name.len);
-    rfm__push(&load->keys, rfm_bytes_of(key, len + name.len));
+    size_t len = strlen(start);
+    uint8_t *key = rfm_arena_take(&load->arena, len + rest.len + 1);
+    memcpy(key, start, len);
+    if (rest.len > 0)
+        memcpy(key + len, rest.at, rest.len);
+    rfm__push(&load->keys, rfm_bytes_of(key, len + rest.len));
 }
 
 void rfm__load_send(rfm_worker *worker, rfm__load *load)

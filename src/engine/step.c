@@ -85,15 +85,16 @@ static void prefetch_changed(rfm_worker *worker, const rfm__step *step, size_t i
 
 static void write_clients(rfm_worker *worker, rfm__step *step)
 {
-    uint8_t key[2 + RFM_CLIENT_ID_MAX] = "c:";
+    enum { START = sizeof RFM_KEY_CLIENT - 1 };
+    uint8_t key[START + RFM_CLIENT_ID_MAX] = RFM_KEY_CLIENT;
     for (size_t i = 0; i < step->changed.count; i++) {
         prefetch_changed(worker, step, i);
         rfm__entry *entry = rfm__cache_at(&worker->cache, step->changed.items[i]);
         rfm_bytes id = rfm__entry_key(entry);
-        memcpy(key + 2, id.at, id.len);
+        memcpy(key + START, id.at, id.len);
         bool gone = entry->packed_len == 0; /* erased */
         rfm_redo_put(&worker->tasks[entry->task]->redo, &(rfm_redo_item){.op = gone ? RFM_REDO_DELETE : RFM_REDO_SET,
-                                                                         .key = rfm_bytes_of(key, 2 + id.len),
+                                                                         .key = rfm_bytes_of(key, START + id.len),
                                                                          .value = rfm__entry_packed(entry)});
         entry->in_step = false;
     }
@@ -106,7 +107,7 @@ static void write_names(rfm__task *task)
     for (size_t number = task->names_written + 1; number <= count && !RFM_FAULT(NAMES); number++) {
         snprintf(field, sizeof field, "%zu", number);
         rfm_redo_put(&task->redo, &(rfm_redo_item){.op = RFM_REDO_HASH_SET,
-                                                   .key = rfm_text("names"),
+                                                   .key = rfm_text(RFM_KEY_NAMES),
                                                    .field = rfm_text(field),
                                                    .value = rfm_names_text(task->names, (uint16_t)number)});
     }
@@ -118,7 +119,7 @@ static void write_buckets(rfm__task *task)
     for (size_t i = 0; i < task->buckets_touched.count && !RFM_FAULT(DUE_COUNTS); i++) {
         int64_t second = task->buckets_touched.items[i];
         const rfm__bucket *bucket = rfm__due_find(&task->due, second);
-        put_hash(task, "n:due", second, bucket ? (int64_t)bucket->entries : 0);
+        put_hash(task, RFM_KEY_DUE, second, bucket ? (int64_t)bucket->entries : 0);
     }
     task->buckets_touched.count = 0;
 }
@@ -130,12 +131,12 @@ static void write_task(rfm_worker *worker, rfm__task *task)
     rfm__counters_write(&task->counters, &task->redo);
     write_buckets(task);
     if (task->ring_minute != task->ring_minute_written && task->ring_minute != INT64_MIN && !RFM_FAULT(MINUTE))
-        put_hash(task, "n:task", 0, task->ring_minute);
+        put_hash(task, RFM_KEY_TASK, 0, task->ring_minute);
     task->ring_minute_written = task->ring_minute;
     if (worker->conf.clock == RFM_CLOCK_WALL && worker->now_ms > task->clock_ms)
         task->clock_ms = worker->now_ms;
     if (task->clock_ms != INT64_MIN && !RFM_FAULT(CLOCK))
-        put_hash(task, "n:task", 1, task->clock_ms);
+        put_hash(task, RFM_KEY_TASK, 1, task->clock_ms);
 }
 
 /* at_least_once: above the present one, and nobody else's, also if another owner goes on from the same state. */

@@ -7,7 +7,8 @@
  * the WAL from R + 1 to M is stored by the one rule; (3) tables are loaded and the inputs consumed from the position. Whatever
  * does not fit begins again at (1); what does not fit twice stops the program with what to restore. */
 
-static const char *const table_key[] = {"names", "n:day", "n:bucket", "n:orders", "n:due", "n:task", "erased", "n:kpi"};
+static const char *const table_key[] = {RFM_KEY_NAMES, RFM_KEY_DAYS, RFM_KEY_BUCKETS, RFM_KEY_ORDERS,
+                                        RFM_KEY_DUE,   RFM_KEY_TASK, RFM_KEY_ERASED,  RFM_KEY_KPI};
 enum {
     TABLE_NAMES,
     TABLE_DAY,

@@ -44,20 +44,36 @@ static rfm__bucket *touch_bucket(rfm_worker *worker, rfm__task *task, int64_t se
     return bucket;
 }
 
+enum { LIST_KEY_MAX = 32 };
+
+static rfm_bytes key_of(uint8_t text[LIST_KEY_MAX], const char *kind, int64_t number)
+{
+    rfm_buffer key = rfm_buffer_over(text, LIST_KEY_MAX);
+    rfm_write_text(&key, kind);
+    rfm_write_integer(&key, number);
+    return rfm_buffer_view(&key);
+}
+
+static rfm_bytes key_of_list(uint8_t text[LIST_KEY_MAX], const rfm__list *list)
+{
+    return list->ring ? key_of(text, RFM_KEY_MINUTE, list->moment_ms / RFM_MINUTE_MS % RFM__MINUTES)
+                      : key_of(text, RFM_KEY_SECOND, list->moment_ms / 1000);
+}
+
+static void change_list(rfm__task *task, rfm_redo_op op, rfm_bytes key, rfm_bytes value)
+{
+    rfm_redo_put(&task->redo, &(rfm_redo_item){.op = op, .key = key, .value = value});
+}
+
 void rfm__list_client(rfm_worker *worker, rfm__task *task, rfm_bytes client_id, int64_t old_ms, int64_t new_ms)
 {
-    uint8_t text[32];
+    uint8_t text[LIST_KEY_MAX];
     if (new_ms == 0 || (old_ms != 0 && rfm__due_second(old_ms) == rfm__due_second(new_ms)))
         return;
     int64_t second = rfm__due_second(new_ms);
     touch_bucket(worker, task, second)->entries++;
-    if (RFM_FAULT(DUE_LISTS))
-        return;
-    rfm_buffer key = rfm_buffer_over(text, sizeof text);
-    rfm_write_text(&key, "due:");
-    rfm_write_integer(&key, second);
-    rfm_redo_put(&task->redo,
-                 &(rfm_redo_item){.op = RFM_REDO_LIST_ADD, .key = rfm_buffer_view(&key), .value = client_id});
+    if (!RFM_FAULT(DUE_LISTS))
+        change_list(task, RFM_REDO_LIST_ADD, key_of(text, RFM_KEY_SECOND, second), client_id);
 }
 
 bool rfm__in_page(const rfm__task *task, int64_t second)
@@ -70,19 +86,13 @@ bool rfm__in_page(const rfm__task *task, int64_t second)
     return false;
 }
 
-static void remove_from_list(rfm__task *task, const char *key, rfm_bytes client_id)
-{
-    rfm_redo_put(&task->redo, &(rfm_redo_item){.op = RFM_REDO_LIST_REMOVE, .key = rfm_text(key), .value = client_id});
-}
-
 static void remove_from_bucket(rfm_worker *worker, rfm__task *task, rfm_bytes client_id, int64_t second)
 {
-    char key[32];
+    uint8_t text[LIST_KEY_MAX];
     if (rfm__due_find(&task->due, second) == NULL)
         return;
     (void)touch_bucket(worker, task, second); /* pages wait until it is stored */
-    snprintf(key, sizeof key, "due:%lld", (long long)second);
-    remove_from_list(task, key, client_id);
+    change_list(task, RFM_REDO_LIST_REMOVE, key_of(text, RFM_KEY_SECOND, second), client_id);
 }
 
 /* A page trims as many entries from a bucket as it has read: until then none may go. */
@@ -118,12 +128,21 @@ static void begin_minute_again(rfm_worker *worker, rfm__task *task, uint64_t min
     }
 }
 
+void rfm__list_minute(rfm__task *task, rfm_bytes client_id, uint64_t hash)
+{
+    uint8_t text[LIST_KEY_MAX];
+    uint64_t minute = hash % RFM__MINUTES;
+    if (!RFM_FAULT(MINUTE_ADDED))
+        task->minute_list[minute] = RFM__MINUTE_ADDED;
+    change_list(task, RFM_REDO_LIST_ADD, key_of(text, RFM_KEY_MINUTE, (int64_t)minute), client_id);
+}
+
 void rfm__unlist_minute(rfm_worker *worker, rfm__task *task, rfm_bytes client_id, uint64_t hash)
 {
-    char key[32];
-    snprintf(key, sizeof key, "ring:%d", (int)(hash % RFM__MINUTES));
-    remove_from_list(task, key, client_id);
-    begin_minute_again(worker, task, hash % RFM__MINUTES);
+    uint8_t text[LIST_KEY_MAX];
+    uint64_t minute = hash % RFM__MINUTES;
+    change_list(task, RFM_REDO_LIST_REMOVE, key_of(text, RFM_KEY_MINUTE, (int64_t)minute), client_id);
+    begin_minute_again(worker, task, minute);
 }
 
 /* The next list to read after `after`: the next minute's or the next bucket's, whichever is earlier. */
@@ -208,7 +227,7 @@ static bool start_page(const rfm_worker *worker, rfm__task *task)
 
 static void read_lists(rfm_worker *worker, rfm__task *task)
 {
-    char key[32];
+    uint8_t text[LIST_KEY_MAX];
     rfm__page *page = &task->page;
     page->ids.count = page->removals.count = 0;
     page->moved = false;
@@ -217,14 +236,10 @@ static void read_lists(rfm_worker *worker, rfm__task *task)
     page->state = RFM__PAGE_LISTING;
     for (size_t i = 0; i < page->lists.count; i++) {
         rfm__list *list = &page->lists.items[i];
-        if (list->ring)
-            snprintf(key, sizeof key, "ring:%d", (int)((list->moment_ms / RFM_MINUTE_MS) % RFM__MINUTES));
-        else
-            snprintf(key, sizeof key, "due:%lld", (long long)(list->moment_ms / 1000));
         if (!list->ring)
             list->counted = rfm__due_bucket(&task->due, list->moment_ms / 1000)->entries;
         rfm__load *load = rfm__load_new(worker, task, RFM__FOR_PAGE, RFM_LOAD_LIST);
-        rfm__load_key(load, key, RFM_BYTES_NONE);
+        rfm__load_key(load, "", key_of_list(text, list));
         load->list = (uint32_t)i;
         load->from = list->from;
         load->length = (int64_t)worker->conf.page_entries_max;
@@ -245,7 +260,7 @@ static void load_page_clients(rfm_worker *worker, rfm__task *task)
         if (load == NULL)
             load = rfm__load_new(worker, task, RFM__FOR_CLIENTS, RFM_LOAD_KEYS);
         rfm__push(&load->entries, rfm__cache_add(&worker->cache, task->number, id, hash, true));
-        rfm__load_key(load, "c:", id);
+        rfm__load_key(load, RFM_KEY_CLIENT, id);
     }
     page->state = RFM__PAGE_LOADING;
     if (load == NULL)
@@ -268,7 +283,8 @@ void rfm__page_loaded(rfm_worker *worker, rfm__task *task, uint32_t list, const 
 
 static void trim_bucket(rfm_worker *worker, rfm__task *task, const rfm__list *list)
 {
-    char key[32], number[24];
+    uint8_t text[LIST_KEY_MAX];
+    char number[24];
     rfm__join_step(worker, task);
     rfm__bucket *bucket = touch_bucket(worker, task, list->moment_ms / 1000);
     /* What was added since the list was read stays; of what was counted then, a list that ended early has nothing more. */
@@ -279,12 +295,9 @@ static void trim_bucket(rfm_worker *worker, rfm__task *task, const rfm__list *li
         rfm__due_remove(&task->due, list->moment_ms / 1000); /* its count is written as gone */
     if (list->read == 0 || RFM_FAULT(TRIM))
         return;
-    size_t key_len = (size_t)snprintf(key, sizeof key, "due:%lld", (long long)(list->moment_ms / 1000));
     uint64_t gone = RFM_FAULT(TRIM_COUNTED) ? list->counted + added : list->read;
-    size_t number_len = (size_t)snprintf(number, sizeof number, "%llu", (unsigned long long)gone);
-    rfm_redo_put(&task->redo, &(rfm_redo_item){.op = RFM_REDO_LIST_TRIM,
-                                               .key = rfm_bytes_of(key, key_len),
-                                               .value = rfm_bytes_of(number, number_len)});
+    snprintf(number, sizeof number, "%llu", (unsigned long long)gone);
+    change_list(task, RFM_REDO_LIST_TRIM, key_of_list(text, list), rfm_text(number));
 }
 
 /* Looks at the page's clients that are at hand and keeps the others, which were evicted meanwhile: a cache that cannot hold a

@@ -2,6 +2,7 @@
 
 #include <rfm/base/hash.h>
 #include <rfm/base/table.h>
+#include <rfm/engine/keys.h>
 #include <stdlib.h>
 
 /* A list's items, a hash's field, value, field, value; a string is one item. */
@@ -339,6 +340,19 @@ bool rfm_view_next(const rfm_view *view, size_t *cursor, rfm_bytes *key, rfm_byt
             continue;
         *key = cell->key;
         *value = cell->items[cell->first];
+        return true;
+    }
+    return false;
+}
+
+bool rfm_view_next_client(const rfm_view *view, size_t *cursor, rfm_bytes *id, rfm_bytes *packed)
+{
+    enum { START = sizeof RFM_KEY_CLIENT - 1 };
+    rfm_bytes key;
+    while (rfm_view_next(view, cursor, &key, packed)) {
+        if (key.len <= START || memcmp(key.at, RFM_KEY_CLIENT, START) != 0)
+            continue;
+        *id = rfm_bytes_of(key.at + START, key.len - START);
         return true;
     }
     return false;

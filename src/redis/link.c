@@ -1,8 +1,8 @@
 #include "link.h"
 
+#include <rfm/base/time.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum {
     RETRY_MS_MIN = 50,
@@ -41,13 +41,11 @@ static uint64_t us_since(uint64_t begun_ns)
 
 static rfm_input input_of(const rfm_link *link, rfm_input_kind kind, uint32_t term, rfm_answer answer)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     return (rfm_input){
         .kind = kind,
         .task = link->task,
         .term = term,
-        .now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
+        .now_ms = rfm_clock_wall_ms(),
         .answer = answer,
     };
 }

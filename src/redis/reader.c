@@ -3,6 +3,8 @@
 #include "site.h"
 #include "wire.h"
 
+#include <rfm/base/hash.h>
+#include <rfm/base/table.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -256,6 +258,7 @@ typedef struct key_scan {
     uint32_t first, count;
     rfm_bytes cursor, start;
     char cursor_text[24];
+    rfm_table seen; /* hashes of keys: SCAN may give one twice while others write */
 } key_scan;
 
 static void write_quoted(rfm_buffer *pattern, rfm_bytes text)
@@ -318,17 +321,26 @@ static int read_values(rfm_store_reader *reader, const rfm_bytes *keys, size_t c
     return code;
 }
 
-static bool hand_over(const rfm_store_reader *reader, const key_scan *scan, const rfm_bytes *keys,
-                      rfm_store_reader_each each, void *owner)
+static bool is_new(key_scan *scan, rfm_bytes key)
+{
+    uint64_t hash = rfm_hash64(key);
+    size_t cursor = RFM_TABLE_START;
+    if (rfm_table_find(&scan->seen, hash, &cursor) != RFM_TABLE_NONE)
+        return false;
+    RFM_NEED(rfm_table_add(&scan->seen, hash, 0) == RFM_OK);
+    return true;
+}
+
+static bool hand_over(const rfm_store_reader *reader, key_scan *scan, const rfm_bytes *keys, rfm_store_reader_each each,
+                      void *owner)
 {
     for (size_t i = 0; i < reader->reply.count; i++) {
         uint32_t place = space_of(reader, scan, keys[i]);
         rfm_bytes value = reader->reply.elements[i];
-        if (place == scan->count || !value.at)
+        if (place == scan->count || !value.at || !is_new(scan, keys[i]))
             continue; /* another's, or gone meanwhile */
-        size_t start_len = scan->spaces[place].start_len;
-        rfm_bytes key = rfm_bytes_of(keys[i].at + start_len, keys[i].len - start_len);
-        if (!each(owner, scan->first + place, key, value))
+        size_t start_len = scan->spaces[place].start_len + scan->start.len;
+        if (!each(owner, scan->first + place, rfm_bytes_of(keys[i].at + start_len, keys[i].len - start_len), value))
             return false;
     }
     return true;
@@ -372,10 +384,12 @@ static int scan_server(rfm_store_reader *reader, key_scan *scan, rfm_store_reade
     for (uint32_t i = 0; i < scan->count; i++)
         rfm__keyspace_init(&scan->spaces[i], reader->site.identity.prefix, scan->first + i,
                            reader->site.partition_count);
+    RFM_NEED(rfm_table_init(&scan->seen, SCAN_COUNT) == RFM_OK);
     scan->cursor = rfm_text("0");
     bool again = true;
     while (again && !code)
         code = scan_on(reader, scan, each, owner, &again, more, error);
+    rfm_table_release(&scan->seen);
     free(scan->spaces);
     return code;
 }

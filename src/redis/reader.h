@@ -19,9 +19,9 @@ int rfm_store_reader_get(rfm_store_reader *reader, uint32_t task, rfm_bytes key,
 /* field, value, field, value, ...; they last until the next call. */
 int rfm_store_reader_hash(rfm_store_reader *reader, uint32_t task, rfm_bytes key, const rfm_bytes **values,
                           size_t *count, rfm_error *error);
-/* All string keys of the task (or of all: one pass over the server) that start with `start`. A key that is there throughout
- * comes at least once, and may come twice while others write. False from `each`, which must not use the reader, ends it. */
-typedef bool (*rfm_store_reader_each)(void *owner, uint32_t task, rfm_bytes key, rfm_bytes value);
+/* All string keys of the task (or of all: one pass over the server) that start with `start`: `rest` is what follows it. A key
+ * that is there throughout comes once. False from `each`, which must not use the reader, ends it. */
+typedef bool (*rfm_store_reader_each)(void *owner, uint32_t task, rfm_bytes rest, rfm_bytes value);
 int rfm_store_reader_scan(rfm_store_reader *reader, uint32_t task, rfm_bytes start, rfm_store_reader_each each,
                           void *owner, rfm_error *error);
 

@@ -87,18 +87,3 @@ void rfm__site_release(rfm_site *site)
     }
     *site = (rfm_site){.tls = NULL};
 }
-
-int rfm__site_set_login(rfm_site *site, const char *username, const char *password)
-{
-    const char *new_username = NULL, *new_password = NULL;
-    if (!copy_text(username, &new_username) || !copy_text(password, &new_password)) {
-        free_secret(new_username);
-        free_secret(new_password);
-        return RFM_E_NO_MEMORY;
-    }
-    free_secret(site->identity.username);
-    free_secret(site->identity.password);
-    site->identity.username = new_username;
-    site->identity.password = new_password;
-    return RFM_OK;
-}

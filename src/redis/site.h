@@ -19,6 +19,5 @@ typedef struct rfm_site {
 /* As rfm_store_new. The site must not be moved. After a failure there is nothing to release. */
 int rfm__site_init(rfm_site *site, const rfm_store_conf *conf, rfm_error *error);
 void rfm__site_release(rfm_site *site);
-int rfm__site_set_login(rfm_site *site, const char *username, const char *password); /* RFM_E_NO_MEMORY: as it was */
 
 #endif

@@ -159,11 +159,6 @@ void rfm_store_do(rfm_store *store, const rfm_effect *effect)
     }
 }
 
-int rfm_store_set_login(rfm_store *store, const char *username, const char *password)
-{
-    return rfm__site_set_login(&store->world.site, username, password);
-}
-
 void rfm_store_trouble(rfm_store *store, char *text, size_t size)
 {
     pthread_mutex_lock(&store->mutex);

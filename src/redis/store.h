@@ -75,9 +75,6 @@ void rfm_store_free(rfm_store *store);
  * for a task that is not open, or with another term than OPEN's, gets no answer: CLOSED has been or OPENED will be told. */
 void rfm_store_do(rfm_store *store, const rfm_effect *effect);
 
-/* From the next connection on, as when a password file was changed. NULL: none. RFM_E_NO_MEMORY. */
-int rfm_store_set_login(rfm_store *store, const char *username, const char *password);
-
 /* What keeps tasks closed, for readiness; empty if nothing does. From any thread. */
 void rfm_store_trouble(rfm_store *store, char *text, size_t size);
 /* Plain words, from any thread as they are. */

@@ -19,7 +19,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--warm-up", type=float, default=15, help="minutes at the beginning that no slope looks at")
     parser.add_argument("--rate", type=int, default=20_000, help="events a second")
     parser.add_argument("--clients", type=int, default=200_000, help="a fixed population")
-    parser.add_argument("--cache", default="64MiB", help="engine.cache_bytes_max: less than all clients take")
+    parser.add_argument("--cache", default="16MiB",
+                        help="engine.cache_bytes_max: far less than all clients take, so that their growth does not matter")
     parser.add_argument("--every", type=float, default=5, help="seconds between two samples")
     parser.add_argument("--folder", type=Path, help="keep logs and samples here")
     parser.add_argument("--read", type=Path, help="no run: the samples of an earlier one (samples.ndjson)")

@@ -1,13 +1,15 @@
 """Servers that are away, full, slow, old or not the right ones: a wait or a clear error, never a wrong state."""
 import random
+import socket
 import time
 
 import pytest
+import yaml
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import NewTopic
 
 from harness import RedisServer, topics, wait_for
-from harness.rfmd import binary, write_config
+from harness.rfmd import binary, merged, write_config
 from harness.story import STORY_RULES, Story
 
 pytestmark = pytest.mark.rfmd
@@ -331,23 +333,41 @@ def test_the_state_of_another_group_is_refused(cluster):
     story.check()
 
 
-def test_a_topic_made_anew_is_refused(cluster, shared_broker):
-    live = cluster(rules=STORY_RULES).start()
-    Story(live, 500, 50).rest()
-    live.settle()
-    admin = topics.admin(shared_broker.address)
-    wal = live.config["kafka"]["wal"]
-    admin.delete_topics([wal])[wal].result(20)
+def make_anew(broker, topic: str, partitions: int) -> None:
+    admin = topics.admin(broker.address)
+    admin.delete_topics([topic])[topic].result(20)
 
     def made():
         try:
-            admin.create_topics([NewTopic(wal, live.partitions, 1)])[wal].result(20)
+            admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(20)
             return True
         except Exception:  # noqa: BLE001 - until the old one is gone
             return False
 
     wait_for("the topic to be made anew", made, 20, 0.3)
+
+
+def test_a_topic_made_anew_is_refused(cluster, shared_broker):
+    live = cluster(rules=STORY_RULES).start()
+    Story(live, 500, 50).rest()
+    live.settle()
+    make_anew(shared_broker, live.config["kafka"]["wal"], live.partitions)
     refuses(live.processes[0], "topic", "meta", "watermark")
+
+
+@pytest.mark.parametrize("which", ["input", "wal"])
+def test_a_topic_made_anew_under_a_running_process(cluster, shared_broker, which):
+    """Offsets begin again: what is read or written by them would be taken for what has been before."""
+    live = cluster(rules=STORY_RULES, config={"kafka": {"properties": {"topic.metadata.refresh.interval.ms": "500"}}}).start()
+    Story(live, 500, 50).rest()
+    live.wait_consumed()
+    make_anew(shared_broker, live.inputs[0] if which == "input" else live.config["kafka"]["wal"], live.partitions)
+    writer = live.writer()
+    for number in range(40):
+        writer.send(live.inputs[0], f"c{number}", {"type": "visit", "id": f"v{number}", "client_id": f"c{number}",
+                                                  "time": int(time.time() * 1000)})
+    writer.flush()
+    ends_with_reason(live.processes[0], "made anew", "of only 2 of 3 inputs", timeout_s=60)
 
 
 def test_braces_in_the_prefix_are_refused(cluster):
@@ -370,6 +390,22 @@ def test_somebody_else_writes_under_our_prefix(cluster):
     process = live.processes[0]
     refuses(process, "only in part", watch_s=10)
     assert not process.running and process.child.returncode in GAVE_UP, process.log_tail()
+
+
+def test_a_refused_file_is_taken_once_it_is_right(cluster):
+    """Also one that the configuration in use does not name: nobody need touch another file or send a signal."""
+    live = cluster(rules=STORY_RULES).start()
+    process, rules = live.processes[0], live.folder / "more.yaml"
+    topic = yaml.safe_load((live.folder / "rules.yaml").read_text())["rules"][0]["topic"]
+    rules.write_text("rules: [{name: hello, on: {event: vist}}]")
+    write_config(process.config_path, merged(process.config, {"rules": [*process.config["rules"], str(rules)]}))
+
+    def reloads(result: str) -> int:
+        return process.metrics().get(f'rfmd_reloads_total{{result="{result}"}}', 0)
+
+    wait_for("the reload to be refused", lambda: reloads("refused") >= 1, 15, 0.1)
+    rules.write_text(f"rules: [{{name: hello, on: {{event: visit}}, class: transactional, channels: [email], topic: {topic}}}]")
+    wait_for("the mended file to be taken", lambda: reloads("taken") == 1, 15, 0.1, process.log_tail)
 
 
 def test_a_reload_that_names_a_missing_topic_is_refused(cluster):
@@ -425,6 +461,18 @@ def test_sigterm_while_redis_is_away(cluster):
     live.redis.start()
     live.start()
     story.rest().check()
+
+
+def test_sigterm_while_nobody_answers(cluster):
+    """Connections are taken, and then nothing comes: the main thread waits for its time-outs one after the other."""
+    silent = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
+    hosts = ",".join(f"127.0.0.1:{server.getsockname()[1]}" for server in silent)
+    process = cluster(config={"redis": {"url": f"redis+sentinel://{hosts}/main/0", "timeout": "10s"}}).processes[0]
+    process.start(wait=False)
+    wait_for("the start to come to Redis", lambda: said(process, "partitions, 1 workers"), 30, 0.1, process.log_tail)
+    assert process.stop(26) == 0, process.log_tail()
+    for server in silent:
+        server.close()
 
 
 def test_sigterm_while_redis_is_full(cluster):

@@ -257,6 +257,30 @@ def test_until_includes_its_instant(config, tmp_path):
     assert triggers_of(out) == expected_triggers(reference(STORY, T0 + 400 * DAY_MS))
 
 
+def test_until_cuts_refused_events_too(config, tmp_path):
+    """Whole, or ended by hand where --until ends it: the same."""
+    late = {**purchase("b", 9, 30), "amount": "-1"}
+    early = [purchase("a", 0, 0), {**purchase("a", 1, 1), "amount": "-1"}, "not json", purchase("a", 2, 2)]
+    cut = replay(config(), [written(tmp_path / "e.ndjson", early)], tmp_path, T0 + 10 * DAY_MS)
+    whole = [*early, purchase("b", 1, 11), "not json", late, purchase("b", 2, 31), late]
+    assert replay(config(), [written(tmp_path / "f.ndjson", whole)], tmp_path, T0 + 10 * DAY_MS) == cut
+    assert len(cut["dead-letters"]) == 2
+
+
+def test_partitions_change_nothing_in_structured_mode(config, tmp_path):
+    """The envelope has the time that a header has otherwise."""
+    rule = {"name": "later", "on": {"event": "visit"}, "delay": "1h", "class": "transactional", "channels": ["email"],
+            "topic": "triggers"}
+    visits = [{"type": "visit", "id": f"v{i}", "client_id": f"c{i}", "time": T0 + i * 1000} for i in range(40)]
+    file = written(tmp_path / "e.ndjson", visits)
+    one, many = (replay(config(rules=[rule], output="structured"), [file], tmp_path, T0 + DAY_MS, "--partitions", n)
+                 for n in (1, 8))
+    assert one == many
+    envelopes = [json.loads(line) for line in one["triggers"]]
+    assert [envelope["subject"] for envelope in envelopes] == [visit["client_id"] for visit in visits]
+    assert all(envelope["data"]["time"] == envelope["time"] for envelope in envelopes)
+
+
 def test_partitions_change_nothing(config, tmp_path):
     lost = [{"type": "refund", "id": f"{client}-{number}", "client_id": client, "time": time_text(T0), "order_id": f"o{number}"}
             for number in range(18) for client in ("x", "y", "z")]
@@ -374,6 +398,9 @@ def test_client(cluster):
     assert unknown.returncode == 1 and "nobody" in text(unknown.stderr)
     both = run_command("client", "-c", path, "nobody", "a")
     assert both.returncode == 1 and "nobody" in text(both.stderr) and b'"a"' in both.stdout
+    ahead = run_command("client", "-c", path, "--all", "--as-of", time_text(T0 + 10 * DAY_MS))
+    assert ahead.returncode == 1 and ahead.stderr
+    assert [json.loads(line)["client_id"] for line in ahead.stdout.splitlines()] == ["b"]  # the others have later events
     assert run_command("client", "-c", path, "a", "--as-of", "soon").returncode in (1, 2)
     live.redis.kill()
     away = run_command("client", "-c", path, "a", timeout_s=60)

@@ -129,6 +129,21 @@ def test_a_scenario_may_be_without_events(tmp_path):
     assert run_scenario(tmp_path, [], [{"rule": "hello"}]).returncode == 1
 
 
+@pytest.mark.parametrize("output", ["binary", "structured"])
+def test_a_scenario_in_either_mode(tmp_path, output):
+    paid = {**rule("hello", {"event": "profile"}), "when": "event.traits.paid && event.traits.valid == 7"}
+    (tmp_path / "hello.yaml").write_text(yaml.safe_dump({"rules": [paid]}))
+    config = {"money": {"base_currency": "EUR"}, "rules": ["hello.yaml"], "output": output,
+              "traits": {"paid": {"type": "bool"}, "valid": {"type": "int"}}}
+    event = {"type": "profile", "id": 5, "time": "1m", "traits": {"paid": True, "valid": 7}}
+    scenario = tmp_path / "scenario.yaml"
+    for expect, code in (([{"rule": "hello", "time": "1m", "cause": {"id": "5"}}], 0), ([{"rule": "hello", "time": "2m"}], 1)):
+        scenario.write_text(yaml.safe_dump({"config": config, "scenarios": [
+            {"name": "it", "events": [event], "until": "1d", "expect": expect}]}))
+        done = run_command("test", scenario)
+        assert done.returncode == code, done.stderr + done.stdout
+
+
 # -- configuration
 
 

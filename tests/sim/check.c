@@ -656,15 +656,12 @@ static void check_task(sim_world *sim, sim_world *reference, uint32_t task)
     const rfm_kpi_standing nobody = {0};
     rfm_population *sum = rfm_population_new();
     rfm_tally *states = rfm_tally_new();
-    rfm_bytes key, value;
+    rfm_bytes client_id, packed;
     size_t cursor = 0, listed, due_lists, clients = 0;
     int64_t buyers = 0;
-    while (rfm_view_next(sim->store.view[task], &cursor, &key, &value) && !sim->failed) {
+    while (rfm_view_next_client(sim->store.view[task], &cursor, &client_id, &packed) && !sim->failed) {
         rfm_client client;
-        if (key.len < 3 || memcmp(key.at, "c:", 2) != 0)
-            continue;
         clients++;
-        rfm_bytes client_id = rfm_bytes_of(key.at + 2, key.len - 2);
         if (!state_of(sim, task, client_id, &client) || sim->failed)
             break;
         rfm_standing standing = rfm_client_standing(&client);

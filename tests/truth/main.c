@@ -1,5 +1,5 @@
 #include "app/offline.h"
-#include "app/state_json.h"
+#include "app/tables.h"
 #include "config/config.h"
 #include "truth.h"
 
@@ -75,13 +75,6 @@ typedef struct tally {
 
 /* -- what the engine says */
 
-static size_t hash_of(const rfm_view *view, const char *key, const rfm_bytes **values)
-{
-    rfm_bytes name = rfm_text(key);
-    rfm_effect load = {.kind = RFM_OUT_LOAD, .load = {.what = RFM_LOAD_HASH, .keys = &name, .count = 1}};
-    return rfm_view_load(view, &load, NULL, values);
-}
-
 /* As `rfmd report --experiments` reads it. */
 static void evaluate(const rfm_offline *offline, const rfm_config *config, rfm_evaluation *evaluation)
 {
@@ -89,13 +82,9 @@ static void evaluate(const rfm_offline *offline, const rfm_config *config, rfm_e
     rfm_kpi_sums_init(&sums);
     rfm_names *names = rfm_names_new();
     for (uint32_t task = 0; task < PARTITIONS; task++) {
-        const rfm_bytes *values;
-        const rfm_view *view = rfm_offline_view(offline, task);
-        rfm_names_clear(names);
-        size_t count = hash_of(view, "names", &values);
-        RFM_ASSERT(rfm_state_names(names, values, count) == RFM_OK);
-        count = hash_of(view, "n:kpi", &values);
-        RFM_ASSERT(rfm_kpi_sums_add(&sums, names, values, count) == RFM_OK);
+        rfm_tables from = {.view = rfm_offline_view(offline, task)};
+        RFM_ASSERT(rfm_tables_names(&from, names, NULL) == RFM_OK);
+        RFM_ASSERT(rfm_tables_kpi(&from, &sums, names, NULL) == RFM_OK);
     }
     rfm_evaluate(&config->rules.rule[0], &sums, config->client.money.base.digits, 0, evaluation);
     rfm_names_free(names);

@@ -15,8 +15,9 @@ rfm_bytes rfm_view_wal(const rfm_view *view);
 rfm_bytes rfm_view_get(const rfm_view *view, rfm_bytes key); /* at NULL: absent */
 /* Answers a LOAD as Redis would; values are views that last until the next apply; room is the arena's. */
 size_t rfm_view_load(const rfm_view *view, const rfm_effect *load, rfm_arena *arena, const rfm_bytes **values);
-/* Walks all string keys: *cursor starts at 0; false at the end. In no order. */
+/* Walks all string keys, or the clients: *cursor starts at 0; false at the end. In no order. */
 bool rfm_view_next(const rfm_view *view, size_t *cursor, rfm_bytes *key, rfm_bytes *value);
+bool rfm_view_next_client(const rfm_view *view, size_t *cursor, rfm_bytes *id, rfm_bytes *packed);
 /* Puts operations that make these keys from nothing: a redo that a task can begin with. */
 void rfm_view_dump(const rfm_view *view, rfm_redo *redo);
 

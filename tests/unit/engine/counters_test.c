@@ -54,7 +54,7 @@ static void write_to(rfm__counters *counters, rfm_view *view)
 
 static size_t hash_of(const rfm_view *view, rfm__counter_kind kind, rfm_arena *arena, const rfm_bytes **values)
 {
-    rfm_bytes key = rfm_text(rfm__counter_key[kind]);
+    rfm_bytes key = rfm_text(rfm_population_key[kind]);
     rfm_effect load = {.kind = RFM_OUT_LOAD, .load = {.what = RFM_LOAD_HASH, .keys = &key, .count = 1}};
     return rfm_view_load(view, &load, arena, values);
 }
@@ -129,7 +129,7 @@ static void restore_tally(rfm__counters *counters, const rfm_view *view)
 {
     rfm_arena arena;
     const rfm_bytes *values;
-    rfm_bytes key = rfm_text(rfm__tally_key);
+    rfm_bytes key = rfm_text(RFM_KEY_KPI);
     rfm_effect load = {.kind = RFM_OUT_LOAD, .load = {.what = RFM_LOAD_HASH, .keys = &key, .count = 1}};
     rfm_arena_init(&arena);
     size_t count = rfm_view_load(view, &load, &arena, &values);

@@ -193,9 +193,9 @@ static int restore(tables *into, const rfm_redo_item *item)
 {
     rfm_bytes pair[] = {item->field, item->value};
     for (size_t kind = 0; kind < RFM__COUNTER_KINDS; kind++)
-        if (rfm_bytes_is(item->key, rfm__counter_key[kind]))
+        if (rfm_bytes_is(item->key, rfm_population_key[kind]))
             return rfm__counters_restore(&into->counters, (rfm__counter_kind)kind, pair, 2);
-    if (rfm_bytes_is(item->key, rfm__tally_key))
+    if (rfm_bytes_is(item->key, RFM_KEY_KPI))
         return rfm__tally_restore(&into->counters, pair, 2);
     return rfm_bytes_is(item->key, "erased") ? rfm__erased_restore(&into->erased, pair, 2) : RFM_E_CORRUPT;
 }

@@ -656,21 +656,23 @@ static void a_wrong_password_says_so_and_is_tried_again(void **state)
     assert_non_null(strstr(trouble, "wrong user or password"));
     assert_non_null(strstr(trouble, "redis.password_file"));
     assert_null(strstr(world.log, "hunter2"));
-    assert_int_equal(rfm_store_set_login(world.store, "rfmd", "right"), RFM_OK);
+    server_tell(&server, "ACL SETUSER rfmd >hunter2");
     driver_expect(&world, RFM_IN_OPENED, RFM_DONE);
-    assert_null(strstr(world.log, "right\n"));
+    assert_null(strstr(world.log, "hunter2"));
 }
 
 static void a_missing_password_says_so(void **state)
 {
     (void)state;
-    server_tell(&server, "CONFIG SET requirepass right");
+    redisContext *inside = server_connect(&server); /* who is in stays */
+    freeReplyObject(redisCommand(inside, "CONFIG SET requirepass right"));
     driver_start(&world);
     driver_open(&world);
     assert_null(driver_next(&world, 300));
     assert_non_null(strstr(world.log, "NOAUTH"));
     assert_non_null(strstr(world.log, "redis.password_file"));
-    rfm_store_set_login(world.store, NULL, "right");
+    freeReplyObject(redisCommand(inside, "CONFIG SET requirepass %s", ""));
+    redisFree(inside);
     driver_expect(&world, RFM_IN_OPENED, RFM_DONE);
 }
 

@@ -1,0 +1,27 @@
+/* A task's tables as commands read them: out of Redis, or out of the view that a replay has made. */
+#ifndef RFM_APP_TABLES_H
+#define RFM_APP_TABLES_H
+
+#include "redis/reader.h"
+
+#include <rfm/client/kpi_report.h>
+#include <rfm/engine/keys.h>
+#include <rfm/engine/view.h>
+
+typedef struct rfm_tables {
+    rfm_store_reader *reader; /* NULL: the view's */
+    const rfm_view *view;
+    uint32_t task;
+} rfm_tables;
+
+/* The reader's errors; RFM_E_CORRUPT. */
+int rfm_tables_names(const rfm_tables *from, rfm_names *names, rfm_error *error); /* which are cleared before */
+/* Added to what is there. */
+int rfm_tables_kpi(const rfm_tables *from, rfm_kpi_sums *sums, const rfm_names *names, rfm_error *error);
+int rfm_tables_population(const rfm_tables *from, rfm_population *population, rfm_error *error);
+
+/* Edges of the tasks from 0 on; views NULL: of Redis. */
+int rfm_tables_edges(rfm_store_reader *reader, rfm_view *const *views, uint32_t task_count, rfm_edges *edges,
+                     rfm_error *error);
+
+#endif
