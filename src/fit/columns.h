@@ -5,7 +5,7 @@
 
 #include <rfm/base/zone.h>
 
-/* The order may be absent. */
+/* The order, which is the last of them, may be absent: also in a row. */
 typedef enum rfm_column {
     RFM_COLUMN_CLIENT,
     RFM_COLUMN_DAY,

@@ -51,7 +51,7 @@ static int take_client(rfm_bytes cell, rfm_bytes *client_id, rfm_error *error)
  * several amounts are its parts. 0: the order is not told. */
 static uint64_t order_of(const rfm_csv_record *record, const size_t at[RFM_COLUMN_COUNT])
 {
-    if (at[RFM_COLUMN_ORDER] == RFM_COLUMN_ABSENT)
+    if (at[RFM_COLUMN_ORDER] >= record->count)
         return 0;
     rfm_bytes order = rfm_cell_trim(record->fields[at[RFM_COLUMN_ORDER]]);
     rfm_bytes amount = rfm_cell_trim(record->fields[at[RFM_COLUMN_AMOUNT]]);
@@ -66,8 +66,8 @@ static int read_row(const rfm_purchase_file *file, const rfm_csv_record *record,
     double amount;
     if (record->problem)
         return rfm_fail(error, RFM_E_MALFORMED, "%s", record->problem);
-    for (size_t i = 0; i < RFM_COLUMN_COUNT; i++)
-        if (at[i] != RFM_COLUMN_ABSENT && at[i] >= record->count)
+    for (size_t i = 0; i < RFM_COLUMN_ORDER; i++)
+        if (at[i] >= record->count)
             return rfm_fail(error, RFM_E_MALFORMED, "the row has %zu fields, the one needed is number %zu",
                             record->count, at[i] + 1);
     int code = take_client(record->fields[at[RFM_COLUMN_CLIENT]], &client_id, error);

@@ -224,6 +224,8 @@ def test_an_order_s_rows_count_once(cdnow, tmp_path):
         names = ("r", "alpha", "a", "b")
         assert [found[name] for name in names] == pytest.approx([expected[name] for name in names], rel=1e-6)
         assert found["spend"] == pytest.approx(expected["spend"], rel=1e-4)
+    file = written(tmp_path / "short.csv", "client_id,date,amount,order_id\n" + "".join(",".join(row) + "\n" for row in rows()))
+    assert fitted(file) == expected  # rows that end before their order
     file = written(tmp_path / "without.csv", "client_id,date,amount\n" + "".join(",".join(row[:3]) + "\n" for row in twice))
     assert fitted(file)["spend"] != pytest.approx(expected["spend"], rel=1e-4)
 
