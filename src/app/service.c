@@ -645,8 +645,7 @@ static void check_after_rebalance(rfm_service *service)
     rfm_error error = {0};
     int code = check_topics(service, &service->config->rules, AGAIN_TIMEOUT_MS, &topics, &error);
     service->check_again_ms = now_ms + AGAIN_MS;
-    if (code == RFM_E_AWAY ||
-        code == RFM_E_DENIED) /* a login may fail for a while; what is refused for good the workers find */
+    if (code == RFM_E_AWAY || code == RFM_E_DENIED) /* denied: a login may fail for a while */
         return;
     service->rebalances = rebalances;
     if (code == RFM_OK && !topics_differ(service, &topics, why, sizeof why))

@@ -355,21 +355,6 @@ def test_a_topic_made_anew_is_refused(cluster, shared_broker):
     refuses(live.processes[0], "topic", "meta", "watermark")
 
 
-@pytest.mark.parametrize("which", ["input", "wal"])
-def test_a_topic_made_anew_under_a_running_process(cluster, shared_broker, which):
-    """Offsets begin again: what is read or written by them would be taken for what has been before."""
-    live = cluster(rules=STORY_RULES, config={"kafka": {"properties": {"topic.metadata.refresh.interval.ms": "500"}}}).start()
-    Story(live, 500, 50).rest()
-    live.wait_consumed()
-    make_anew(shared_broker, live.inputs[0] if which == "input" else live.config["kafka"]["wal"], live.partitions)
-    writer = live.writer()
-    for number in range(40):
-        writer.send(live.inputs[0], f"c{number}", {"type": "visit", "id": f"v{number}", "client_id": f"c{number}",
-                                                  "time": int(time.time() * 1000)})
-    writer.flush()
-    ends_with_reason(live.processes[0], "made anew", "of only 2 of 3 inputs", timeout_s=60)
-
-
 def test_braces_in_the_prefix_are_refused(cluster):
     live = cluster(config={"redis": {"prefix": "a{b}"}})
     process = live.processes[0].start(wait=False)
