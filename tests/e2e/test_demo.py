@@ -16,8 +16,7 @@ from harness.process import free_port
 from harness.rfmd import binary, run_command
 from harness.waiting import wait_for
 
-# One after the other, also where tests run side by side: they look at which servers of demos there are.
-pytestmark = [pytest.mark.rfmd, pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.rfmd
 RULES = ("welcome", "thank_you", "win_back", "review_request")
 
 
@@ -43,6 +42,19 @@ class Demo:
     def leftovers(self) -> list[str]:
         return [path.name for path in self.folder.iterdir() if path.name.startswith("rfmd-demo-")]
 
+    @property
+    def redis_servers(self) -> list[int]:
+        """Processes whose command names a path in our folder: other tests' demos run beside this one."""
+        found = []
+        for entry in os.listdir("/proc"):
+            try:
+                command = open(f"/proc/{entry}/cmdline", "rb").read() if entry.isdigit() else b""
+            except OSError:
+                continue
+            if b"redis-server" in command and os.fsencode(self.folder) in command:
+                found.append(int(entry))
+        return found
+
 
 @pytest.fixture
 def demo():
@@ -60,23 +72,11 @@ def demo():
         shutil.rmtree(each.folder)
 
 
-def redis_servers() -> set[int]:
-    """Those that a demo has started."""
-    found = set()
-    for entry in os.listdir("/proc"):
-        try:
-            command = open(f"/proc/{entry}/cmdline", "rb").read() if entry.isdigit() else b""
-        except OSError:
-            continue
-        if b"redis-server" in command and b"rfmd-demo-" in command:
-            found.add(int(entry))
-    return found
-
-
 def test_shows_everything_and_ends_by_itself(demo):
-    port, before = free_port(), redis_servers()
+    port = free_port()
     run = demo("--seconds", 12, "--clients", 1000, "--http", port)
     run.wait_text("Live traffic")
+    assert run.redis_servers
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
         assert answer.status == 200
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
@@ -91,7 +91,7 @@ def test_shows_everything_and_ends_by_itself(demo):
     client = json.loads(next(line for line in run.text.splitlines() if line.startswith("{")))
     assert client["triggers"] and client["rfm"]
     assert re.search(r"^  champions +\d+ ", run.text, re.M) and re.search(r"^  lapsed +\d+ ", run.text, re.M)
-    assert not run.leftovers and redis_servers() <= before
+    assert not run.leftovers and not run.redis_servers
 
 
 def test_history_ends_in_redis_through_the_wal(demo, tmp_path):
@@ -125,12 +125,11 @@ def test_a_signal_during_the_history(demo):
 
 
 def test_killed_it_takes_its_redis_with_it(demo):
-    before = redis_servers()
     run = demo("--clients", 200, "--seconds", 600, "--http", 0)
     run.wait_text("Live traffic")
-    assert redis_servers() - before
+    assert run.redis_servers
     run.child.kill()
-    wait_for("Redis to end", lambda: redis_servers() <= before, 5, 0.05)
+    wait_for("Redis to end", lambda: not run.redis_servers, 5, 0.05)
 
 
 def test_without_redis(demo):
