@@ -15,6 +15,7 @@
 #include "erased.h"
 #include "fault.h"
 #include <rfm/base/arena.h>
+#include <rfm/base/spares.h>
 #include <rfm/engine/keys.h>
 #include <rfm/engine/worker.h>
 #include <rfm/rule/decide.h>
@@ -62,28 +63,6 @@ typedef struct rfm__load {
     RFM__VECTOR(rfm_bytes) keys;
     RFM__VECTOR(uint32_t) entries; /* FOR_CLIENTS: cache indexes, as keys */
 } rfm__load;
-
-/* Of the spare ones of a kind: how many of them nobody needed of late. A burst leaves more than is needed after it. */
-typedef struct rfm__slack {
-    size_t least;
-    uint32_t given;
-} rfm__slack;
-
-static inline void rfm__slack_took(rfm__slack *slack, size_t spare)
-{
-    if (slack->least > spare)
-        slack->least = spare;
-}
-
-/* After one was given back; true: the one that has lain there longest may go. */
-static inline bool rfm__slack_gave(rfm__slack *slack, size_t spare)
-{
-    if (++slack->given < 64)
-        return false;
-    bool unneeded = slack->least > 0;
-    *slack = (rfm__slack){.least = spare};
-    return unneeded;
-}
 
 typedef struct rfm__waiting {
     rfm_record record;
@@ -214,12 +193,11 @@ struct rfm_worker {
     rfm__task **tasks;        /* by task number; NULL: never ours */
     RFM__VECTOR(rfm__task *) owned;
     rfm__step *making, *publishing;
-    RFM__VECTOR(rfm__step *) storing, spare; /* storing: in order of their numbers */
+    RFM__VECTOR(rfm__step *) storing; /* in order of their numbers */
     uint64_t step_number, load_number;
     RFM__VECTOR(rfm__load *) loads; /* not answered */
     rfm_table load_places;          /* their indexes by number */
-    RFM__VECTOR(rfm__load *) spare_loads;
-    rfm__slack step_slack, load_slack;
+    rfm_spares spare_steps, spare_loads;
     RFM__VECTOR(uint32_t) loaded;    /* entries whose values have come, not yet used */
     RFM__VECTOR(rfm_effect) effects; /* decided, not handed out; from effects_at on */
     size_t effects_at, client_loads_left, dirty_bytes;

@@ -16,11 +16,8 @@ static uint64_t place_of(uint64_t number)
 
 rfm__load *rfm__load_new(rfm_worker *worker, rfm__task *task, rfm__load_purpose purpose, rfm_load_kind what)
 {
-    rfm__load *load;
-    if (worker->spare_loads.count > 0) {
-        load = worker->spare_loads.items[--worker->spare_loads.count];
-        rfm__slack_took(&worker->load_slack, worker->spare_loads.count);
-    } else {
+    rfm__load *load = rfm_spares_take(&worker->spare_loads);
+    if (load == NULL) {
         load = calloc(1, sizeof *load);
         RFM_NEED(load != NULL);
         rfm_arena_init(&load->arena);
@@ -76,11 +73,9 @@ static void drop_load(rfm_worker *worker, size_t at)
         worker->loads.items[at] = last;
     }
     rfm_arena_reset(&load->arena);
-    rfm__push(&worker->spare_loads, load);
-    if (!rfm__slack_gave(&worker->load_slack, worker->spare_loads.count))
-        return;
-    rfm__load_free(worker->spare_loads.items[0]);
-    worker->spare_loads.items[0] = worker->spare_loads.items[--worker->spare_loads.count];
+    rfm_spares_give(&worker->spare_loads, load);
+    while ((load = rfm_spares_surplus(&worker->spare_loads)) != NULL)
+        rfm__load_free(load);
 }
 
 void rfm__loads_forget(rfm_worker *worker, const rfm__task *task)

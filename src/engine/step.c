@@ -5,11 +5,8 @@
 
 rfm__step *rfm__step_new(rfm_worker *worker)
 {
-    rfm__step *step;
-    if (worker->spare.count > 0) {
-        step = worker->spare.items[--worker->spare.count];
-        rfm__slack_took(&worker->step_slack, worker->spare.count);
-    } else {
+    rfm__step *step = rfm_spares_take(&worker->spare_steps);
+    if (step == NULL) {
         step = calloc(1, sizeof *step);
         RFM_NEED(step != NULL);
         rfm_arena_init(&step->arena);
@@ -23,11 +20,9 @@ void rfm__step_recycle(rfm_worker *worker, rfm__step *step)
     rfm_arena_reset(&step->arena);
     step->messages.count = step->changed.count = step->waiting.count = step->changes.count = 0;
     step->records = step->redo_bytes = step->stores_left = 0;
-    rfm__push(&worker->spare, step);
-    if (!rfm__slack_gave(&worker->step_slack, worker->spare.count))
-        return;
-    rfm__step_free(worker->spare.items[0]);
-    worker->spare.items[0] = worker->spare.items[--worker->spare.count];
+    rfm_spares_give(&worker->spare_steps, step);
+    while ((step = rfm_spares_surplus(&worker->spare_steps)) != NULL)
+        rfm__step_free(step);
 }
 
 void rfm__step_free(rfm__step *step)

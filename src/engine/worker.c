@@ -137,12 +137,12 @@ void rfm_worker_free(rfm_worker *worker)
         task_free(worker->tasks[i]);
     for (size_t i = 0; i < worker->storing.count; i++)
         rfm__step_free(worker->storing.items[i]);
-    for (size_t i = 0; i < worker->spare.count; i++)
-        rfm__step_free(worker->spare.items[i]);
+    for (rfm__step *step; (step = rfm_spares_take(&worker->spare_steps)) != NULL;)
+        rfm__step_free(step);
     for (size_t i = 0; i < worker->loads.count; i++)
         rfm__load_free(worker->loads.items[i]);
-    for (size_t i = 0; i < worker->spare_loads.count; i++)
-        rfm__load_free(worker->spare_loads.items[i]);
+    for (rfm__load *load; (load = rfm_spares_take(&worker->spare_loads)) != NULL;)
+        rfm__load_free(load);
     rfm__step_free(worker->making);
     rfm__step_free(worker->publishing);
     rfm__cache_release(&worker->cache);
@@ -152,10 +152,10 @@ void rfm_worker_free(rfm_worker *worker)
     rfm_buffer_release(&worker->data);
     free(worker->owned.items);
     free(worker->storing.items);
-    free(worker->spare.items);
+    rfm_spares_release(&worker->spare_steps);
     rfm_table_release(&worker->load_places);
     free(worker->loads.items);
-    free(worker->spare_loads.items);
+    rfm_spares_release(&worker->spare_loads);
     free(worker->loaded.items);
     free(worker->effects.items);
     free(worker->decisions.items);

@@ -104,7 +104,7 @@ static void drop_held(rfm_link *link)
 {
     if (!link->held)
         return;
-    rfm__request_give(&link->world->pool, link->held);
+    rfm__request_give(&link->world->requests, link->held);
     uv_timer_stop(&link->later);
     link->held = NULL;
     link->storing = false;
@@ -115,7 +115,7 @@ static void drop_requests(rfm_link *link)
     drop_held(link);
     for (rfm_request *request = link->first, *next; request; request = next) {
         next = request->next;
-        rfm__request_give(&link->world->pool, request);
+        rfm__request_give(&link->world->requests, request);
     }
     link->first = link->last = NULL;
     link->storing = false;
@@ -253,7 +253,7 @@ void rfm__links_flush(rfm_link_world *world)
 
 static void ask_greeting(rfm_link *link, bool login)
 {
-    rfm_request *request = rfm__request_take(&link->world->pool, RFM_REQUEST_GREET);
+    rfm_request *request = rfm__request_take(&link->world->requests, RFM_REQUEST_GREET);
     if (link->state == OPEN)
         link->world->stats.tasks_open--;
     link->state = GREETING;
@@ -263,7 +263,7 @@ static void ask_greeting(rfm_link *link, bool login)
 
 static void ask_sentinel(rfm_link *link)
 {
-    rfm_request *request = rfm__request_take(&link->world->pool, RFM_REQUEST_LOCATE);
+    rfm_request *request = rfm__request_take(&link->world->requests, RFM_REQUEST_LOCATE);
     link->state = GREETING;
     rfm__locate_write(request, &link->world->site.identity, rfm__wire_out(link->wire));
     queue(link, request);
@@ -271,7 +271,7 @@ static void ask_sentinel(rfm_link *link)
 
 static void ask_identity(rfm_link *link, bool raise)
 {
-    rfm_request *request = rfm__request_take(&link->world->pool, RFM_REQUEST_IDENTIFY);
+    rfm_request *request = rfm__request_take(&link->world->requests, RFM_REQUEST_IDENTIFY);
     rfm__identify_write(request, &link->world->site.identity, raise, rfm__wire_out(link->wire));
     queue(link, request);
 }
@@ -289,7 +289,7 @@ static void say_raised(const rfm_link *link, uint32_t from)
 
 static void ask_watch(rfm_link *link)
 {
-    rfm_request *request = rfm__request_take(&link->world->pool, RFM_REQUEST_WATCH);
+    rfm_request *request = rfm__request_take(&link->world->requests, RFM_REQUEST_WATCH);
     rfm__watch_write(request, &link->space, rfm__wire_out(link->wire));
     queue(link, request);
 }
@@ -344,7 +344,7 @@ static void on_held(uv_timer_t *timer)
     rfm_request *request = link->held;
     link->held = NULL;
     tell_stored(link, request);
-    rfm__request_give(&link->world->pool, request);
+    rfm__request_give(&link->world->requests, request);
 }
 
 /* The server has no room or may not write: whoever is told tries again, so not at once. The watch stands meanwhile, so
@@ -470,7 +470,7 @@ static void on_reply(void *owner, const rfm_reply *reply)
     request->next = NULL;
     make_room(link);
     if (finish(link, request))
-        rfm__request_give(&link->world->pool, request);
+        rfm__request_give(&link->world->requests, request);
 }
 
 static void on_ready(void *owner)
@@ -543,7 +543,7 @@ void rfm__link_load(rfm_link *link, const rfm_effect *effect)
 {
     if (link->state != OPEN || effect->term != link->term)
         return;
-    rfm_request *request = rfm__request_take(&link->world->pool, RFM_REQUEST_LOAD);
+    rfm_request *request = rfm__request_take(&link->world->requests, RFM_REQUEST_LOAD);
     rfm__load_write(request, effect, &link->space, rfm__wire_out(link->wire));
     queue(link, request);
 }
@@ -553,12 +553,12 @@ void rfm__link_store(rfm_link *link, const rfm_effect *effect)
     if (link->state != OPEN || effect->term != link->term)
         return;
     RFM_ASSERT(!link->storing); /* the second would run under a watch that the first one's failure has renewed */
-    rfm_request *request = rfm__request_take(&link->world->pool, RFM_REQUEST_CHANGE);
+    rfm_request *request = rfm__request_take(&link->world->requests, RFM_REQUEST_CHANGE);
     int code = rfm__change_write(request, effect, &link->space, rfm__wire_out(link->wire));
     if (code) {
         char why[96];
         snprintf(why, sizeof why, "a change cannot be read and was not stored: %s", rfm_error_text(code));
-        rfm__request_give(&link->world->pool, request);
+        rfm__request_give(&link->world->requests, request);
         refuse(link, why);
         return;
     }

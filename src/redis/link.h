@@ -15,8 +15,8 @@ typedef struct rfm_link_world {
     rfm_site site;
     rfm_store_calls calls;
     rfm_store_stats stats;
-    rfm_request_pool pool;
-    rfm_link *unsent; /* those that have something to send */
+    rfm_spares requests; /* to be used again */
+    rfm_link *unsent;    /* those that have something to send */
     uint64_t random;
     void (*trouble)(struct rfm_link_world *world,
                     const char *message);         /* a link is in trouble; told at every attempt */

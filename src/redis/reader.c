@@ -131,29 +131,29 @@ static int connect_to(rfm_store_reader *reader, const rfm_endpoint *peer, rfm_er
 
 static int ask_master(rfm_store_reader *reader, rfm_error *error)
 {
-    rfm_request_pool pool = {NULL};
-    reader->request = rfm__request_take(&pool, RFM_REQUEST_LOCATE);
+    rfm_spares spares = {0};
+    reader->request = rfm__request_take(&spares, RFM_REQUEST_LOCATE);
     rfm__locate_write(reader->request, &reader->site.identity, rfm__wire_out(reader->wire));
     int code = ask(reader, error);
     if (!code)
         reader->node = reader->request->locating.master;
-    rfm__request_give(&pool, reader->request);
-    rfm__request_pool_release(&pool);
+    rfm__request_give(&spares, reader->request);
+    rfm__requests_release(&spares);
     reader->request = NULL;
     return code ? code : connect_to(reader, &reader->node, error);
 }
 
 static int greet(rfm_store_reader *reader, rfm_error *error)
 {
-    rfm_request_pool pool = {NULL};
-    reader->request = rfm__request_take(&pool, RFM_REQUEST_GREET);
+    rfm_spares spares = {0};
+    reader->request = rfm__request_take(&spares, RFM_REQUEST_GREET);
     rfm__visit_write(reader->request, &reader->site.identity, !reader->met, rfm__wire_out(reader->wire));
     int code = ask(reader, error);
     if (!code && !reader->moved && reader->request->greeting.meta_absent)
         code = rfm_fail(error, RFM_E_NOT_FOUND, "Redis at %s: no state under the prefix %s", reader->peer->name,
                         reader->site.identity.prefix);
-    rfm__request_give(&pool, reader->request);
-    rfm__request_pool_release(&pool);
+    rfm__request_give(&spares, reader->request);
+    rfm__requests_release(&spares);
     reader->request = NULL;
     reader->met = reader->met || (!code && !reader->moved);
     return code;

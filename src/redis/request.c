@@ -6,12 +6,10 @@
 
 enum { ARENA_KEPT_MAX = 1 << 20 };
 
-rfm_request *rfm__request_take(rfm_request_pool *pool, rfm_request_kind kind)
+rfm_request *rfm__request_take(rfm_spares *spares, rfm_request_kind kind)
 {
-    rfm_request *request = pool->spare;
-    if (request) {
-        pool->spare = request->next;
-    } else {
+    rfm_request *request = rfm_spares_take(spares);
+    if (!request) {
         request = malloc(sizeof *request);
         RFM_NEED(request);
         rfm_arena_init(&request->arena);
@@ -21,24 +19,28 @@ rfm_request *rfm__request_take(rfm_request_pool *pool, rfm_request_kind kind)
     return request;
 }
 
-void rfm__request_give(rfm_request_pool *pool, rfm_request *request)
+static void request_free(rfm_request *request)
+{
+    rfm_arena_release(&request->arena);
+    free(request);
+}
+
+void rfm__request_give(rfm_spares *spares, rfm_request *request)
 {
     if (request->arena.used_bytes > ARENA_KEPT_MAX)
         rfm_arena_release(&request->arena);
     else
         rfm_arena_reset(&request->arena);
-    request->next = pool->spare;
-    pool->spare = request;
+    rfm_spares_give(spares, request);
+    while ((request = rfm_spares_surplus(spares)) != NULL)
+        request_free(request);
 }
 
-void rfm__request_pool_release(rfm_request_pool *pool)
+void rfm__requests_release(rfm_spares *spares)
 {
-    for (rfm_request *request = pool->spare, *next; request; request = next) {
-        next = request->next;
-        rfm_arena_release(&request->arena);
-        free(request);
-    }
-    pool->spare = NULL;
+    for (rfm_request *request; (request = rfm_spares_take(spares)) != NULL;)
+        request_free(request);
+    rfm_spares_release(spares);
 }
 
 rfm_verdict rfm__verdict(rfm_verdict verdict, char why[RFM_WHY_MAX], const char *format, ...)

@@ -6,6 +6,7 @@
 #include "command.h"
 #include "endpoint.h"
 #include "reply.h"
+#include <rfm/base/spares.h>
 
 enum { RFM_WHY_MAX = 400, RFM_POLICY_MAX = 32, RFM_LOAD_KEYS_MAX = 1000 };
 
@@ -81,13 +82,10 @@ struct rfm_request {
     };
 };
 
-/* Recycled requests. */
-typedef struct rfm_request_pool {
-    rfm_request *spare;
-} rfm_request_pool;
-rfm_request *rfm__request_take(rfm_request_pool *pool, rfm_request_kind kind); /* no memory: stops the program */
-void rfm__request_give(rfm_request_pool *pool, rfm_request *request);
-void rfm__request_pool_release(rfm_request_pool *pool);
+/* Of recycled ones. */
+rfm_request *rfm__request_take(rfm_spares *spares, rfm_request_kind kind); /* no memory: stops the program */
+void rfm__request_give(rfm_spares *spares, rfm_request *request);
+void rfm__requests_release(rfm_spares *spares);
 
 /* Whether replies must stay until the last of them: they go into the request's arena. */
 static inline bool rfm__request_keeps(const rfm_request *request)

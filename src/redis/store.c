@@ -63,7 +63,7 @@ static void on_relief(rfm_link_world *world)
 static void release(rfm_store *store)
 {
     rfm__site_release(&store->world.site);
-    rfm__request_pool_release(&store->world.pool);
+    rfm__requests_release(&store->world.requests);
     free(store->said);
     pthread_mutex_destroy(&store->mutex);
     free(store);

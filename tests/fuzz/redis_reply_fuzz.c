@@ -47,12 +47,12 @@ static void write_change(rfm_request *request, bool fenced, const rfm_keyspace *
     rfm_redo_release(&redo);
 }
 
-static rfm_request *ask(rfm_request_pool *pool, uint8_t choice, rfm_buffer *out)
+static rfm_request *ask(rfm_spares *spares, uint8_t choice, rfm_buffer *out)
 {
     rfm_keyspace space;
     rfm__keyspace_init(&space, "p", 1, 4);
     rfm_request_kind kind = choice == 255 ? RFM_REQUEST_LOCATE : (rfm_request_kind)(choice % 5);
-    rfm_request *request = rfm__request_take(pool, kind);
+    rfm_request *request = rfm__request_take(spares, kind);
     switch (request->kind) {
     case RFM_REQUEST_GREET: rfm__greet_write(request, &identity, choice & 64, true, out); break;
     case RFM_REQUEST_IDENTIFY: rfm__identify_write(request, &identity, choice & 64, out); break;
@@ -108,13 +108,13 @@ static bool take_replies(rfm_reply_reader *reader, rfm_request *request)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const rfm_store_limits limits = {.elements_max = 5000, .value_bytes_max = 1 << 16, .reply_bytes_max = 1 << 18};
-    rfm_request_pool pool = {NULL};
+    rfm_spares spares = {0};
     rfm_reply_reader reader;
     rfm_buffer out;
     if (size < 2 || memmem(data, size, "secret", 6))
         return 0;
     rfm_buffer_init(&out, SIZE_MAX / 4);
-    rfm_request *request = ask(&pool, data[0], &out);
+    rfm_request *request = ask(&spares, data[0], &out);
     if (rfm__reply_reader_init(&reader, &limits) == RFM_OK) {
         size_t step = data[1] ? data[1] : size;
         reader.arena = rfm__request_keeps(request) ? &request->arena : NULL;
@@ -125,8 +125,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         rfm__reply_reader_release(&reader);
     }
-    rfm__request_give(&pool, request);
-    rfm__request_pool_release(&pool);
+    rfm__request_give(&spares, request);
+    rfm__requests_release(&spares);
     rfm_buffer_release(&out);
     return 0;
 }
