@@ -152,8 +152,8 @@ class Session:
 
     def states(self) -> list[bytes]:
         client = self.cluster.redis.client()
-        keys = itertools.islice(client.scan_iter(match="rfm:*:c:*", count=1000), SAMPLES)
-        return client.mget(list(keys))
+        bundles = client.scan_iter(match="rfm:*:b:*", count=1000)
+        return list(itertools.islice((state for key in bundles for state in client.hvals(key)), SAMPLES))
 
     def triggers(self) -> list:
         """The newest of each partition."""

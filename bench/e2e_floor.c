@@ -8,6 +8,7 @@
 #include <librdkafka/rdkafka.h>
 #include <rfm/base/bytes.h>
 #include <rfm/base/error.h>
+#include <rfm/base/hash.h>
 #include <rfm/base/time.h>
 #include <rfm/engine/keys.h>
 
@@ -23,7 +24,6 @@ enum {
     BATCH = 1000,
     PARTITIONS_MAX = 64,
     PART_BYTES = 900 * 1024,
-    GROUP = 1000, /* keys in one MSET */
     EVENT_BYTES = 1024,
     HEADERS_MAX = 16,
     TIMEOUT_MS = 60000,
@@ -44,7 +44,7 @@ typedef struct partition {
     rfm_buffer wal; /* all parts, one after the other */
     size_t part_at[1024], parts;
     int64_t next, wal_offset;
-    rfm_bytes *keys, *values; /* of this step */
+    rfm_bytes *ids, *values; /* of this step */
     size_t count;
 } partition;
 
@@ -58,7 +58,7 @@ typedef struct floor {
     redisContext *redis;
     samples samples;
     partition partition[PARTITIONS_MAX];
-    rfm_buffer keys; /* of this step: reserved at the start, does not move */
+    rfm_buffer ids; /* of this step: reserved at the start, does not move */
     uint64_t wal_bytes;
     char nodes[64 * 1024];
 } floor_;
@@ -202,23 +202,25 @@ static void begin_part(partition *of)
     rfm_write_bytes(&of->wal, rfm_bytes_of(header, sizeof header));
 }
 
-static rfm_bytes keep_key(floor_ *bench, const char *client_id, size_t len)
+static rfm_bytes keep_id(floor_ *bench, const char *client_id, size_t len)
 {
-    size_t from = bench->keys.len;
-    rfm_write_text(&bench->keys, RFM_KEY_CLIENT);
-    rfm_write_bytes(&bench->keys, rfm_bytes_of(client_id, len));
-    return rfm_bytes_of(bench->keys.at + from, bench->keys.len - from);
+    size_t from = bench->ids.len;
+    rfm_write_bytes(&bench->ids, rfm_bytes_of(client_id, len));
+    return rfm_bytes_of(bench->ids.at + from, len);
 }
 
-static void put_state(floor_ *bench, partition *of, rfm_bytes key)
+static void put_state(floor_ *bench, partition *of, rfm_bytes id)
 {
+    char bundle[RFM_BUNDLE_KEY_MAX];
+    rfm_bytes key = rfm_bundle_key(rfm_bundle_of(rfm_hash64(id)), bundle);
     rfm_bytes state = bench->samples.states[bench->samples.state++ % bench->samples.state_count];
-    if (of->wal.len - of->part_at[of->parts - 1] + state.len + key.len + 32 > PART_BYTES)
+    if (of->wal.len - of->part_at[of->parts - 1] + state.len + key.len + id.len + 32 > PART_BYTES)
         begin_part(of);
     rfm_write_u8(&of->wal, 1);
     rfm_write_sized(&of->wal, key);
+    rfm_write_sized(&of->wal, id);
     rfm_write_sized(&of->wal, state);
-    of->keys[of->count] = key;
+    of->ids[of->count] = id;
     of->values[of->count++] = state;
 }
 
@@ -265,10 +267,10 @@ static void take_event(floor_ *bench, const rd_kafka_message_t *message)
                                          NULL);
     yyjson_val *root = yyjson_doc_get_root(event), *id = yyjson_obj_get(root, "client_id");
     RFM_ASSERT(event && yyjson_is_str(id));
-    rfm_bytes key = keep_key(bench, yyjson_get_str(id), yyjson_get_len(id));
-    put_state(bench, of, key);
+    rfm_bytes client_id = keep_id(bench, yyjson_get_str(id), yyjson_get_len(id));
+    put_state(bench, of, client_id);
     if (yyjson_equals_str(yyjson_obj_get(root, "type"), bench->type))
-        send_trigger(bench, rfm_bytes_of(key.at + 2, key.len - 2));
+        send_trigger(bench, client_id);
     of->next = message->offset + 1;
 }
 
@@ -320,37 +322,26 @@ static void commit(floor_ *bench)
     must("commit", rd_kafka_commit_transaction(bench->producer, TIMEOUT_MS));
 }
 
-/* One hiredis command of up to GROUP states. */
-static void append_states(floor_ *bench, const partition *of, size_t number, size_t from, size_t count)
+static void append_state(floor_ *bench, size_t number, rfm_bytes id, rfm_bytes state)
 {
-    static const char *argv[1 + 2 * GROUP];
-    static size_t lens[1 + 2 * GROUP];
-    static char keys[GROUP][160];
-    argv[0] = "MSET";
-    lens[0] = 4;
-    for (size_t i = 0; i < count; i++) {
-        rfm_bytes key = of->keys[from + i], value = of->values[from + i];
-        size_t len = (size_t)snprintf(keys[i], 24, "flo:{%04zu}:", number);
-        memcpy(keys[i] + len, key.at, key.len);
-        argv[1 + 2 * i] = keys[i];
-        lens[1 + 2 * i] = len + key.len;
-        argv[2 + 2 * i] = (const char *)value.at;
-        lens[2 + 2 * i] = value.len;
-    }
-    redisAppendCommandArgv(bench->redis, (int)(1 + 2 * count), argv, lens);
+    char key[32], bundle[RFM_BUNDLE_KEY_MAX];
+    rfm_bytes name = rfm_bundle_key(rfm_bundle_of(rfm_hash64(id)), bundle);
+    int len = snprintf(key, sizeof key, "flo:{%04zu}:%.*s", number, (int)name.len, (const char *)name.at);
+    const char *argv[] = {"HSET", key, (const char *)id.at, (const char *)state.at};
+    const size_t lens[] = {4, (size_t)len, id.len, state.len};
+    redisAppendCommandArgv(bench->redis, 4, argv, lens);
 }
 
 static size_t append_store(floor_ *bench, size_t number)
 {
     const partition *of = &bench->partition[number];
-    size_t commands = 4;
     redisAppendCommand(bench->redis, "WATCH flo:{%04d}:wal", (int)number);
     redisAppendCommand(bench->redis, "MULTI");
-    for (size_t from = 0; from < of->count; from += GROUP, commands++)
-        append_states(bench, of, number, from, of->count - from < GROUP ? of->count - from : GROUP);
+    for (size_t i = 0; i < of->count; i++)
+        append_state(bench, number, of->ids[i], of->values[i]);
     redisAppendCommand(bench->redis, "SET flo:{%04d}:wal %lld", (int)number, (long long)of->wal_offset);
     redisAppendCommand(bench->redis, "EXEC");
-    return commands;
+    return of->count + 4;
 }
 
 static void store(floor_ *bench)
@@ -370,7 +361,7 @@ static void store(floor_ *bench)
 
 static void begin_step(floor_ *bench)
 {
-    rfm_buffer_clear(&bench->keys);
+    rfm_buffer_clear(&bench->ids);
     for (size_t i = 0; i < bench->partition_count; i++) {
         partition *of = &bench->partition[i];
         rfm_buffer_clear(&of->wal);
@@ -416,17 +407,17 @@ static void open_all(floor_ *bench, char **argv, char **offsets)
     if (!bench->redis || bench->redis->err)
         stop(argv[5], "no Redis answers");
     must("init", rd_kafka_init_transactions(bench->producer, TIMEOUT_MS));
-    rfm_buffer_init(&bench->keys, SIZE_MAX);
+    rfm_buffer_init(&bench->ids, SIZE_MAX);
     size_t most = bench->step_events + BATCH;
-    RFM_ASSERT(rfm_buffer_reserve(&bench->keys, most * 132));
+    RFM_ASSERT(rfm_buffer_reserve(&bench->ids, most * 132));
     for (size_t i = 0; i < bench->partition_count; i++) {
         partition *of = &bench->partition[i];
         rfm_buffer_init(&of->wal, SIZE_MAX);
-        of->keys = calloc(most, sizeof *of->keys);
+        of->ids = calloc(most, sizeof *of->ids);
         of->values = calloc(most, sizeof *of->values);
         of->next = strtoll(offsets[i], NULL, 10);
         of->wal_offset = -1;
-        RFM_ASSERT(of->keys && of->values);
+        RFM_ASSERT(of->ids && of->values);
     }
 }
 

@@ -2,6 +2,8 @@
  * redis-server that this program starts. Usage: bench_e2e_store [KEYS_IN_A_BATCH] [BATCHES] */
 #include "redis/store.h"
 
+#include <rfm/base/hash.h>
+#include <rfm/engine/keys.h>
 #include <rfm/engine/redo.h>
 
 #include <hiredis/hiredis.h>
@@ -14,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { VALUE_BYTES = 120, CLIENTS = 200000, KEY_BYTES = 24 };
+enum { VALUE_BYTES = 120, CLIENTS = 200000, ID_BYTES = 24, BUNDLE_BYTES = 16 };
 
 typedef struct store_bench {
     uv_loop_t loop;
@@ -23,7 +25,7 @@ typedef struct store_bench {
     pid_t server;
     size_t batch, batches;
     bool answered;
-    char (*keys)[KEY_BYTES];
+    char (*ids)[ID_BYTES], (*bundles)[BUNDLE_BYTES]; /* bundles: as keys */
     uint8_t value[VALUE_BYTES];
     rfm_arena arena;
 } store_bench;
@@ -77,48 +79,31 @@ static redisContext *connect_plain(const store_bench *bench)
     exit(3);
 }
 
-static const char *key_at(const store_bench *bench, size_t batch, size_t i)
+static size_t client_at(const store_bench *bench, size_t batch, size_t i)
 {
-    return bench->keys[(batch * bench->batch + i) * 7919 % CLIENTS];
+    return (batch * bench->batch + i) * 7919 % CLIENTS;
 }
 
-static void plain_mset(const store_bench *bench, redisContext *connection)
+/* HSET or HGET of each client of a batch, pipelined. */
+static void plain(const store_bench *bench, redisContext *connection, bool sets)
 {
-    const char **argv = calloc(1 + 2 * bench->batch, sizeof *argv);
-    size_t *lens = calloc(1 + 2 * bench->batch, sizeof *lens);
     stopwatch begun = now();
-    argv[0] = "MSET";
-    lens[0] = 4;
     for (size_t k = 0; k < bench->batches; k++) {
         for (size_t i = 0; i < bench->batch; i++) {
-            argv[1 + 2 * i] = key_at(bench, k, i);
-            lens[1 + 2 * i] = strlen(argv[1 + 2 * i]);
-            argv[2 + 2 * i] = (const char *)bench->value;
-            lens[2 + 2 * i] = VALUE_BYTES;
+            size_t client = client_at(bench, k, i);
+            const char *argv[] = {sets ? "HSET" : "HGET", bench->bundles[client], bench->ids[client],
+                                  (const char *)bench->value};
+            const size_t lens[] = {4, strlen(argv[1]), strlen(argv[2]), VALUE_BYTES};
+            redisAppendCommandArgv(connection, sets ? 4 : 3, argv, lens);
         }
-        redisReply *reply = redisCommandArgv(connection, (int)(1 + 2 * bench->batch), argv, lens);
-        RFM_ASSERT(reply && reply->type == REDIS_REPLY_STATUS);
-        freeReplyObject(reply);
+        for (size_t i = 0; i < bench->batch; i++) {
+            void *reply;
+            RFM_ASSERT(redisGetReply(connection, &reply) == REDIS_OK &&
+                       ((redisReply *)reply)->type != REDIS_REPLY_ERROR);
+            freeReplyObject(reply);
+        }
     }
-    report(bench, "hiredis: MSET", begun);
-    free(argv);
-    free(lens);
-}
-
-static void plain_mget(const store_bench *bench, redisContext *connection)
-{
-    const char **argv = calloc(1 + bench->batch, sizeof *argv);
-    stopwatch begun = now();
-    argv[0] = "MGET";
-    for (size_t k = 0; k < bench->batches; k++) {
-        for (size_t i = 0; i < bench->batch; i++)
-            argv[1 + i] = key_at(bench, k, i);
-        redisReply *reply = redisCommandArgv(connection, (int)(1 + bench->batch), argv, NULL);
-        RFM_ASSERT(reply && reply->elements == bench->batch);
-        freeReplyObject(reply);
-    }
-    report(bench, "hiredis: MGET", begun);
-    free(argv);
+    report(bench, sets ? "hiredis: HSET" : "hiredis: HGET", begun);
 }
 
 static void on_answer(void *owner, const rfm_input *input)
@@ -147,13 +132,14 @@ static void store_batches(store_bench *bench, size_t due_lists)
         rfm_arena_reset(&bench->arena);
         rfm_redo_begin(&redo, 1);
         for (size_t i = 0; i < bench->batch; i++)
-            rfm_redo_put(&redo, &(rfm_redo_item){RFM_REDO_SET, rfm_text(key_at(bench, k, i)), RFM_BYTES_NONE,
+            rfm_redo_put(&redo, &(rfm_redo_item){RFM_REDO_HASH_SET, rfm_text(bench->bundles[client_at(bench, k, i)]),
+                                                 rfm_text(bench->ids[client_at(bench, k, i)]),
                                                  rfm_bytes_of(bench->value, VALUE_BYTES)});
         for (size_t i = 0; i < due_lists; i++) {
             char key[32];
             snprintf(key, sizeof key, "due:%zu", i);
             rfm_redo_put(&redo, &(rfm_redo_item){RFM_REDO_LIST_ADD, rfm_text(key), RFM_BYTES_NONE,
-                                                 rfm_text(key_at(bench, k, i))});
+                                                 rfm_text(bench->ids[client_at(bench, k, i)])});
         }
         size_t count = rfm_redo_end(&redo, (int64_t)k, next, &bench->arena, &parts);
         snprintf(wal, sizeof wal, "%zu 0", k);
@@ -162,25 +148,28 @@ static void store_batches(store_bench *bench, size_t due_lists)
         wait_for_answer(bench);
     }
     report(bench,
-           due_lists ? "store: the same and an RPUSH for each tenth" : "store: WATCH MULTI MSET SET EXEC, with redo",
+           due_lists ? "store: the same and an RPUSH for each tenth" : "store: WATCH MULTI HSET SET EXEC, with redo",
            begun);
     rfm_redo_release(&redo);
 }
 
 static void load_batches(store_bench *bench)
 {
-    rfm_bytes *keys = calloc(bench->batch, sizeof *keys);
+    rfm_bytes *keys = calloc(bench->batch, sizeof *keys), *fields = calloc(bench->batch, sizeof *fields);
     stopwatch begun = now();
     for (size_t k = 0; k < bench->batches; k++) {
-        for (size_t i = 0; i < bench->batch; i++)
-            keys[i] = rfm_text(key_at(bench, k, i));
-        rfm_store_do(
-            bench->store,
-            &(rfm_effect){.kind = RFM_OUT_LOAD, .term = 1, .load = {1, RFM_LOAD_KEYS, keys, bench->batch, 0, 0}});
+        for (size_t i = 0; i < bench->batch; i++) {
+            keys[i] = rfm_text(bench->bundles[client_at(bench, k, i)]);
+            fields[i] = rfm_text(bench->ids[client_at(bench, k, i)]);
+        }
+        rfm_store_do(bench->store, &(rfm_effect){.kind = RFM_OUT_LOAD,
+                                                 .term = 1,
+                                                 .load = {1, RFM_LOAD_VALUES, keys, bench->batch, 0, 0, fields}});
         wait_for_answer(bench);
     }
-    report(bench, "store: load, MGET wal and keys", begun);
+    report(bench, "store: load, HGET each and GET wal", begun);
     free(keys);
+    free(fields);
 }
 
 static void open_store(store_bench *bench)
@@ -205,18 +194,23 @@ int main(int argc, char **argv)
     };
     signal(SIGPIPE, SIG_IGN);
     rfm_arena_init(&bench.arena);
-    bench.keys = calloc(CLIENTS, sizeof *bench.keys);
-    for (size_t i = 0; i < CLIENTS; i++)
-        snprintf(bench.keys[i], KEY_BYTES, "c:client-%07zu", i);
+    bench.ids = calloc(CLIENTS, sizeof *bench.ids);
+    bench.bundles = calloc(CLIENTS, sizeof *bench.bundles);
+    RFM_ASSERT(bench.ids && bench.bundles);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        snprintf(bench.ids[i], ID_BYTES, "client-%07zu", i);
+        snprintf(bench.bundles[i], BUNDLE_BYTES, RFM_KEY_BUNDLE "%u",
+                 rfm_bundle_of(rfm_hash64(rfm_text(bench.ids[i]))));
+    }
     memset(bench.value, 'v', VALUE_BYTES);
     start_server(&bench);
     redisContext *connection = connect_plain(&bench);
     open_store(&bench);
     for (int round = 0; round < 2; round++) { /* the first fills Redis */
-        plain_mset(&bench, connection);
+        plain(&bench, connection, true);
         store_batches(&bench, 0);
         store_batches(&bench, bench.batch / 10);
-        plain_mget(&bench, connection);
+        plain(&bench, connection, false);
         load_batches(&bench);
     }
     rfm_store_free(bench.store);
@@ -224,7 +218,8 @@ int main(int argc, char **argv)
     uv_loop_close(&bench.loop);
     redisFree(connection);
     rfm_arena_release(&bench.arena);
-    free(bench.keys);
+    free(bench.ids);
+    free(bench.bundles);
     kill(bench.server, SIGKILL);
     waitpid(bench.server, NULL, 0);
     char command[96];

@@ -1,6 +1,7 @@
 /* What a population costs in Redis, made for redis_memory.py: the states of a year of `gen`'s shop as the engine keeps them, a
  * task for each 125,000 clients, as Redis commands on the standard output; on the standard error what states are made of.
- * Usage: bench_redis_memory CONFIG CLIENTS EVENTS IDS_FILE: one line a client in the file: its kind, its key. */
+ * Usage: bench_redis_memory CONFIG CLIENTS EVENTS CLIENTS_FILE: one line a client in the file: its kind, the bytes of its id
+ * and of its state. */
 #include "app/offline.h"
 #include "app/shop.h"
 #include "redis/command.h"
@@ -172,13 +173,12 @@ static void write_view(const rfm_view *view, const rfm_keyspace *space)
     rfm_arena_release(&arena);
 }
 
-static void write_clients(const rfm_view *view, const rfm_keyspace *space, FILE *ids)
+static void write_clients(const rfm_view *view, FILE *clients)
 {
-    size_t cursor = 0;
+    rfm_view_cursor cursor = {0};
     rfm_bytes id, packed;
     while (rfm_view_next_client(view, &cursor, &id, &packed))
-        fprintf(ids, "%s %s" RFM_KEY_CLIENT "%.*s\n", kind_names[weigh(packed)], space->start, (int)id.len,
-                (const char *)id.at);
+        fprintf(clients, "%s %zu %zu\n", kind_names[weigh(packed)], id.len, packed.len);
 }
 
 int main(int argc, char **argv)
@@ -188,11 +188,11 @@ int main(int argc, char **argv)
     rfm_error error;
     rfm_config_errors_init(&errors);
     if (argc != 5 || rfm_config_load(argv[1], NULL, &config, &errors) != RFM_OK) {
-        fprintf(stderr, "Usage: bench_redis_memory CONFIG CLIENTS EVENTS IDS_FILE\n");
+        fprintf(stderr, "Usage: bench_redis_memory CONFIG CLIENTS EVENTS CLIENTS_FILE\n");
         return 2;
     }
-    FILE *ids = fopen(argv[4], "w");
-    RFM_ASSERT(ids != NULL);
+    FILE *each = fopen(argv[4], "w");
+    RFM_ASSERT(each != NULL);
     uint32_t clients = (uint32_t)strtoul(argv[2], NULL, 10);
     int shops = (int)((clients + SHOP_CLIENTS - 1) / SHOP_CLIENTS);
     uint64_t events = strtoull(argv[3], NULL, 10);
@@ -204,12 +204,12 @@ int main(int argc, char **argv)
         RFM_ASSERT(rfm_offline_new(config, 1, RFM_FORMAT_NATIVE, &(rfm_offline_calls){0}, &offline, &error) == RFM_OK);
         run_shop(offline, task, clients / (uint32_t)shops, events / (uint64_t)shops);
         write_view(rfm_offline_view(offline, 0), &space);
-        write_clients(rfm_offline_view(offline, 0), &space, ids);
+        write_clients(rfm_offline_view(offline, 0), each);
         rfm_offline_free(offline);
         fprintf(stderr, "shop %d of %d\n", task + 1, shops);
     }
     report();
-    fclose(ids);
+    fclose(each);
     rfm_config_free(config);
     return 0;
 }

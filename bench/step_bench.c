@@ -174,7 +174,7 @@ static rfm_bytes stored_wal(const step_bench *bench, uint32_t task)
 static void answer_load(step_bench *bench, const rfm_effect *effect)
 {
     static const rfm_bytes nothing[VALUES_MAX];
-    size_t count = effect->load.what == RFM_LOAD_KEYS ? effect->load.count : 0;
+    size_t count = effect->load.what == RFM_LOAD_VALUES ? effect->load.count : 0;
     RFM_ASSERT(count <= VALUES_MAX);
     tell(bench, effect,
          &(rfm_input){.kind = RFM_IN_LOADED,

@@ -73,9 +73,8 @@ static void say_error(struct reading *reading)
 }
 
 /* One whose last event is after --as-of does not hold back the others. */
-static bool on_client(void *owner, uint32_t task, rfm_bytes id, rfm_bytes value)
+static bool on_client(void *owner, rfm_bytes id, rfm_bytes value)
 {
-    (void)task;
     struct reading *reading = owner;
     int code = print_client(reading, id, value);
     if (code == RFM_E_RANGE) {
@@ -91,8 +90,8 @@ static int print_task(struct reading *reading, uint32_t task)
 {
     int code = read_names(reading, task);
     if (code == RFM_OK)
-        code = rfm_store_reader_scan(reading->reader, task, rfm_text(RFM_KEY_CLIENT), on_client, reading,
-                                     &reading->error);
+        code = rfm_tables_clients(&(rfm_tables){.reader = reading->reader, .task = task}, on_client, reading,
+                                  &reading->error);
     return code == RFM_OK ? reading->code : code;
 }
 
@@ -112,12 +111,9 @@ static int print_all(struct reading *reading)
 
 static int find_client(struct reading *reading, uint32_t task, const char *id, bool *found)
 {
-    char key[3 + RFM_CLIENT_ID_MAX];
     rfm_bytes value;
-    if (strlen(id) > RFM_CLIENT_ID_MAX)
-        return RFM_OK;
-    int len = snprintf(key, sizeof key, RFM_KEY_CLIENT "%s", id);
-    int code = rfm_store_reader_get(reading->reader, task, rfm_bytes_of(key, (size_t)len), &value, &reading->error);
+    rfm_tables from = {.reader = reading->reader, .task = task};
+    int code = rfm_tables_client(&from, rfm_text(id), &value, &reading->error);
     if (code != RFM_OK || value.at == NULL)
         return code;
     *found = true;

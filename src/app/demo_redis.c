@@ -52,7 +52,8 @@ static _Noreturn void become(const char *program, const char *folder, const char
     dup2(to, STDOUT_FILENO);
     dup2(to, STDERR_FILENO);
     execl(program, program, "--port", "0", "--unixsocket", socket_path, "--unixsocketperm", "700", "--save", "",
-          "--appendonly", "no", "--maxmemory-policy", "noeviction", "--daemonize", "no", "--dir", folder, (char *)NULL);
+          "--appendonly", "no", "--maxmemory-policy", "noeviction", "--hash-max-ziplist-value", "4096",
+          "--hash-max-ziplist-entries", "512", "--daemonize", "no", "--dir", folder, (char *)NULL);
     _exit(127);
 }
 

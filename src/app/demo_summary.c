@@ -20,9 +20,8 @@ struct census {
     rfm_client client;
 };
 
-static bool count_client(void *owner, uint32_t task, rfm_bytes id, rfm_bytes value)
+static bool count_client(void *owner, rfm_bytes id, rfm_bytes value)
 {
-    (void)task;
     struct census *census = owner;
     rfm_client *client = &census->client;
     rfm_scores scores;
@@ -62,7 +61,6 @@ static void print_census(const struct census *census)
 
 static int print_client(struct census *census, const char *id, rfm_error *error)
 {
-    char key[RFM_CLIENT_ID_MAX + 3];
     rfm_bytes value;
     rfm_buffer json, packed;
     rfm_names *names = rfm_names_new();
@@ -70,11 +68,11 @@ static int print_client(struct census *census, const char *id, rfm_error *error)
     rfm_buffer_init(&json, 1 << 20);
     rfm_buffer_init(&packed, RFM_CLIENT_PACKED_MAX);
     uint32_t task = rfm_partition_of(census->config->kafka.partitioner, rfm_text(id), census->partition_count);
-    int len = snprintf(key, sizeof key, RFM_KEY_CLIENT "%s", id);
-    int code = rfm_store_reader_get(census->reader, task, rfm_bytes_of(key, (size_t)len), &value, error);
+    rfm_tables from = {.reader = census->reader, .task = task};
+    int code = rfm_tables_client(&from, rfm_text(id), &value, error);
     if (code == RFM_OK && value.at != NULL) {
         rfm_write_bytes(&packed, value); /* the reader's memory is used again for the names */
-        code = rfm_tables_names(&(rfm_tables){.reader = census->reader, .task = task}, names, error);
+        code = rfm_tables_names(&from, names, error);
         if (code == RFM_OK)
             code = rfm_state_json(&json, rfm_text(id), rfm_buffer_view(&packed), &census->config->client, names,
                                   &census->edges, census->now_ms, error);
@@ -100,9 +98,8 @@ int rfm_demo_summary_clients(const rfm_config *config, uint32_t partition_count,
     int code = rfm_store_reader_new(&conf, &census->reader, error);
     if (code == RFM_OK)
         code = rfm_tables_edges(census->reader, NULL, partition_count, &census->edges, error);
-    if (code == RFM_OK)
-        code = rfm_store_reader_scan(census->reader, RFM_ALL_TASKS, rfm_text(RFM_KEY_CLIENT), count_client, census,
-                                     error);
+    for (uint32_t task = 0; code == RFM_OK && task < partition_count; task++)
+        code = rfm_tables_clients(&(rfm_tables){.reader = census->reader, .task = task}, count_client, census, error);
     if (code == RFM_OK) {
         print_census(census);
         const char *id = *client_id != 0 ? client_id : census->most;

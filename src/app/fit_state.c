@@ -1,8 +1,7 @@
 #include "fit_state.h"
 #include "host.h"
-#include "redis/reader.h"
+#include "tables.h"
 
-#include <rfm/engine/keys.h>
 #include <signal.h>
 
 enum { PROGRESS_CLIENTS = 65536 };
@@ -30,10 +29,9 @@ static void add_client(struct scan *scan)
                           client->x > 0 ? repeat / scan->scale / client->x : 0, 0);
 }
 
-static bool on_client(void *owner, uint32_t task, rfm_bytes id, rfm_bytes value)
+static bool on_client(void *owner, rfm_bytes id, rfm_bytes value)
 {
     struct scan *scan = owner;
-    (void)task;
     scan->code = rfm_client_decode(value, &scan->client);
     if (scan->code != RFM_OK) {
         rfm_fail(scan->error, scan->code, "client '%.*s': %s", (int)id.len, (const char *)id.at,
@@ -50,9 +48,11 @@ static int scan_all(rfm_store_reader *reader, struct scan *scan, rfm_error *erro
 {
     uint32_t partition_count;
     int code = rfm_store_reader_partitions(reader, &partition_count, error);
-    if (code == RFM_OK)
-        code = rfm_store_reader_scan(reader, RFM_ALL_TASKS, rfm_text(RFM_KEY_CLIENT), on_client, scan, error);
-    return code != RFM_OK ? code : scan->code;
+    for (uint32_t task = 0; code == RFM_OK && task < partition_count; task++) {
+        code = rfm_tables_clients(&(rfm_tables){.reader = reader, .task = task}, on_client, scan, error);
+        code = code != RFM_OK ? code : scan->code;
+    }
+    return code;
 }
 
 int rfm_fit_state_read(rfm_fit_state *state, rfm_histories *histories, rfm_error *error)

@@ -264,7 +264,7 @@ static int add_clients_of(struct replay *replay, const rfm_view *view, rfm_error
     rfm_names *names = rfm_names_new();
     RFM_NEED(names != NULL);
     rfm_bytes id, packed;
-    size_t cursor = 0;
+    rfm_view_cursor cursor = {0};
     int code = rfm_tables_names(&(rfm_tables){.view = view}, names, error);
     while (code == RFM_OK && rfm_view_next_client(view, &cursor, &id, &packed))
         code = add_client(replay, id, packed, names, error);

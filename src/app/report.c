@@ -109,7 +109,7 @@ int rfm_report_add_view(rfm_kpi_sums *sums, const rfm_view *view, const rfm_conf
     rfm_names *names = rfm_names_new();
     RFM_NEED(names != NULL);
     rfm_bytes id, state;
-    size_t cursor = 0;
+    rfm_view_cursor cursor = {0};
     int code = add_tables(&(rfm_tables){.view = view}, names, sums, error);
     while (code == RFM_OK && rfm_view_next_client(view, &cursor, &id, &state))
         code = add_client(sums, names, id, state, config, as_of_ms, error);
@@ -153,9 +153,8 @@ struct reading {
     int code;
 };
 
-static bool on_client(void *owner, uint32_t task, rfm_bytes id, rfm_bytes value)
+static bool on_client(void *owner, rfm_bytes id, rfm_bytes value)
 {
-    (void)task;
     struct reading *reading = owner;
     reading->code = add_client(&reading->sums, reading->names, id, value, reading->config, reading->as_of_ms,
                                &reading->error);
@@ -173,11 +172,10 @@ static int read_all(struct reading *reading)
         code = rfm_store_reader_partitions(reading->reader, &partitions, &reading->error);
     for (uint32_t task = 0; code == RFM_OK && task < partitions; task++) {
         rfm_show_partition(task, partitions);
-        code = add_tables(&(rfm_tables){.reader = reading->reader, .task = task}, reading->names, &reading->sums,
-                          &reading->error);
+        rfm_tables from = {.reader = reading->reader, .task = task};
+        code = add_tables(&from, reading->names, &reading->sums, &reading->error);
         if (code == RFM_OK && !reading->experiments)
-            code = rfm_store_reader_scan(reading->reader, task, rfm_text(RFM_KEY_CLIENT), on_client, reading,
-                                         &reading->error);
+            code = rfm_tables_clients(&from, on_client, reading, &reading->error);
         if (code == RFM_OK)
             code = reading->code;
     }

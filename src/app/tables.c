@@ -1,5 +1,8 @@
 #include "tables.h"
 
+#include <rfm/base/hash.h>
+#include <rfm/base/table.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static int hash_of(const rfm_tables *from, const char *key, const rfm_bytes **values, size_t *count, rfm_error *error)
@@ -83,6 +86,118 @@ int rfm_tables_population(const rfm_tables *from, rfm_population *population, rf
     }
     return code;
 }
+
+/* -- clients */
+
+/* Whether an older release may have left some of the task's clients under keys of their own. */
+static int may_be_loose(const rfm_tables *from, bool *loose, rfm_error *error)
+{
+    const rfm_bytes *values;
+    size_t count;
+    int64_t field, value, minute = INT64_MIN, bundled = INT64_MAX;
+    int code = hash_of(from, RFM_KEY_TASK, &values, &count, error);
+    for (size_t i = 0; code == RFM_OK && i + 1 < count; i += 2) {
+        if (!number_of(values[i], &field) || !number_of(values[i + 1], &value))
+            return fail_damaged(from, RFM_KEY_TASK, error);
+        if (field == 0)
+            minute = value;
+        if (field == 2)
+            bundled = value;
+    }
+    *loose = minute != INT64_MIN && minute < bundled;
+    return code;
+}
+
+static int loose_client(const rfm_tables *from, rfm_bytes id, rfm_bytes *packed, rfm_error *error)
+{
+    char key[sizeof RFM_KEY_LOOSE + RFM_CLIENT_ID_MAX];
+    int len = snprintf(key, sizeof key, RFM_KEY_LOOSE "%.*s", (int)id.len, (const char *)id.at);
+    return rfm_store_reader_get(from->reader, from->task, rfm_bytes_of(key, (size_t)len), packed, error);
+}
+
+int rfm_tables_client(const rfm_tables *from, rfm_bytes id, rfm_bytes *packed, rfm_error *error)
+{
+    char bundle[RFM_BUNDLE_KEY_MAX];
+    if (from->reader == NULL)
+        return *packed = rfm_view_client(from->view, id), RFM_OK;
+    *packed = RFM_BYTES_NONE;
+    if (id.len > RFM_CLIENT_ID_MAX)
+        return RFM_OK;
+    rfm_bytes key = rfm_bundle_key(rfm_bundle_of(rfm_hash64(id)), bundle);
+    int code = rfm_store_reader_field(from->reader, from->task, key, id, packed, error);
+    if (code == RFM_OK && packed->at == NULL)
+        code = loose_client(from, id, packed, error);
+    if (code == RFM_OK && packed->at == NULL) /* it may have moved between the two */
+        code = rfm_store_reader_field(from->reader, from->task, key, id, packed, error);
+    return code;
+}
+
+typedef struct client_walk {
+    rfm_tables_each each;
+    void *owner;
+    rfm_table loose; /* hashes of ids that have come: they may since have moved into bundles */
+    bool ended;
+} client_walk;
+
+static bool on_loose(void *owner, rfm_bytes id, rfm_bytes packed)
+{
+    client_walk *walk = owner;
+    RFM_NEED(rfm_table_add(&walk->loose, rfm_hash64(id), 0) == RFM_OK);
+    walk->ended = !walk->each(walk->owner, id, packed);
+    return !walk->ended;
+}
+
+static bool on_bundle(void *owner, const rfm_bytes *values, size_t count)
+{
+    client_walk *walk = owner;
+    for (size_t i = 0; i < count && !walk->ended; i += 2) {
+        size_t cursor = RFM_TABLE_START;
+        if (rfm_table_find(&walk->loose, rfm_hash64(values[i]), &cursor) == RFM_TABLE_NONE)
+            walk->ended = !walk->each(walk->owner, values[i], values[i + 1]);
+    }
+    return !walk->ended;
+}
+
+static int walk_bundles(const rfm_tables *from, client_walk *walk, rfm_error *error)
+{
+    char(*text)[RFM_BUNDLE_KEY_MAX] = malloc(RFM_BUNDLES * sizeof *text);
+    rfm_bytes *keys = malloc(RFM_BUNDLES * sizeof *keys);
+    RFM_NEED(text != NULL && keys != NULL);
+    for (uint32_t i = 0; i < RFM_BUNDLES; i++)
+        keys[i] = rfm_bundle_key(i, text[i]);
+    int code = rfm_store_reader_hashes(from->reader, from->task, keys, RFM_BUNDLES, on_bundle, walk, error);
+    free(keys);
+    free(text);
+    return code;
+}
+
+static int walk_redis(const rfm_tables *from, client_walk *walk, rfm_error *error)
+{
+    bool loose = false;
+    int code = may_be_loose(from, &loose, error);
+    if (code == RFM_OK && loose)
+        code = rfm_store_reader_scan(from->reader, from->task, rfm_text(RFM_KEY_LOOSE), on_loose, walk, error);
+    return code == RFM_OK && !walk->ended ? walk_bundles(from, walk, error) : code;
+}
+
+int rfm_tables_clients(const rfm_tables *from, rfm_tables_each each, void *owner, rfm_error *error)
+{
+    if (from->reader != NULL) {
+        client_walk walk = {.each = each, .owner = owner};
+        RFM_NEED(rfm_table_init(&walk.loose, 0) == RFM_OK);
+        int code = walk_redis(from, &walk, error);
+        rfm_table_release(&walk.loose);
+        return code;
+    }
+    rfm_view_cursor cursor = {0};
+    rfm_bytes id, packed;
+    while (rfm_view_next_client(from->view, &cursor, &id, &packed))
+        if (!each(owner, id, packed))
+            break;
+    return RFM_OK;
+}
+
+/* -- edges */
 
 int rfm_tables_edges(rfm_store_reader *reader, rfm_view *const *views, uint32_t task_count, rfm_edges *edges,
                      rfm_error *error)

@@ -20,6 +20,13 @@ int rfm_tables_names(const rfm_tables *from, rfm_names *names, rfm_error *error)
 int rfm_tables_kpi(const rfm_tables *from, rfm_kpi_sums *sums, const rfm_names *names, rfm_error *error);
 int rfm_tables_population(const rfm_tables *from, rfm_population *population, rfm_error *error);
 
+/* A client's packed state, until the next call; at NULL: unknown. */
+int rfm_tables_client(const rfm_tables *from, rfm_bytes id, rfm_bytes *packed, rfm_error *error);
+/* All clients, in no order, each of those that are there throughout once. False from `each`, which must not use the reader, ends
+ * it. */
+typedef bool (*rfm_tables_each)(void *owner, rfm_bytes id, rfm_bytes packed);
+int rfm_tables_clients(const rfm_tables *from, rfm_tables_each each, void *owner, rfm_error *error);
+
 /* Edges of the tasks from 0 on; views NULL: of Redis. */
 int rfm_tables_edges(rfm_store_reader *reader, rfm_view *const *views, uint32_t task_count, rfm_edges *edges,
                      rfm_error *error);

@@ -183,19 +183,20 @@ static bool note_places(at_work *work)
     return true;
 }
 
-/* Packs the state. False: it is as it was. A moment that has moved is in the state, which then has changed for certain and is
+/* Packs the state. False: it is as it was, and where it belongs. A moment that has moved is in the state, which then has changed for certain and is
  * packed once. */
 static bool pack(at_work *work, rfm_bytes *packed)
 {
     rfm_worker *worker = work->worker;
     rfm_client *client = &worker->client;
+    const rfm__entry *entry = rfm__cache_at(&worker->cache, work->index);
     bool moved = work->is_new || work->listed_before_ms != client->listed_ms;
     if (moved) {
         rfm__join_step(worker, work->task);
         (void)note_places(work);
     }
     *packed = rfm_bytes_of(worker->packed, rfm_client_encode(client, worker->packed));
-    if (!moved && rfm_bytes_equal(*packed, rfm__entry_packed(rfm__cache_at(&worker->cache, work->index))))
+    if (!moved && !entry->loose && rfm_bytes_equal(*packed, rfm__entry_packed(entry)))
         return false;
     rfm__join_step(worker, work->task);
     if (!moved && note_places(work))

@@ -19,6 +19,7 @@ typedef struct rfm__entry {
     uint16_t task, packed_len;
     uint8_t key_len;
     bool live, loading, recent, in_step; /* in_step: stands in the list of the step in the making */
+    bool loose;                          /* Redis has it under a key of its own */
 } rfm__entry;
 _Static_assert(sizeof(rfm__entry) <= 64, "an entry lies in two cache lines at most");
 

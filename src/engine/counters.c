@@ -6,7 +6,6 @@
 
 enum { DAYS = 65536, DAY_ZERO = 7305 /* 1990-01-01; before it no event is taken */ };
 static const size_t field_count[RFM__COUNTER_KINDS] = {DAYS, RFM_BUCKETS, RFM_ORDER_COUNTS};
-const char *const rfm_population_key[RFM_POPULATION_KEYS] = {RFM_KEY_DAYS, RFM_KEY_BUCKETS, RFM_KEY_ORDERS};
 _Static_assert((int)RFM_POPULATION_KEYS == (int)RFM__COUNTER_KINDS, "a key for each");
 
 void rfm__counters_init(rfm__counters *counters)

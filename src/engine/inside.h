@@ -60,8 +60,9 @@ typedef struct rfm__load {
     int64_t known_wal; /* stored, as known when it was asked */
     int64_t from, length;
     rfm_arena arena;
-    RFM__VECTOR(rfm_bytes) keys;
-    RFM__VECTOR(uint32_t) entries; /* FOR_CLIENTS: cache indexes, as keys */
+    RFM__VECTOR(rfm_bytes) keys, fields; /* fields: VALUES, as keys */
+    RFM__VECTOR(uint32_t) entries;       /* FOR_CLIENTS: cache indexes; a key each, or two: `loose` */
+    bool loose;                          /* FOR_CLIENTS: each is looked for on its own, too */
 } rfm__load;
 
 typedef struct rfm__waiting {
@@ -156,6 +157,8 @@ typedef struct rfm__task {
     bool catching_up;
     int64_t ring_minute; /* minutes up to this one are done; INT64_MIN: not known yet */
     int64_t ring_minute_written;
+    int64_t bundled_minute,
+        bundled_minute_written;        /* once this one is done nobody is loose; INT64_MIN: not known yet */
     int64_t ring_from;                 /* entries of the next minute's list already seen */
     uint64_t ring_lists, ring_entries; /* read so far, for how many there may be */
     uint8_t minute_list[RFM__MINUTES]; /* rfm__minute_list; since the tables were loaded */
@@ -214,6 +217,12 @@ struct rfm_worker {
     rfm_buffer value, headers, data;
 };
 
+/* Whether a client may still have a key of its own, from an older release: RFM_KEY_LOOSE. */
+static inline bool rfm__may_be_loose(const rfm__task *task)
+{
+    return task->ring_minute != INT64_MIN && task->ring_minute < task->bundled_minute;
+}
+
 static inline rfm__task *rfm__task_at(const rfm_worker *worker, uint32_t number)
 {
     return number < worker->conf.partition_count ? worker->tasks[number] : NULL;
@@ -226,8 +235,13 @@ void rfm__effects_purge(rfm_worker *worker);     /* after terms have grown */
 void rfm__reset(rfm_worker *worker, bool renew); /* invariant (4) */
 
 /* load.c */
+enum { RFM__LOOSE_KEY_MAX = sizeof RFM_KEY_LOOSE + RFM_CLIENT_ID_MAX };
+rfm_bytes rfm__loose_key(rfm_bytes client_id, uint8_t text[RFM__LOOSE_KEY_MAX]);
 rfm__load *rfm__load_new(rfm_worker *worker, rfm__task *task, rfm__load_purpose purpose, rfm_load_kind what);
-void rfm__load_key(rfm__load *load, const char *start, rfm_bytes rest);
+void rfm__load_key(rfm__load *load, rfm_bytes key, rfm_bytes field); /* field at NULL: the key's own value */
+/* A load of clients, and one more client of it, whose entry waits for it. */
+rfm__load *rfm__client_load_new(rfm_worker *worker, rfm__task *task);
+void rfm__load_client(rfm_worker *worker, rfm__load *load, uint32_t entry);
 void rfm__load_send(rfm_worker *worker, rfm__load *load); /* now, or when the task is linked again */
 void rfm__loads_forget(rfm_worker *worker, const rfm__task *task);
 void rfm__load_free(rfm__load *load);

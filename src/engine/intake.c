@@ -124,11 +124,10 @@ static rfm__load *client_load(rfm_worker *worker, rfm__task *task)
     for (size_t i = worker->loads.count; i-- > 0;) {
         rfm__load *load = worker->loads.items[i];
         if (load->task == task->number && load->purpose == RFM__FOR_CLIENTS && !load->sent &&
-            load->keys.count < worker->conf.page_entries_max)
+            load->entries.count < worker->conf.page_entries_max)
             return load;
     }
-    worker->client_loads_left++;
-    return rfm__load_new(worker, task, RFM__FOR_CLIENTS, RFM_LOAD_KEYS);
+    return rfm__client_load_new(worker, task);
 }
 
 /* The client's entry, found or made (then it is being loaded). RFM_TABLE_NONE: the cache is full. */
@@ -143,9 +142,7 @@ static uint32_t entry_of(rfm_worker *worker, rfm__task *task, rfm_bytes id, uint
     if (index == RFM_TABLE_NONE)
         return index;
     worker->stats.cache_misses++;
-    rfm__load *load = client_load(worker, task);
-    rfm__push(&load->entries, index);
-    rfm__load_key(load, RFM_KEY_CLIENT, id);
+    rfm__load_client(worker, client_load(worker, task), index);
     return index;
 }
 

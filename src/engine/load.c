@@ -28,20 +28,44 @@ rfm__load *rfm__load_new(rfm_worker *worker, rfm__task *task, rfm__load_purpose 
     load->what = what;
     load->sent = false;
     load->from = load->length = 0;
-    load->keys.count = load->entries.count = 0;
+    load->keys.count = load->fields.count = load->entries.count = 0;
     RFM_NEED(rfm_table_add(&worker->load_places, place_of(load->number), (uint32_t)worker->loads.count) == RFM_OK);
     rfm__push(&worker->loads, load);
     return load;
 }
 
-void rfm__load_key(rfm__load *load, const char *start, rfm_bytes rest)
+void rfm__load_key(rfm__load *load, rfm_bytes key, rfm_bytes field)
 {
-    size_t len = strlen(start);
-    uint8_t *key = rfm_arena_take(&load->arena, len + rest.len + 1);
-    memcpy(key, start, len);
-    if (rest.len > 0)
-        memcpy(key + len, rest.at, rest.len);
-    rfm__push(&load->keys, rfm_bytes_of(key, len + rest.len));
+    rfm__push(&load->keys, rfm_arena_copy(&load->arena, key));
+    rfm__push(&load->fields, field.at == NULL ? RFM_BYTES_NONE : rfm_arena_copy(&load->arena, field));
+}
+
+rfm_bytes rfm__loose_key(rfm_bytes client_id, uint8_t text[RFM__LOOSE_KEY_MAX])
+{
+    rfm_buffer key = rfm_buffer_over(text, RFM__LOOSE_KEY_MAX);
+    rfm_write_text(&key, RFM_KEY_LOOSE);
+    rfm_write_bytes(&key, client_id);
+    return rfm_buffer_view(&key);
+}
+
+rfm__load *rfm__client_load_new(rfm_worker *worker, rfm__task *task)
+{
+    rfm__load *load = rfm__load_new(worker, task, RFM__FOR_CLIENTS, RFM_LOAD_VALUES);
+    load->loose = rfm__may_be_loose(task);
+    worker->client_loads_left++;
+    return load;
+}
+
+void rfm__load_client(rfm_worker *worker, rfm__load *load, uint32_t index)
+{
+    const rfm__entry *entry = rfm__cache_at(&worker->cache, index);
+    rfm_bytes id = rfm__entry_key(entry);
+    char bundle[RFM_BUNDLE_KEY_MAX];
+    uint8_t loose[RFM__LOOSE_KEY_MAX];
+    rfm__push(&load->entries, index);
+    rfm__load_key(load, rfm_bundle_key(rfm_bundle_of(entry->hash), bundle), id);
+    if (load->loose)
+        rfm__load_key(load, rfm__loose_key(id, loose), RFM_BYTES_NONE);
 }
 
 void rfm__load_send(rfm_worker *worker, rfm__load *load)
@@ -58,6 +82,7 @@ void rfm__load_send(rfm_worker *worker, rfm__load *load)
                                       .load = {.load = load->number,
                                                .what = load->what,
                                                .keys = load->keys.items,
+                                               .fields = load->fields.items,
                                                .count = load->keys.count,
                                                .from = load->from,
                                                .length = load->length}});
@@ -89,6 +114,7 @@ void rfm__load_free(rfm__load *load)
 {
     rfm_arena_release(&load->arena);
     free(load->keys.items);
+    free(load->fields.items);
     free(load->entries.items);
     free(load);
 }
@@ -116,30 +142,40 @@ static int check_state(rfm_worker *worker, rfm_bytes packed, uint8_t *version)
     return rfm_slots_check(rfm_bytes_of(worker->client.slots, worker->client.slots_len));
 }
 
-static void cannot_read(rfm_worker *worker, uint32_t task, rfm_bytes key, int code, uint8_t version)
+static void cannot_read(rfm_worker *worker, uint32_t task, rfm_bytes id, int code, uint8_t version)
 {
     if (code == RFM_E_VERSION)
         rfm__halt(
             worker,
-            "task %u: the Redis key '%.*s' has version %u, which a newer rfmd has written; this one, %s, does not "
+            "task %u: the state of client '%.*s' has version %u, which a newer rfmd has written; this one, %s, does not "
             "know it: run the newer one",
-            task, (int)key.len, (const char *)key.at, version, RFM_VERSION);
+            task, (int)id.len, (const char *)id.at, version, RFM_VERSION);
     else
-        rfm__halt(worker, "task %u: the Redis key '%.*s' cannot be read: it is damaged; restore Redis from a backup",
-                  task, (int)key.len, (const char *)key.at);
+        rfm__halt(worker,
+                  "task %u: the state of client '%.*s' cannot be read: it is damaged; restore Redis from a backup",
+                  task, (int)id.len, (const char *)id.at);
+}
+
+/* Where a client is looked for twice its bundle comes first: it is in one of the two. */
+static rfm_bytes state_at(const rfm__load *load, const rfm_bytes *values, size_t i, bool *loose)
+{
+    *loose = load->loose && values[2 * i].at == NULL && values[2 * i + 1].at != NULL;
+    return values[load->loose ? 2 * i + *loose : i];
 }
 
 static void clients_loaded(rfm_worker *worker, rfm__load *load, const rfm_bytes *values)
 {
     for (size_t i = 0; i < load->entries.count; i++) {
         uint32_t index = load->entries.items[i];
+        rfm__entry *entry = rfm__cache_at(&worker->cache, index);
         uint8_t version;
-        int code = check_state(worker, values[i], &version);
+        rfm_bytes packed = state_at(load, values, i, &entry->loose);
+        int code = check_state(worker, packed, &version);
         if (code != RFM_OK) {
-            cannot_read(worker, load->task, load->keys.items[i], code, version);
+            cannot_read(worker, load->task, rfm__entry_key(entry), code, version);
             return;
         }
-        rfm__cache_put(&worker->cache, index, values[i]);
+        rfm__cache_put(&worker->cache, index, packed);
         rfm__push(&worker->loaded, index);
     }
     worker->client_loads_left--;
@@ -174,7 +210,7 @@ void rfm__loaded(rfm_worker *worker, rfm__task *task, const rfm_input *input)
         rfm__reset(worker, false);
         return;
     }
-    RFM_ASSERT(load->what != RFM_LOAD_KEYS || input->loaded.count == load->keys.count);
+    RFM_ASSERT(load->what != RFM_LOAD_VALUES || input->loaded.count == load->keys.count);
     task->checked_ms = worker->now_ms;
     if (load->purpose == RFM__FOR_CLIENTS)
         clients_loaded(worker, load, input->loaded.values);

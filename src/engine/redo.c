@@ -3,20 +3,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* A record is of the version of the newest operation in it, so that an older program can read what it knows.
+/* Versions: 2 with LIST_REMOVE; 3: states lie in bundles, where an older program, that could apply it, would not look for them.
  * A part's header has fixed widths, since its numbers are known last: version, part, parts, before, input count, next. */
-enum { VERSION = 2, HEADER_BYTES = 14 };
+enum { VERSION = 3, HEADER_BYTES = 14 };
 
 static size_t header_len(size_t input_count)
 {
     return HEADER_BYTES + 8 * input_count;
 }
 
-static void write_header(uint8_t *at, uint8_t version, size_t part, size_t parts, int64_t before, const int64_t *next,
+static void write_header(uint8_t *at, size_t part, size_t parts, int64_t before, const int64_t *next,
                          size_t input_count)
 {
     rfm_buffer out = rfm_buffer_over(at, header_len(input_count));
-    rfm_write_u8(&out, version);
+    rfm_write_u8(&out, VERSION);
     rfm_write_u16(&out, (uint16_t)part);
     rfm_write_u16(&out, (uint16_t)parts);
     rfm_write_u64(&out, (uint64_t)before);
@@ -104,7 +104,6 @@ void rfm_redo_begin(rfm_redo *redo, size_t input_count)
 {
     rfm_buffer_clear(&redo->buffer);
     redo->input_count = (uint8_t)input_count;
-    redo->version = 1;
     redo->part_count = 0;
     begin_part(redo);
 }
@@ -115,8 +114,6 @@ void rfm_redo_put(rfm_redo *redo, const rfm_redo_item *item)
     size_t part_len = redo->buffer.len - redo->part_at[redo->part_count - 1];
     if (part_len + bound > redo->part_bytes_max && part_len > header_len(redo->input_count))
         begin_part(redo);
-    if (item->op == RFM_REDO_LIST_REMOVE)
-        redo->version = VERSION;
     rfm_write_u8(&redo->buffer, (uint8_t)item->op);
     rfm_write_sized(&redo->buffer, item->key);
     if (has_field(item->op))
@@ -134,7 +131,7 @@ size_t rfm_redo_end(rfm_redo *redo, int64_t before, const int64_t *next, rfm_are
     memcpy(all, redo->buffer.at, redo->buffer.len);
     rfm_bytes *out = rfm_arena_take(arena, count * sizeof *out);
     for (size_t i = 0; i < count; i++) {
-        write_header(all + redo->part_at[i], redo->version, i + 1, count, before, next, redo->input_count);
+        write_header(all + redo->part_at[i], i + 1, count, before, next, redo->input_count);
         out[i] = rfm_bytes_of(all + redo->part_at[i], redo->part_at[i + 1] - redo->part_at[i]);
     }
     *parts = out;

@@ -78,20 +78,27 @@ static void prefetch_changed(rfm_worker *worker, const rfm__step *step, size_t i
         rfm__entry_prefetch_block(rfm__cache_at(&worker->cache, step->changed.items[i + STATES_AHEAD]));
 }
 
+static void write_client(rfm_redo *redo, rfm__entry *entry)
+{
+    char bundle[RFM_BUNDLE_KEY_MAX];
+    uint8_t loose[RFM__LOOSE_KEY_MAX];
+    rfm_bytes id = rfm__entry_key(entry);
+    bool gone = entry->packed_len == 0; /* erased */
+    rfm_redo_put(redo, &(rfm_redo_item){.op = gone ? RFM_REDO_HASH_DELETE : RFM_REDO_HASH_SET,
+                                        .key = rfm_bundle_key(rfm_bundle_of(entry->hash), bundle),
+                                        .field = id,
+                                        .value = rfm__entry_packed(entry)});
+    if (entry->loose)
+        rfm_redo_put(redo, &(rfm_redo_item){.op = RFM_REDO_DELETE, .key = rfm__loose_key(id, loose)});
+    entry->loose = entry->in_step = false;
+}
+
 static void write_clients(rfm_worker *worker, rfm__step *step)
 {
-    enum { START = sizeof RFM_KEY_CLIENT - 1 };
-    uint8_t key[START + RFM_CLIENT_ID_MAX] = RFM_KEY_CLIENT;
     for (size_t i = 0; i < step->changed.count; i++) {
         prefetch_changed(worker, step, i);
         rfm__entry *entry = rfm__cache_at(&worker->cache, step->changed.items[i]);
-        rfm_bytes id = rfm__entry_key(entry);
-        memcpy(key + START, id.at, id.len);
-        bool gone = entry->packed_len == 0; /* erased */
-        rfm_redo_put(&worker->tasks[entry->task]->redo, &(rfm_redo_item){.op = gone ? RFM_REDO_DELETE : RFM_REDO_SET,
-                                                                         .key = rfm_bytes_of(key, START + id.len),
-                                                                         .value = rfm__entry_packed(entry)});
-        entry->in_step = false;
+        write_client(&worker->tasks[entry->task]->redo, entry);
     }
 }
 
@@ -128,6 +135,9 @@ static void write_task(rfm_worker *worker, rfm__task *task)
     if (task->ring_minute != task->ring_minute_written && task->ring_minute != INT64_MIN && !RFM_FAULT(MINUTE))
         put_hash(task, RFM_KEY_TASK, 0, task->ring_minute);
     task->ring_minute_written = task->ring_minute;
+    if (task->bundled_minute != task->bundled_minute_written)
+        put_hash(task, RFM_KEY_TASK, 2, task->bundled_minute);
+    task->bundled_minute_written = task->bundled_minute;
     if (worker->conf.clock == RFM_CLOCK_WALL && worker->now_ms > task->clock_ms)
         task->clock_ms = worker->now_ms;
     if (task->clock_ms != INT64_MIN && !RFM_FAULT(CLOCK))

@@ -171,7 +171,7 @@ static void load_tables(rfm_worker *worker, rfm__task *task)
     for (uint8_t table = 0; table < TABLE_COUNT; table++) {
         rfm__load *load = rfm__load_new(worker, task, RFM__FOR_TABLE, RFM_LOAD_HASH);
         load->table = table;
-        rfm__load_key(load, table_key[table], RFM_BYTES_NONE);
+        rfm__load_key(load, rfm_text(table_key[table]), RFM_BYTES_NONE);
         rfm__load_send(worker, load);
     }
 }
@@ -488,6 +488,8 @@ static int restore_task(rfm__task *task, const rfm_bytes *values, size_t count)
             task->ring_minute = task->ring_minute_written = value;
         if (field == 1)
             task->clock_ms = value;
+        if (field == 2)
+            task->bundled_minute = task->bundled_minute_written = value;
     }
     return RFM_OK;
 }
@@ -504,6 +506,14 @@ static int restore_table(rfm__task *task, uint8_t table, const rfm_bytes *values
     }
 }
 
+/* What a release before 0.2 has left does not say: there everybody is loose, and comes into a bundle with the next look. */
+static void know_bundled(rfm__task *task)
+{
+    enum { ALWAYS = 1 }; /* a minute long ago */
+    if (task->bundled_minute == INT64_MIN)
+        task->bundled_minute = task->ring_minute == INT64_MIN ? ALWAYS : task->ring_minute + RFM__MINUTES;
+}
+
 void rfm__table_loaded(rfm_worker *worker, rfm__task *task, const rfm__load *load, const rfm_bytes *values,
                        size_t count)
 {
@@ -514,8 +524,10 @@ void rfm__table_loaded(rfm_worker *worker, rfm__task *task, const rfm__load *loa
                   task->number, table_key[load->table]);
         return;
     }
-    if (--task->tables_left == 0)
-        run(worker, task);
+    if (--task->tables_left > 0)
+        return;
+    know_bundled(task);
+    run(worker, task);
 }
 
 void rfm__forget_tables(rfm_worker *worker, rfm__task *task)
@@ -530,6 +542,7 @@ void rfm__forget_tables(rfm_worker *worker, rfm__task *task)
     rfm__erased_clear(&task->erased);
     task->buckets_touched.count = 0;
     task->ring_minute = task->ring_minute_written = INT64_MIN;
+    task->bundled_minute = task->bundled_minute_written = INT64_MIN;
     task->ring_from = 0;
     memset(task->minute_list, RFM__MINUTE_UNKNOWN, sizeof task->minute_list);
     task->clock_ms = task->closed_ms = INT64_MIN;

@@ -239,7 +239,7 @@ static void read_lists(rfm_worker *worker, rfm__task *task)
         if (!list->ring)
             list->counted = rfm__due_bucket(&task->due, list->moment_ms / 1000)->entries;
         rfm__load *load = rfm__load_new(worker, task, RFM__FOR_PAGE, RFM_LOAD_LIST);
-        rfm__load_key(load, "", key_of_list(text, list));
+        rfm__load_key(load, key_of_list(text, list), RFM_BYTES_NONE);
         load->list = (uint32_t)i;
         load->from = list->from;
         load->length = (int64_t)worker->conf.page_entries_max;
@@ -258,15 +258,12 @@ static void load_page_clients(rfm_worker *worker, rfm__task *task)
         if (rfm__cache_find(&worker->cache, task->number, id, hash) != RFM_TABLE_NONE)
             continue;
         if (load == NULL)
-            load = rfm__load_new(worker, task, RFM__FOR_CLIENTS, RFM_LOAD_KEYS);
-        rfm__push(&load->entries, rfm__cache_add(&worker->cache, task->number, id, hash, true));
-        rfm__load_key(load, RFM_KEY_CLIENT, id);
+            load = rfm__client_load_new(worker, task);
+        rfm__load_client(worker, load, rfm__cache_add(&worker->cache, task->number, id, hash, true));
     }
     page->state = RFM__PAGE_LOADING;
-    if (load == NULL)
-        return;
-    worker->client_loads_left++;
-    rfm__load_send(worker, load);
+    if (load != NULL)
+        rfm__load_send(worker, load);
 }
 
 void rfm__page_loaded(rfm_worker *worker, rfm__task *task, uint32_t list, const rfm_bytes *values, size_t count)

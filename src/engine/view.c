@@ -293,6 +293,22 @@ rfm_bytes rfm_view_get(const rfm_view *view, rfm_bytes key)
     return cell == NULL || cell->count == 0 ? RFM_BYTES_NONE : cell->items[0];
 }
 
+static rfm_bytes value_of(const rfm_view *view, rfm_bytes key, rfm_bytes field)
+{
+    if (field.at == NULL)
+        return rfm_view_get(view, key);
+    const struct cell *cell = find(view, key);
+    bool found = false;
+    size_t at = cell == NULL || cell->kind != HASH ? 0 : hash_place(cell, field, &found);
+    return found ? cell->items[at + 1] : RFM_BYTES_NONE;
+}
+
+rfm_bytes rfm_view_client(const rfm_view *view, rfm_bytes id)
+{
+    char bundle[RFM_BUNDLE_KEY_MAX];
+    return value_of(view, rfm_bundle_key(rfm_bundle_of(rfm_hash64(id)), bundle), id);
+}
+
 rfm_view *rfm_view_copy(const rfm_view *view)
 {
     rfm_view *copy = rfm_view_new();
@@ -308,19 +324,20 @@ rfm_view *rfm_view_copy(const rfm_view *view)
     return copy;
 }
 
-static size_t load_keys(const rfm_view *view, const rfm_effect *load, rfm_bytes *values)
+static size_t load_values(const rfm_view *view, const rfm_effect *load, rfm_bytes *values)
 {
+    const rfm_bytes *fields = load->load.fields;
     for (size_t i = 0; i < load->load.count; i++)
-        values[i] = rfm_view_get(view, load->load.keys[i]);
+        values[i] = value_of(view, load->load.keys[i], fields ? fields[i] : RFM_BYTES_NONE);
     return load->load.count;
 }
 
 size_t rfm_view_load(const rfm_view *view, const rfm_effect *load, rfm_arena *arena, const rfm_bytes **values)
 {
-    if (load->load.what == RFM_LOAD_KEYS) {
+    if (load->load.what == RFM_LOAD_VALUES) {
         rfm_bytes *out = rfm_arena_take(arena, (load->load.count + 1) * sizeof *out);
         *values = out;
-        return load_keys(view, load, out);
+        return load_values(view, load, out);
     }
     const struct cell *cell = find(view, load->load.keys[0]);
     if (cell == NULL)
@@ -332,27 +349,17 @@ size_t rfm_view_load(const rfm_view *view, const rfm_effect *load, rfm_arena *ar
     return list && left > (size_t)load->load.length ? (size_t)load->load.length : left;
 }
 
-bool rfm_view_next(const rfm_view *view, size_t *cursor, rfm_bytes *key, rfm_bytes *value)
+bool rfm_view_next_client(const rfm_view *view, rfm_view_cursor *cursor, rfm_bytes *id, rfm_bytes *packed)
 {
-    while (*cursor < view->count) {
-        const struct cell *cell = &view->cells[(*cursor)++];
-        if (!cell->live || cell->kind != STRING)
+    enum { START = sizeof RFM_KEY_BUNDLE - 1 };
+    for (; cursor->cell < view->count; cursor->cell++, cursor->item = 0) {
+        const struct cell *cell = &view->cells[cursor->cell];
+        bool bundle = cell->live && cell->kind == HASH && cell->key.len > START &&
+                      memcmp(cell->key.at, RFM_KEY_BUNDLE, START) == 0;
+        if (!bundle || cursor->item >= cell->count)
             continue;
-        *key = cell->key;
-        *value = cell->items[cell->first];
-        return true;
-    }
-    return false;
-}
-
-bool rfm_view_next_client(const rfm_view *view, size_t *cursor, rfm_bytes *id, rfm_bytes *packed)
-{
-    enum { START = sizeof RFM_KEY_CLIENT - 1 };
-    rfm_bytes key;
-    while (rfm_view_next(view, cursor, &key, packed)) {
-        if (key.len <= START || memcmp(key.at, RFM_KEY_CLIENT, START) != 0)
-            continue;
-        *id = rfm_bytes_of(key.at + START, key.len - START);
+        *id = cell->items[cursor->item++];
+        *packed = cell->items[cursor->item++];
         return true;
     }
     return false;

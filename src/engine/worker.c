@@ -426,7 +426,7 @@ static void check_link(rfm_worker *worker, rfm__task *task)
     task->checked_ms = worker->now_ms;
     if (is_being_checked(worker, task))
         return;
-    rfm__load_send(worker, rfm__load_new(worker, task, RFM__FOR_CHECK, RFM_LOAD_KEYS));
+    rfm__load_send(worker, rfm__load_new(worker, task, RFM__FOR_CHECK, RFM_LOAD_VALUES));
 }
 
 static void progress(rfm_worker *worker)

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+enum { PACKED_FIELD_BYTES_MIN = 1024 }; /* hardly a state is larger */
 enum { VERSION_MAJOR_MIN = 6 }; /* older ones may refuse MULTI alone, and then run what follows without a fence */
 
 typedef enum greeting_step {
@@ -10,6 +11,7 @@ typedef enum greeting_step {
     NAME,
     INFO,
     POLICY,
+    PACKING,
     META,
     MULTI,
     EXEC,
@@ -72,6 +74,8 @@ void rfm__greet_write(rfm_request *request, const rfm_identity *identity, bool l
     add_step(request, INFO);
     rfm__command_words(out, "CONFIG GET maxmemory-policy");
     add_step(request, POLICY);
+    rfm__command_words(out, "CONFIG GET hash-max-*-value"); /* listpack; ziplist before 7 */
+    add_step(request, PACKING);
     if (meta) {
         write_read_meta(out, identity);
         add_step(request, META);
@@ -209,6 +213,15 @@ uint32_t rfm__format_of(rfm_bytes text, rfm_bytes *rest)
     return format < UINT32_MAX ? (uint32_t)format : UINT32_MAX;
 }
 
+/* Only a hint: a server that does not tell is not asked twice. */
+static rfm_verdict take_packing(rfm_greeting *greeting, const rfm_reply *reply)
+{
+    rfm_bytes rest;
+    bool told = reply->kind == RFM_REPLY_ARRAY && reply->count >= 2;
+    greeting->spreads_states = told && rfm__format_of(reply->elements[1], &rest) < PACKED_FIELD_BYTES_MIN;
+    return RFM_GOES_ON;
+}
+
 rfm_bytes rfm__meta_value(const rfm_bytes *values, size_t count, const char *name)
 {
     for (size_t i = 0; i + 1 < count; i += 2)
@@ -282,6 +295,7 @@ rfm_verdict rfm__greet_take(rfm_request *request, const rfm_reply *reply, char w
     case NAME: return RFM_GOES_ON; /* only for those who look at CLIENT LIST */
     case INFO: return take_info(greeting, reply, why);
     case POLICY: return take_policy(greeting, reply, why);
+    case PACKING: return take_packing(greeting, reply);
     case META: return take_meta(greeting, reply, false, why);
     case META_AGAIN: return take_meta(greeting, reply, true, why);
     case MULTI: return rfm__is_ok(reply) ? RFM_GOES_ON : rfm__unexpected("MULTI", reply, why);

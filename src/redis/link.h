@@ -16,7 +16,8 @@ typedef struct rfm_link_world {
     rfm_store_calls calls;
     rfm_store_stats stats;
     rfm_spares requests; /* to be used again */
-    rfm_link *unsent;    /* those that have something to send */
+    bool said_spread;
+    rfm_link *unsent; /* those that have something to send */
     uint64_t random;
     void (*trouble)(struct rfm_link_world *world,
                     const char *message);         /* a link is in trouble; told at every attempt */

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SCAN_COUNT = 1000, HOPS_MAX = 8 };
+enum { SCAN_COUNT = 1000, HASHES_AT_ONCE = 64, HOPS_MAX = 8 };
 
 /* The same wire as a worker's, on a loop of its own that runs only while an answer is awaited. */
 struct rfm_store_reader {
@@ -18,12 +18,13 @@ struct rfm_store_reader {
     rfm_wire *wire;           /* NULL: not connected */
     const rfm_endpoint *peer; /* the wire's, or the last one's: a seed or `node` */
     rfm_endpoint node;        /* where we were sent */
-    bool met, moved;          /* meta is ours; the last answer was that it is at `node` */
+    bool met, moved;          /* meta is ours; what was asked for is at `node` */
     rfm_request *request;     /* the greeting under way, or NULL */
     bool done, broken;
     int code; /* why broken */
     char why[RFM_WHY_MAX];
-    rfm_reply reply;
+    rfm_reply reply, *replies; /* replies: where they go */
+    size_t expected, seen;
     rfm_arena arena; /* for what the call under way is answered */
 };
 
@@ -65,14 +66,15 @@ static void on_reply(void *owner, const rfm_reply *reply)
     rfm_store_reader *reader = owner;
     if (reader->broken || reader->done)
         return;
-    reader->moved = reply->kind == RFM_REPLY_ERROR && reader->site.address.layout == RFM_CLUSTER &&
-                    rfm__endpoint_moved(reply->text, reader->peer, &reader->node);
+    if (reply->kind == RFM_REPLY_ERROR && reader->site.address.layout == RFM_CLUSTER &&
+        rfm__endpoint_moved(reply->text, reader->peer, &reader->node))
+        reader->moved = true;
     if (reader->request && !reader->moved) {
         take_greeting(reader, reply);
         return;
     }
-    reader->reply = *reply;
-    reader->done = true;
+    reader->replies[reader->seen] = *reply;
+    reader->done = ++reader->seen == reader->expected;
 }
 
 static void hang_up(rfm_store_reader *reader)
@@ -102,12 +104,20 @@ static int wait_for(rfm_store_reader *reader, rfm_error *error)
     return fail(reader, reader->code, reader->why, error);
 }
 
-static int ask(rfm_store_reader *reader, rfm_error *error)
+static int ask_many(rfm_store_reader *reader, rfm_reply *replies, size_t count, rfm_error *error)
 {
-    reader->done = reader->broken = false;
+    reader->done = reader->broken = reader->moved = false;
+    reader->replies = replies;
+    reader->expected = count;
+    reader->seen = 0;
     rfm__wire_room(reader->wire, &reader->arena);
     rfm__wire_flush(reader->wire);
     return wait_for(reader, error);
+}
+
+static int ask(rfm_store_reader *reader, rfm_error *error)
+{
+    return ask_many(reader, &reader->reply, 1, error);
 }
 
 static int connect_to(rfm_store_reader *reader, const rfm_endpoint *peer, rfm_error *error)
@@ -212,18 +222,36 @@ static int refuse_reply(rfm_store_reader *reader, const char *command, rfm_error
     return fail(reader, code, why, error);
 }
 
-static int ask_key(rfm_store_reader *reader, const char *command, uint32_t task, rfm_bytes key, rfm_error *error)
+/* Writes what is asked of the task's keys; may be called again, for another node. */
+typedef struct question {
+    const char *command;
+    const rfm_bytes *keys;
+    size_t count;
+    rfm_bytes field; /* at NULL: none */
+} question;
+
+static void write_question(rfm_store_reader *reader, const question *asked, const rfm_keyspace *space)
+{
+    rfm_buffer *out = rfm__wire_out(reader->wire);
+    for (size_t i = 0; i < asked->count; i++) {
+        rfm__command_begin(out, asked->field.at ? 3 : 2);
+        rfm__command_text(out, asked->command);
+        rfm__command_key(out, space, asked->keys[i]);
+        if (asked->field.at)
+            rfm__command_bytes(out, asked->field);
+    }
+}
+
+static int ask_task(rfm_store_reader *reader, uint32_t task, const question *asked, rfm_reply *replies,
+                    rfm_error *error)
 {
     rfm_keyspace space;
     uint32_t hops = 0;
     int code = begin(reader, error);
     rfm__keyspace_init(&space, reader->site.identity.prefix, task, reader->site.partition_count);
     while (!code) {
-        rfm_buffer *out = rfm__wire_out(reader->wire);
-        rfm__command_begin(out, 2);
-        rfm__command_text(out, command);
-        rfm__command_key(out, &space, key);
-        code = ask(reader, error);
+        write_question(reader, asked, &space);
+        code = ask_many(reader, replies, asked->count, error);
         if (code || !reader->moved)
             break;
         code = follow(reader, &hops, error);
@@ -231,31 +259,69 @@ static int ask_key(rfm_store_reader *reader, const char *command, uint32_t task,
     return code;
 }
 
-int rfm_store_reader_get(rfm_store_reader *reader, uint32_t task, rfm_bytes key, rfm_bytes *value, rfm_error *error)
+static int ask_text(rfm_store_reader *reader, uint32_t task, const question *asked, rfm_bytes *value, rfm_error *error)
 {
-    int code = ask_key(reader, "GET", task, key, error);
+    int code = ask_task(reader, task, asked, &reader->reply, error);
     if (!code && !rfm__reply_is_text(&reader->reply))
-        code = refuse_reply(reader, "GET", error);
+        code = refuse_reply(reader, asked->command, error);
     *value = code ? RFM_BYTES_NONE : reader->reply.text;
     return code;
+}
+
+int rfm_store_reader_get(rfm_store_reader *reader, uint32_t task, rfm_bytes key, rfm_bytes *value, rfm_error *error)
+{
+    return ask_text(reader, task, &(question){"GET", &key, 1, RFM_BYTES_NONE}, value, error);
+}
+
+int rfm_store_reader_field(rfm_store_reader *reader, uint32_t task, rfm_bytes key, rfm_bytes field, rfm_bytes *value,
+                           rfm_error *error)
+{
+    return ask_text(reader, task, &(question){"HGET", &key, 1, field}, value, error);
+}
+
+static int check_hashes(rfm_store_reader *reader, const rfm_reply *replies, size_t count, rfm_error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (replies[i].kind == RFM_REPLY_ARRAY && replies[i].count % 2 == 0)
+            continue;
+        reader->reply = replies[i];
+        return refuse_reply(reader, "HGETALL", error);
+    }
+    return RFM_OK;
 }
 
 int rfm_store_reader_hash(rfm_store_reader *reader, uint32_t task, rfm_bytes key, const rfm_bytes **values,
                           size_t *count, rfm_error *error)
 {
-    int code = ask_key(reader, "HGETALL", task, key, error);
-    if (!code && (reader->reply.kind != RFM_REPLY_ARRAY || reader->reply.count % 2))
-        code = refuse_reply(reader, "HGETALL", error);
+    int code = ask_task(reader, task, &(question){"HGETALL", &key, 1, RFM_BYTES_NONE}, &reader->reply, error);
+    if (!code)
+        code = check_hashes(reader, &reader->reply, 1, error);
     *values = code ? NULL : reader->reply.elements;
     *count = code ? 0 : reader->reply.count;
+    return code;
+}
+
+int rfm_store_reader_hashes(rfm_store_reader *reader, uint32_t task, const rfm_bytes *keys, size_t count,
+                            rfm_store_reader_each_hash each, void *owner, rfm_error *error)
+{
+    rfm_reply replies[HASHES_AT_ONCE];
+    int code = RFM_OK;
+    for (size_t from = 0, some; !code && from < count; from += some) {
+        some = count - from < HASHES_AT_ONCE ? count - from : HASHES_AT_ONCE;
+        code = ask_task(reader, task, &(question){"HGETALL", keys + from, some, RFM_BYTES_NONE}, replies, error);
+        if (!code)
+            code = check_hashes(reader, replies, some, error);
+        for (size_t i = 0; !code && i < some; i++)
+            if (!each(owner, replies[i].elements, replies[i].count))
+                return RFM_OK;
+    }
     return code;
 }
 
 /* -- scan */
 
 typedef struct key_scan {
-    rfm_keyspace *spaces; /* of the tasks asked for */
-    uint32_t first, count;
+    rfm_keyspace space;
     rfm_bytes cursor, start;
     char cursor_text[24];
     rfm_table seen; /* hashes of keys: SCAN may give one twice while others write */
@@ -270,16 +336,11 @@ static void write_quoted(rfm_buffer *pattern, rfm_bytes text)
     }
 }
 
-static void write_scan(const rfm_store_reader *reader, const key_scan *scan, rfm_buffer *out)
+static void write_scan(const key_scan *scan, rfm_buffer *out)
 {
     rfm_buffer pattern;
     rfm_buffer_init(&pattern, SIZE_MAX / 4);
-    if (scan->count == 1) {
-        write_quoted(&pattern, rfm_bytes_of(scan->spaces[0].start, scan->spaces[0].start_len));
-    } else {
-        write_quoted(&pattern, rfm_text(reader->site.identity.prefix));
-        rfm_write_text(&pattern, ":{*}:");
-    }
+    write_quoted(&pattern, rfm_bytes_of(scan->space.start, scan->space.start_len));
     write_quoted(&pattern, scan->start);
     rfm_write_u8(&pattern, '*');
     rfm__command_begin(out, 8);
@@ -292,20 +353,6 @@ static void write_scan(const rfm_store_reader *reader, const key_scan *scan, rfm
     rfm__command_text(out, "TYPE");
     rfm__command_text(out, "string");
     rfm_buffer_release(&pattern);
-}
-
-/* The place in scan->spaces of the task that a whole key belongs to; scan->count: of none. */
-static uint32_t space_of(const rfm_store_reader *reader, const key_scan *scan, rfm_bytes key)
-{
-    size_t at = strlen(reader->site.identity.prefix) + 2; /* ":{" */
-    uint32_t task = 0;
-    for (; at < key.len && key.at[at] >= '0' && key.at[at] <= '9' && task < RFM_TASKS_MAX; at++)
-        task = task * 10 + (uint32_t)(key.at[at] - '0');
-    if (task < scan->first || task - scan->first >= scan->count)
-        return scan->count;
-    const rfm_keyspace *space = &scan->spaces[task - scan->first];
-    bool ours = key.len >= space->start_len && memcmp(key.at, space->start, space->start_len) == 0;
-    return ours ? task - scan->first : scan->count;
 }
 
 static int read_values(rfm_store_reader *reader, const rfm_bytes *keys, size_t count, rfm_error *error)
@@ -334,24 +381,23 @@ static bool is_new(key_scan *scan, rfm_bytes key)
 static bool hand_over(const rfm_store_reader *reader, key_scan *scan, const rfm_bytes *keys, rfm_store_reader_each each,
                       void *owner)
 {
+    size_t start_len = scan->space.start_len + scan->start.len;
     for (size_t i = 0; i < reader->reply.count; i++) {
-        uint32_t place = space_of(reader, scan, keys[i]);
         rfm_bytes value = reader->reply.elements[i];
-        if (place == scan->count || !value.at || !is_new(scan, keys[i]))
-            continue; /* another's, or gone meanwhile */
-        size_t start_len = scan->spaces[place].start_len + scan->start.len;
-        if (!each(owner, scan->first + place, rfm_bytes_of(keys[i].at + start_len, keys[i].len - start_len), value))
+        if (!value.at || keys[i].len < start_len || !is_new(scan, keys[i]))
+            continue; /* gone meanwhile, or come again */
+        if (!each(owner, rfm_bytes_of(keys[i].at + start_len, keys[i].len - start_len), value))
             return false;
     }
     return true;
 }
 
-/* One page; *again: false at the end; *more: false if nothing more is wanted. */
+/* One page; *again: false at the end. */
 static int scan_on(rfm_store_reader *reader, key_scan *scan, rfm_store_reader_each each, void *owner, bool *again,
-                   bool *more, rfm_error *error)
+                   rfm_error *error)
 {
     rfm_arena_reset(&reader->arena);
-    write_scan(reader, scan, rfm__wire_out(reader->wire));
+    write_scan(scan, rfm__wire_out(reader->wire));
     int code = ask(reader, error);
     if (code)
         return code;
@@ -368,29 +414,23 @@ static int scan_on(rfm_store_reader *reader, key_scan *scan, rfm_store_reader_ea
         return RFM_OK;
     code = read_values(reader, keys, count, error);
     if (!code && !hand_over(reader, scan, keys, each, owner))
-        *again = *more = false;
+        *again = false;
     return code;
 }
 
-static int scan_server(rfm_store_reader *reader, key_scan *scan, rfm_store_reader_each each, void *owner, bool *more,
-                       rfm_error *error)
+static int scan_server(rfm_store_reader *reader, uint32_t task, rfm_bytes start, rfm_store_reader_each each,
+                       void *owner, rfm_error *error)
 {
+    key_scan scan = {.start = start, .cursor = rfm_text("0")};
     int code = begin(reader, error);
     if (code)
         return code;
-    scan->spaces = calloc(scan->count, sizeof *scan->spaces);
-    if (!scan->spaces)
-        return rfm_fail(error, RFM_E_NO_MEMORY, "out of memory");
-    for (uint32_t i = 0; i < scan->count; i++)
-        rfm__keyspace_init(&scan->spaces[i], reader->site.identity.prefix, scan->first + i,
-                           reader->site.partition_count);
-    RFM_NEED(rfm_table_init(&scan->seen, SCAN_COUNT) == RFM_OK);
-    scan->cursor = rfm_text("0");
+    rfm__keyspace_init(&scan.space, reader->site.identity.prefix, task, reader->site.partition_count);
+    RFM_NEED(rfm_table_init(&scan.seen, SCAN_COUNT) == RFM_OK);
     bool again = true;
     while (again && !code)
-        code = scan_on(reader, scan, each, owner, &again, more, error);
-    rfm_table_release(&scan->seen);
-    free(scan->spaces);
+        code = scan_on(reader, &scan, each, owner, &again, error);
+    rfm_table_release(&scan.seen);
     return code;
 }
 
@@ -403,13 +443,12 @@ static int all_keys_here(rfm_store_reader *reader, uint32_t task, rfm_error *err
 
 /* SCAN has no key by which MOVED could tell that it came to the wrong node. */
 static int scan_node(rfm_store_reader *reader, uint32_t task, rfm_bytes start, rfm_store_reader_each each, void *owner,
-                     bool *more, rfm_error *error)
+                     rfm_error *error)
 {
-    key_scan scan = {.first = task, .count = 1, .start = start};
     int code = all_keys_here(reader, task, error);
     const rfm_endpoint node = *reader->peer;
     if (!code)
-        code = scan_server(reader, &scan, each, owner, more, error);
+        code = scan_server(reader, task, start, each, owner, error);
     if (!code)
         code = all_keys_here(reader, task, error);
     if (!code && strcmp(node.name, reader->peer->name) != 0)
@@ -420,16 +459,9 @@ static int scan_node(rfm_store_reader *reader, uint32_t task, rfm_bytes start, r
 int rfm_store_reader_scan(rfm_store_reader *reader, uint32_t task, rfm_bytes start, rfm_store_reader_each each,
                           void *owner, rfm_error *error)
 {
-    bool all = task == RFM_ALL_TASKS, more = true;
-    uint32_t first = all ? 0 : task, count = all ? reader->site.partition_count : 1;
-    if (reader->site.address.layout != RFM_CLUSTER) {
-        key_scan scan = {.first = first, .count = count, .start = start};
-        return scan_server(reader, &scan, each, owner, &more, error);
-    }
-    int code = RFM_OK;
-    for (uint32_t i = 0; !code && more && i < count; i++)
-        code = scan_node(reader, first + i, start, each, owner, &more, error);
-    return code;
+    if (reader->site.address.layout == RFM_CLUSTER)
+        return scan_node(reader, task, start, each, owner, error);
+    return scan_server(reader, task, start, each, owner, error);
 }
 
 /* -- made and freed */

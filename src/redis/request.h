@@ -8,7 +8,7 @@
 #include "reply.h"
 #include <rfm/base/spares.h>
 
-enum { RFM_WHY_MAX = 400, RFM_POLICY_MAX = 32, RFM_LOAD_KEYS_MAX = 1000 };
+enum { RFM_WHY_MAX = 400, RFM_POLICY_MAX = 32 };
 
 typedef enum rfm_request_kind {
     RFM_REQUEST_GREET,    /* login; what the server is; meta */
@@ -38,6 +38,7 @@ typedef struct rfm_identity {
 typedef struct rfm_greeting {
     const rfm_identity *identity;
     uint8_t steps[12];
+    bool spreads_states; /* it keeps each field of a bundle for itself */
     char policy[RFM_POLICY_MAX];
     bool meta_absent;
     uint32_t older_format; /* which meta says; 0: it says ours */
@@ -52,9 +53,8 @@ typedef struct rfm_loading {
     rfm_load_kind what;
     uint64_t load;
     rfm_bytes *values;
-    size_t count, filled; /* KEYS: asked for, there already; else filled is not used */
-    rfm_bytes wal;        /* the lowest seen */
-    int64_t wal_offset;
+    size_t count;
+    rfm_bytes wal;
 } rfm_loading;
 
 typedef enum rfm_outcome { RFM_OUTCOME_NONE, RFM_OUTCOME_DONE, RFM_OUTCOME_BEATEN, RFM_OUTCOME_ERROR } rfm_outcome;

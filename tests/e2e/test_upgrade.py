@@ -38,7 +38,17 @@ def assert_known(cluster, world: dict) -> None:
 
 
 def keys_of(dump: dict) -> dict:
-    return {key: value for key, value in dump.items() if key != "rfm:meta"}
+    """By key; states by client, wherever a client lies: older releases gave each a key of its own."""
+    found = {}
+    for key, value in dump.items():
+        task, name = key.split("}:", 1) if "}:" in key else (key, "")
+        if name.startswith("b:"):
+            found |= {f"{task}}}:client:{bygone.bytes_of(client).decode()}": state for client, state in value[1]}
+        elif name.startswith("c:"):
+            found[f"{task}}}:client:{name[2:]}"] = value[1]
+        elif key != "rfm:meta":
+            found[key] = value
+    return found
 
 
 def keys_now(cluster) -> dict:
@@ -61,6 +71,7 @@ def test_a_release_s_state_is_gone_on_with(bygone_cluster, tmp_path, release):
     one_that_is_refused_does_not_disturb_the_group(cluster)
     set_format(cluster, format_before)
     the_rest_comes_to_the_same(cluster, world, tmp_path)
+    assert_all_in_bundles(cluster.redis.client())
     a_newer_state_is_refused(cluster)
 
 
@@ -74,10 +85,15 @@ def test_a_release_s_wal_leads_to_its_state(bygone_cluster, release):
     lost, found = keys_of(world["redis"]), keys_now(cluster)
     changed = {key for key in lost.keys() | found.keys() if lost.get(key) != found.get(key)}
     # A new owner writes a record of its own, by which `wal` moves; and in today's format the states that it looks at.
-    left = {key for key in changed if ":c:" not in key}
+    left = {key for key in changed if ":client:" not in key}
     assert {key.split("}:", 1)[1] for key in left} <= {"wal", "n:task"}, left
     assert lost.keys() == found.keys()
     assert_known(cluster, world)
+
+
+def assert_all_in_bundles(client) -> None:
+    """The traffic goes on for longer than a day, in which each client is looked at."""
+    assert not client.keys("rfm:*:c:*") and client.keys("rfm:*:b:*")
 
 
 def the_rest_comes_to_the_same(cluster, world: dict, folder: Path) -> None:
@@ -130,17 +146,18 @@ def one_that_is_refused_does_not_disturb_the_group(cluster) -> None:
 def a_newer_state_is_refused(cluster) -> None:
     """Not taken for a new client, nor written over."""
     client = cluster.redis.client()
-    key = min(client.keys("rfm:*:c:*"))
-    name = key.decode().rsplit(":", 1)[1]
-    client.setrange(key, 0, b"\x63")
+    key = min(client.keys("rfm:*:b:*"))
+    name, state = min(client.hgetall(key).items())
+    name = name.decode()
+    client.hset(key, name, b"\x63" + state[1:])
     process = cluster.processes[0].start(wait=False)
     time_ms = bygone.traffic()[2] + 1000
     writer = cluster.writer()
     writer.send("events", name, {"type": "visit", "id": "n1", "client_id": name, "time": time_ms}, time_ms)
     writer.flush()
     assert process.exit_code(60) == 3, process.log_tail()
-    assert f"'c:{name}' has version 99, which a newer rfmd has written" in process.log_text(), process.log_tail()
-    assert client.get(key)[:1] == b"\x63"
+    assert f"client '{name}' has version 99, which a newer rfmd has written" in process.log_text(), process.log_tail()
+    assert client.hget(key, name)[:1] == b"\x63"
     done = run_command("client", "-c", cluster.config_path, name)
     assert done.returncode == 3 and b"written by a newer rfmd: run that one" in done.stderr, done.stderr
 
@@ -154,7 +171,7 @@ def test_a_newer_wal_record_is_refused(bygone_cluster):
     process.start(wait=False)
     assert process.exit_code(60) == 3, process.log_tail()
     assert "it has version 99, which a newer rfmd has written" in process.log_text(), process.log_tail()
-    assert not cluster.redis.client().keys("rfm:*:c:*")
+    assert not cluster.redis.client().keys("rfm:*:[bc]:*")
 
 
 # -- two programs in one group

@@ -19,14 +19,17 @@ static const rfm_identity identity = {
 
 static void write_load(rfm_request *request, uint8_t choice, const rfm_keyspace *space, rfm_buffer *out)
 {
-    enum { KEYS = RFM_LOAD_KEYS_MAX + 2 };
-    static rfm_bytes keys[KEYS];
-    for (size_t i = 0; i < KEYS; i++)
-        keys[i] = rfm_text("c:a");
+    enum { KEYS = 12 };
+    static rfm_bytes keys[KEYS], fields[KEYS];
+    for (size_t i = 0; i < KEYS; i++) {
+        keys[i] = rfm_text("b:1");
+        fields[i] = i % 3 ? rfm_text("a") : RFM_BYTES_NONE;
+    }
     rfm_effect effect = {.kind = RFM_OUT_LOAD};
     effect.load.what = (rfm_load_kind)(choice % 3);
     effect.load.keys = keys;
-    effect.load.count = effect.load.what != RFM_LOAD_KEYS ? 1 : choice & 64 ? KEYS : choice >> 4 & 3;
+    effect.load.fields = choice & 128 ? fields : NULL;
+    effect.load.count = effect.load.what != RFM_LOAD_VALUES ? 1 : choice & 64 ? KEYS : choice >> 4 & 3;
     effect.load.length = choice >> 4 & 3;
     rfm__load_write(request, &effect, space, out);
 }

@@ -400,9 +400,7 @@ static rfm_names *names_of(sim_world *sim, uint32_t task)
 
 static bool state_of(sim_world *sim, uint32_t task, rfm_bytes client_id, rfm_client *client)
 {
-    char key[64];
-    int len = snprintf(key, sizeof key, "c:%.*s", (int)client_id.len, (const char *)client_id.at);
-    rfm_bytes packed = rfm_view_get(sim->store.view[task], rfm_bytes_of(key, (size_t)len));
+    rfm_bytes packed = rfm_view_client(sim->store.view[task], client_id);
     if (!packed.at)
         return false;
     if (rfm_client_decode(packed, client) != RFM_OK)
@@ -657,7 +655,8 @@ static void check_task(sim_world *sim, sim_world *reference, uint32_t task)
     rfm_population *sum = rfm_population_new();
     rfm_tally *states = rfm_tally_new();
     rfm_bytes client_id, packed;
-    size_t cursor = 0, listed, due_lists, clients = 0;
+    rfm_view_cursor cursor = {0};
+    size_t listed, due_lists, clients = 0;
     int64_t buyers = 0;
     while (rfm_view_next_client(sim->store.view[task], &cursor, &client_id, &packed) && !sim->failed) {
         rfm_client client;

@@ -107,19 +107,24 @@ static void do_load_wal(sim_world *sim, struct command *command)
     reply(sim, command);
 }
 
+/* What is asked for in several commands is read in several moments, and `wal` in the last. */
 static void do_load(sim_world *sim, struct command *command)
 {
     const rfm_bytes *values;
+    size_t done = command->input.loaded.count;
     size_t count = rfm_view_load(sim->store.view[command->connection->task], &command->effect, &sim->arena, &values);
+    bool torn = command->effect.load.what == RFM_LOAD_VALUES && count > done + 1 && sim_one_in(sim, 10);
+    size_t now = torn ? done + 1 + sim_below(sim, count - done - 1) : count;
     rfm_bytes *copies = sim_take(sim, count * sizeof *copies + 1);
-    for (size_t i = 0; i < count; i++)
-        copies[i] = sim__copy_of(sim, values[i]);
+    for (size_t i = 0; i < now; i++)
+        copies[i] = i < done ? command->input.loaded.values[i] : sim__copy_of(sim, values[i]);
     command->input.loaded.values = copies;
-    command->input.loaded.count = count;
+    command->input.loaded.count = now;
     if (sim_fault_now(sim, SIM_FAULT_ROLL_BACK, 600))
         sim_store_roll_back(sim, true, false);
-    if (command->effect.load.what != RFM_LOAD_KEYS && sim_one_in(sim, 20))
-        sim_after(sim, (int64_t)sim_below(sim, 3000), at_server, (command->act = do_load_wal, command));
+    if (torn || sim_one_in(sim, 20))
+        sim_after(sim, (int64_t)sim_below(sim, 3000), at_server,
+                  (command->act = torn ? do_load : do_load_wal, command));
     else
         do_load_wal(sim, command);
 }
@@ -205,6 +210,10 @@ void sim__load(sim_world *sim, sim_node *node, const rfm_effect *effect)
     for (size_t i = 0; i < effect->load.count; i++)
         keys[i] = sim__copy_of(sim, effect->load.keys[i]);
     command->effect.load.keys = keys;
+    rfm_bytes *fields = sim_take(sim, effect->load.count * sizeof *fields + 1);
+    for (size_t i = 0; effect->load.fields && i < effect->load.count; i++)
+        fields[i] = sim__copy_of(sim, effect->load.fields[i]);
+    command->effect.load.fields = effect->load.fields ? fields : NULL;
     command->input.kind = RFM_IN_LOADED;
     command->input.loaded.load = effect->load.load;
     send_command(sim, command, do_load);

@@ -4,7 +4,8 @@
  *
  *     format  since  states  slots  redo
  *     1       0.1.0  1, 2    3      1, 2
- *     2       0.2.0  3       4      1, 2
+ *     2       -      3       4      1, 2 (on the way to 0.2.0)
+ *     3       0.2.0  3       4      3: states in bundles
  *
  * What is packed has a version of its own besides: a Redis that came back from a backup may name an older format than its WAL
  * leads to, and is then refused by whoever does not know what it finds. */
@@ -12,7 +13,7 @@
 #define RFM_CLIENT_STATE_FORMAT_H
 
 #ifndef RFM_STATE_FORMAT /* another one: for a program that tests/e2e/upgrade.py takes for a newer one */
-#define RFM_STATE_FORMAT 2
+#define RFM_STATE_FORMAT 3
 #endif
 
 #endif

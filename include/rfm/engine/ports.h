@@ -132,7 +132,7 @@ typedef enum rfm_effect_kind {
     RFM_OUT_RENEW,     /* destroy the producer, make a new one under our id */
     RFM_OUT_OPEN,      /* connect for the task, check meta, WATCH wal, GET wal; stays until CLOSE */
     RFM_OUT_CLOSE,
-    RFM_OUT_LOAD,  /* see rfm_load_kind; the reply holds `wal` as read with or after the values */
+    RFM_OUT_LOAD,  /* see rfm_load_kind; the reply holds `wal` as read after the values */
     RFM_OUT_STORE, /* under the standing WATCH: MULTI, the redo's commands, SET wal, EXEC; then WATCH, GET wal */
     RFM_OUT_PUBLISH,
     RFM_OUT_CONSUME_FROM,
@@ -142,9 +142,9 @@ typedef enum rfm_effect_kind {
 } rfm_effect_kind;
 
 typedef enum rfm_load_kind {
-    RFM_LOAD_KEYS, /* MGET wal k1 k2 ...: one value a key; count 0 is allowed: only wal */
-    RFM_LOAD_LIST, /* LRANGE keys[0] from from+length-1, then GET wal: values are the entries */
-    RFM_LOAD_HASH, /* HGETALL keys[0], then GET wal: values are field, value, field, value, ... */
+    RFM_LOAD_VALUES, /* HGET key field or GET key each, then GET wal: one value each; count 0 is allowed: only wal */
+    RFM_LOAD_LIST,   /* LRANGE keys[0] from from+length-1, then GET wal: values are the entries */
+    RFM_LOAD_HASH,   /* HGETALL keys[0], then GET wal: values are field, value, field, value, ... */
 } rfm_load_kind;
 
 typedef struct rfm_effect {
@@ -161,8 +161,9 @@ typedef struct rfm_effect {
             const rfm_bytes *keys;
             size_t count;
             int64_t from, length;
-        } load;         /* keys without prefix: "c:<client>" */
-        rfm_step *step; /* PUBLISH */
+            const rfm_bytes *fields; /* VALUES: as keys, at NULL: the key itself has the value; NULL: all of them */
+        } load;                      /* keys without prefix: "b:<bundle>" */
+        rfm_step *step;              /* PUBLISH */
         struct {
             const rfm_bytes *redo;
             size_t redo_count;

@@ -16,7 +16,7 @@ typedef enum rfm_redo_op {
     RFM_REDO_HASH_DELETE = 4, /* HDEL key field */
     RFM_REDO_LIST_ADD = 5,    /* RPUSH key value */
     RFM_REDO_LIST_TRIM = 6,   /* LTRIM key n -1; n is the value in decimal */
-    RFM_REDO_LIST_REMOVE = 7, /* LREM key 0 value: wherever it stands. Only in records of version 2 */
+    RFM_REDO_LIST_REMOVE = 7, /* LREM key 0 value: wherever it stands */
 } rfm_redo_op;
 typedef struct rfm_redo_item {
     rfm_redo_op op;
@@ -40,7 +40,7 @@ typedef struct rfm_redo {
     rfm_buffer buffer; /* all parts one after the other */
     size_t part_at[RFM_REDO_PARTS_MAX + 1];
     size_t part_count, part_bytes_max;
-    uint8_t input_count, version;
+    uint8_t input_count;
 } rfm_redo;
 void rfm_redo_init(rfm_redo *redo, size_t part_bytes_max); /* 0: RFM_REDO_PART_BYTES_MAX */
 void rfm_redo_release(rfm_redo *redo);

@@ -84,6 +84,12 @@ class Process:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{self.name} has not ended within {timeout_s:g} s\n{self.log_tail()}") from None
 
+    def takes(self, number: int) -> bool:
+        """Whether it has got as far as to take this signal itself: right after its start it is killed by it."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        blocked = next(line.split()[1] for line in status.splitlines() if line.startswith("SigBlk"))
+        return bool(int(blocked, 16) >> (number - 1) & 1)
+
     def log_text(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 

@@ -40,7 +40,8 @@ class RedisServer(Process):
 
     def start(self, wait: bool = True) -> "RedisServer":
         settings = {"port": self.port, "bind": "127.0.0.1", "unixsocket": self.socket, "dir": self.folder, "save": "",
-                    "appendonly": "no", "maxmemory-policy": "noeviction", "daemonize": "no", "enable-debug-command": "yes",
+                    "appendonly": "no", "maxmemory-policy": "noeviction", "hash-max-listpack-value": 4096,
+                    "hash-max-listpack-entries": 512, "daemonize": "no", "enable-debug-command": "yes",
                     **self.settings}
         if self.password:
             settings["requirepass"] = self.password

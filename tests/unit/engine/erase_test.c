@@ -309,9 +309,7 @@ static rfm_names *names_of(world *of)
 static bool describe(world *of, const char *id, rfm_buffer *text)
 {
     rfm_client client;
-    char key[32];
-    snprintf(key, sizeof key, "c:%s", id);
-    rfm_bytes packed = rfm_view_get(of->view, rfm_text(key));
+    rfm_bytes packed = rfm_view_client(of->view, rfm_text(id));
     rfm_buffer_clear(text);
     if (packed.at == NULL)
         return false;
@@ -442,7 +440,7 @@ static void say(world *of, const char *type, const char *id, int64_t time_ms, in
 static void assert_visits(world *of, uint32_t visits)
 {
     rfm_client client = {0};
-    rfm_bytes packed = rfm_view_get(of->view, rfm_text("c:q-77"));
+    rfm_bytes packed = rfm_view_client(of->view, rfm_text("q-77"));
     if (packed.at != NULL)
         assert_int_equal(rfm_client_decode(packed, &client), RFM_OK);
     assert_int_equal(client.visits, visits);

@@ -4,9 +4,8 @@
 
 #include "engine/counters.h"
 #include "engine/erased.h"
-static const char *const files[] = {"redo-1.ndjson", "redo-2.ndjson"};
-static const char *const written[] = {"redo-1.ndjson",
-                                      "redo-2.ndjson"}; /* by the present code, each where it will do */
+static const char *const files[] = {"redo-1.ndjson", "redo-2.ndjson", "redo-3.ndjson"};
+static const char *const written = "redo-3.ndjson"; /* by the present code */
 
 enum { ITEMS_MAX = 64 };
 typedef struct record {
@@ -258,8 +257,7 @@ static void every_version_is_read(void **state)
 static void what_is_written_has_not_changed(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof written / sizeof *written; i++)
-        assert_true(fixture_each(written[i], check_written) >= 3);
+    assert_true(fixture_each(written, check_written) >= 3);
 }
 
 int main(int argc, char **argv)

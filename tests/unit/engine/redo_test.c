@@ -160,7 +160,7 @@ static void damage_is_harmless(void **state)
         (void)read_all(copy, parts[0].len);
     }
     memcpy(copy, parts[0].at, parts[0].len);
-    copy[0] = 3;
+    copy[0] = 4;
     assert_int_equal(read_all(copy, parts[0].len), RFM_E_VERSION);
     copy[0] = 0;
     assert_int_equal(read_all(copy, parts[0].len), RFM_E_CORRUPT);

@@ -1,5 +1,8 @@
 #include <rfm/engine/view.h>
 
+#include <rfm/base/hash.h>
+#include <rfm/engine/keys.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -89,15 +92,54 @@ static void a_dump_makes_the_same_keys(void **state)
     rfm_view_free(copy);
 }
 
-static void a_walk_meets_strings_alone(void **state)
+static void a_walk_meets_each_client_once(void **state)
+{
+    (void)state;
+    enum { COUNT = 30000 }; /* several in a bundle */
+    rfm_view *view = example();
+    rfm_redo *redo = redo_new();
+    static uint8_t times[COUNT];
+    char id[16], bundle[RFM_BUNDLE_KEY_MAX];
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(id, sizeof id, "client %d", i);
+        rfm_bytes key = rfm_bundle_key(rfm_bundle_of(rfm_hash64(rfm_text(id))), bundle);
+        rfm_redo_put(redo, &(rfm_redo_item){RFM_REDO_HASH_SET, key, rfm_text(id), rfm_text(id + 7)});
+        if (i % 3 == 0)
+            rfm_redo_put(redo, &(rfm_redo_item){RFM_REDO_HASH_DELETE, key, rfm_text(id), RFM_BYTES_NONE});
+    }
+    apply(redo, view);
+    rfm_view_cursor cursor = {0};
+    rfm_bytes found, packed;
+    while (rfm_view_next_client(view, &cursor, &found, &packed)) {
+        snprintf(id, sizeof id, "%.*s", (int)packed.len, (const char *)packed.at);
+        assert_true(found.len == packed.len + 7 && memcmp(found.at + 7, id, packed.len) == 0);
+        times[atoi(id)]++;
+    }
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(id, sizeof id, "client %d", i);
+        assert_int_equal(times[i], i % 3 != 0);
+        packed = rfm_view_client(view, rfm_text(id));
+        assert_true(i % 3 == 0 ? packed.at == NULL : rfm_bytes_is(packed, id + 7));
+    }
+    rfm_view_free(view);
+}
+
+static void values_of_keys_and_of_fields(void **state)
 {
     (void)state;
     rfm_view *view = example();
-    size_t cursor = 0;
-    rfm_bytes key, value;
-    assert_true(rfm_view_next(view, &cursor, &key, &value));
-    assert_true(rfm_bytes_is(key, "c:a") && rfm_bytes_is(value, "state"));
-    assert_false(rfm_view_next(view, &cursor, &key, &value));
+    rfm_arena arena;
+    const rfm_bytes *values;
+    const rfm_bytes keys[] = {rfm_text("names"), rfm_text("c:a"), rfm_text("names"), rfm_text("c:a"), rfm_text("none")};
+    const rfm_bytes fields[] = {rfm_text("2"), RFM_BYTES_NONE, rfm_text("3"), rfm_text("1"), rfm_text("1")};
+    rfm_effect effect = {.kind = RFM_OUT_LOAD,
+                         .load = {.what = RFM_LOAD_VALUES, .keys = keys, .fields = fields, .count = 5}};
+    rfm_arena_init(&arena);
+    assert_int_equal(rfm_view_load(view, &effect, &arena, &values), 5);
+    assert_true(rfm_bytes_is(values[0], "email") && rfm_bytes_is(values[1], "state"));
+    for (size_t i = 2; i < 5; i++)
+        assert_null(values[i].at);
+    rfm_arena_release(&arena);
     rfm_view_free(view);
 }
 
@@ -116,11 +158,10 @@ static void a_large_one_takes_several_parts(void **state)
     redo = redo_new();
     rfm_view_dump(view, redo);
     assert_true(apply(redo, copy) > 3);
-    size_t cursor = 0, count = 0;
-    rfm_bytes name, value;
-    while (rfm_view_next(copy, &cursor, &name, &value))
-        count += value.len == 1000;
-    assert_int_equal(count, 3000);
+    for (int i = 0; i < 3000; i++) {
+        snprintf(key, sizeof key, "c:%d", i);
+        assert_int_equal(rfm_view_get(copy, rfm_text(key)).len, 1000);
+    }
     rfm_view_free(view);
     rfm_view_free(copy);
 }
@@ -162,9 +203,8 @@ static void another_kind_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_dump_makes_the_same_keys),
-        cmocka_unit_test(a_walk_meets_strings_alone),
-        cmocka_unit_test(a_large_one_takes_several_parts),
+        cmocka_unit_test(a_dump_makes_the_same_keys),   cmocka_unit_test(a_walk_meets_each_client_once),
+        cmocka_unit_test(values_of_keys_and_of_fields), cmocka_unit_test(a_large_one_takes_several_parts),
         cmocka_unit_test(another_kind_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,6 @@
 /* The worker as its adapters see it, where the simulator's world does not go: what is refused, what stands still, what is large. */
+#include <rfm/base/hash.h>
+#include <rfm/engine/keys.h>
 #include <rfm/engine/redo.h>
 #include <rfm/engine/view.h>
 #include <rfm/engine/worker.h>
@@ -21,7 +23,7 @@ typedef struct desk {
     size_t seen[KINDS];
     rfm_effect last[KINDS];
     rfm_effect loads[2048];
-    size_t load_count;
+    size_t load_count, published, stored; /* published, stored: of those seen, carried out */
 } desk;
 
 /* Takes what the worker wants now. */
@@ -272,7 +274,8 @@ static void begin_with_moment(desk *at, int64_t now_ms, int64_t due_s)
     char second[24], minute[24];
     snprintf(second, sizeof second, "%lld", (long long)due_s);
     snprintf(minute, sizeof minute, "%lld", (long long)(now_ms / RFM_MINUTE_MS));
-    rfm_bytes due[] = {rfm_text(second), rfm_text("1")}, task[] = {rfm_text("0"), rfm_text(minute)};
+    rfm_bytes due[] = {rfm_text(second), rfm_text("1")};
+    rfm_bytes task[] = {rfm_text("0"), rfm_text(minute), rfm_text("2"), rfm_text("1")};
     assert_int_equal(at->load_count, TABLES);
     for (size_t i = 0; i < TABLES; i++) {
         bool is_due = rfm_bytes_equal(at->loads[i].load.keys[0], rfm_text("n:due"));
@@ -281,7 +284,7 @@ static void begin_with_moment(desk *at, int64_t now_ms, int64_t due_s)
             .kind = RFM_IN_LOADED, .term = at->loads[i].term, .loaded = {.load = at->loads[i].load.load}};
         input.loaded.wal_value = rfm_text("7 999");
         input.loaded.values = is_due ? due : task;
-        input.loaded.count = is_due || is_task ? 2 : 0;
+        input.loaded.count = is_due ? 2 : is_task ? 4 : 0;
         tell(at, input);
     }
     assert_int_equal(at->seen[RFM_OUT_CONSUME_FROM], 1);
@@ -490,6 +493,143 @@ static void test_what_waits_behind_a_later_record_is_met_before_timers(void **st
     rfm_view_free(view);
 }
 
+/* Publishes and stores what the worker wants to, and answers its loads, until it wants nothing more. */
+static void carry_out(desk *at, rfm_view *view, int64_t now_ms)
+{
+    int64_t wal = rfm_wal_value_parse(rfm_view_wal(view));
+    tell(at, (rfm_input){.kind = RFM_IN_TIME, .now_ms = now_ms});
+    for (;;) {
+        if (at->load_count > 0) {
+            answer_loads(at, view, now_ms);
+        } else if (at->published < at->seen[RFM_OUT_PUBLISH]) {
+            rfm_step *step = at->last[RFM_OUT_PUBLISH].step;
+            step->changes[0].to.wal = ++wal;
+            at->published++;
+            tell(at, (rfm_input){.kind = RFM_IN_PUBLISHED, .now_ms = now_ms, .step = step});
+        } else if (at->stored < at->seen[RFM_OUT_STORE]) {
+            const rfm_effect store = at->last[RFM_OUT_STORE];
+            for (size_t i = 0; i < store.store.redo_count; i++)
+                assert_int_equal(rfm_view_apply(view, store.store.redo[i]), RFM_OK);
+            rfm_view_set_wal(view, store.store.wal_value);
+            at->stored++;
+            tell(at, (rfm_input){
+                         .kind = RFM_IN_STORED, .term = store.term, .now_ms = now_ms, .wal_value = rfm_view_wal(view)});
+        } else {
+            return;
+        }
+    }
+}
+
+/* What a release before 0.2 would have left: the client under a key of its own, and nothing said of bundles. */
+static void make_loose(rfm_view *view)
+{
+    const rfm_bytes packed = rfm_view_client(view, rfm_text("c"));
+    char bundle[RFM_BUNDLE_KEY_MAX];
+    const int64_t next[RFM_INPUTS_MAX] = {0};
+    const rfm_bytes *parts;
+    rfm_arena arena;
+    rfm_redo *redo = malloc(sizeof *redo);
+    assert_non_null(redo);
+    rfm_arena_init(&arena);
+    rfm_redo_init(redo, 0);
+    rfm_redo_begin(redo, 1);
+    rfm_redo_put(redo, &(rfm_redo_item){RFM_REDO_SET, rfm_text("c:c"), RFM_BYTES_NONE, packed});
+    rfm_redo_put(redo, &(rfm_redo_item){RFM_REDO_HASH_DELETE,
+                                        rfm_bundle_key(rfm_bundle_of(rfm_hash64(rfm_text("c"))), bundle), rfm_text("c"),
+                                        RFM_BYTES_NONE});
+    rfm_redo_put(redo, &(rfm_redo_item){RFM_REDO_HASH_DELETE, rfm_text("n:task"), rfm_text("2"), RFM_BYTES_NONE});
+    assert_int_equal(rfm_redo_end(redo, 0, next, &arena, &parts), 1);
+    assert_int_equal(rfm_view_apply(view, parts[0]), RFM_OK);
+    rfm_redo_release(redo);
+    rfm_arena_release(&arena);
+    free(redo);
+}
+
+static bool is_loose(const rfm_view *view)
+{
+    bool loose = rfm_view_get(view, rfm_text("c:c")).at != NULL;
+    assert_true(loose != (rfm_view_client(view, rfm_text("c")).at != NULL)); /* in one place, always */
+    return loose;
+}
+
+static uint32_t visits_of(const rfm_view *view)
+{
+    static rfm_client client;
+    assert_int_equal(rfm_client_decode(rfm_view_client(view, rfm_text("c")), &client), RFM_OK);
+    return (uint32_t)client.visits;
+}
+
+static size_t keys_asked_for(const desk *at)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < at->load_count; i++)
+        if (at->loads[i].load.what == RFM_LOAD_VALUES)
+            count += at->loads[i].load.count;
+    return count;
+}
+
+static desk *owner_of_loose(rfm_view *view, int64_t start_ms)
+{
+    desk_free(owner_of_two(NULL, view, start_ms)); /* makes the client */
+    make_loose(view);
+    assert_true(is_loose(view));
+    desk *at = desk_of(1 << 20, 2, NULL, RFM_FORMAT_NATIVE);
+    tell_position(at, 1, 1);
+    tell_opened(at, "1 1 0");
+    answer_loads(at, view, start_ms + 1000);
+    assert_int_equal(at->seen[RFM_OUT_CONSUME_FROM], 1);
+    return at;
+}
+
+static void test_a_client_of_an_older_release_moves_with_its_next_event(void **state)
+{
+    (void)state;
+    const int64_t start_ms = (int64_t)NOW_MS * 1000;
+    char text[200];
+    rfm_view *view = rfm_view_new();
+    desk *at = owner_of_loose(view, start_ms);
+    rfm_record visit = event_of(text, 0, 1, "visit", start_ms + 5000, start_ms + 5000);
+    assert_int_equal(rfm_worker_feed(at->worker, &visit, 1, start_ms + 5000), 1);
+    take(at);
+    assert_int_equal(keys_asked_for(at), 2); /* looked for in both places */
+    carry_out(at, view, start_ms + 5000);
+    assert_false(is_loose(view));
+    assert_int_equal(visits_of(view), 2);
+    desk_free(at);
+    rfm_view_free(view);
+}
+
+/* And once the minute of everybody's look has come, nobody is looked for twice any more, by the next owner neither. */
+static void test_a_client_of_an_older_release_moves_with_its_next_look(void **state)
+{
+    (void)state;
+    const int64_t start_ms = (int64_t)NOW_MS * 1000, later_ms = start_ms + RFM_DAY_MS + 2 * RFM_MINUTE_MS;
+    char text[2][200];
+    rfm_view *view = rfm_view_new();
+    desk *at = owner_of_loose(view, start_ms);
+    tell_ends(at, later_ms);
+    carry_out(at, view, later_ms);
+    assert_false(is_loose(view));
+    assert_int_equal(visits_of(view), 1);
+    rfm_record visit = event_of(text[0], 0, 1, "visit", later_ms, later_ms); /* by which the minute is written */
+    assert_int_equal(rfm_worker_feed(at->worker, &visit, 1, later_ms), 1);
+    take(at);
+    carry_out(at, view, later_ms);
+    desk_free(at);
+    at = desk_of(1 << 20, 2, NULL, RFM_FORMAT_NATIVE);
+    tell_position(at, 2, rfm_wal_value_parse(rfm_view_wal(view)));
+    tell(at, (rfm_input){.kind = RFM_IN_OPENED, .term = at->last[RFM_OUT_OPEN].term, .wal_value = rfm_view_wal(view)});
+    answer_loads(at, view, later_ms);
+    visit = event_of(text[1], 0, 2, "visit", later_ms, later_ms);
+    assert_int_equal(rfm_worker_feed(at->worker, &visit, 1, later_ms), 1);
+    take(at);
+    assert_int_equal(keys_asked_for(at), 1);
+    carry_out(at, view, later_ms);
+    assert_int_equal(visits_of(view), 3);
+    desk_free(at);
+    rfm_view_free(view);
+}
+
 /* A client's visit comes, and Redis holds `state` for the client. */
 static void meet_state(desk *at, rfm_bytes state)
 {
@@ -500,7 +640,7 @@ static void meet_state(desk *at, rfm_bytes state)
     assert_int_equal(rfm_worker_feed(at->worker, &record, 1, now_ms), 1);
     take(at);
     size_t i = 0; /* the minute's list may be asked for as well */
-    while (i < at->load_count && at->loads[i].load.what != RFM_LOAD_KEYS)
+    while (i < at->load_count && at->loads[i].load.what != RFM_LOAD_VALUES)
         i++;
     assert_true(i < at->load_count);
     rfm_input loaded = {.kind = RFM_IN_LOADED,
@@ -518,10 +658,10 @@ static void test_a_state_of_a_newer_program_stops_it(void **state)
         const char *packed, *said;
         size_t len;
     } states[] = {
-        {"\x63\x00", "'c:c' has version 99, which a newer rfmd has written", 2},
-        {"\x01\x40\x62\x11", "'c:c' has version 98, which a newer rfmd has written", 4}, /* of slots */
-        {"\x01\x40\x00\x11", "'c:c' cannot be read: it is damaged", 4},
-        {"\x00\x00", "'c:c' cannot be read: it is damaged", 2},
+        {"\x63\x00", "client 'c' has version 99, which a newer rfmd has written", 2},
+        {"\x01\x40\x62\x11", "client 'c' has version 98, which a newer rfmd has written", 4}, /* of slots */
+        {"\x01\x40\x00\x11", "client 'c' cannot be read: it is damaged", 4},
+        {"\x00\x00", "client 'c' cannot be read: it is damaged", 2},
     };
     for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
         desk *at = desk_new(1 << 20);
@@ -552,6 +692,8 @@ int main(void)
         cmocka_unit_test(test_what_is_ignored_is_counted_and_no_dead_letter),
         cmocka_unit_test(test_what_waits_behind_a_later_record_is_met_before_timers),
         cmocka_unit_test(test_a_state_of_a_newer_program_stops_it),
+        cmocka_unit_test(test_a_client_of_an_older_release_moves_with_its_next_event),
+        cmocka_unit_test(test_a_client_of_an_older_release_moves_with_its_next_look),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

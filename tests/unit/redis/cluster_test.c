@@ -100,7 +100,7 @@ static const rfm_redo_item two_clients[] = {
 static void load_clients(const char *a, const char *b, const char *wal)
 {
     const rfm_bytes keys[] = {rfm_text("c:a"), rfm_text("c:b")};
-    driver_load(&world, RFM_LOAD_KEYS, keys, 2, 0, 0);
+    driver_load(&world, RFM_LOAD_VALUES, keys, 2, 0, 0);
     const rfm_input *loaded = &driver_expect(&world, RFM_IN_LOADED, RFM_DONE)->input;
     assert_bytes(loaded->loaded.values[0], a);
     assert_bytes(loaded->loaded.values[1], b);
@@ -183,7 +183,7 @@ static void a_slot_that_moves(void **state)
     load_clients("A", "B", "1 0"); /* all is there still */
     move("c:b", &nodes[2]);
     const rfm_bytes keys[] = {rfm_text("c:a"), rfm_text("c:b")};
-    driver_load(&world, RFM_LOAD_KEYS, keys, 2, 0, 0); /* one is not: no answer is better than that it is absent */
+    driver_load(&world, RFM_LOAD_VALUES, keys, 2, 0, 0); /* one is not: no answer is better than that it is absent */
     driver_expect(&world, RFM_IN_CLOSED, RFM_DONE);
     driver_expect(&world, RFM_IN_OPENED, RFM_DONE);
     const rfm_redo_item next[] = {item_of(RFM_REDO_SET, "c:a", "", "A2"), item_of(RFM_REDO_SET, "c:b", "", "B2")};
@@ -216,7 +216,7 @@ static void an_open_task_learns_that_its_slot_has_moved(void **state)
     move("c:b", &nodes[0]);
     move("wal", &nodes[0]);
     end_move(slot, &nodes[0]);
-    driver_load(&world, RFM_LOAD_KEYS, NULL, 0, 0, 0);
+    driver_load(&world, RFM_LOAD_VALUES, NULL, 0, 0, 0);
     driver_expect(&world, RFM_IN_CLOSED, RFM_DONE);
     assert_bytes(driver_expect(&world, RFM_IN_OPENED, RFM_DONE)->input.wal_value, "1 0");
     assert_non_null(strstr(world.log, "the keys of partition 1 have moved to another node"));
@@ -268,17 +268,30 @@ static void the_url_and_the_server_must_fit(void **state)
 
 typedef struct seen {
     size_t count;
-    uint32_t tasks;
     char last[64];
 } seen;
 
-static bool see(void *owner, uint32_t task, rfm_bytes id, rfm_bytes value)
+static bool see(void *owner, rfm_bytes id, rfm_bytes value)
 {
     seen *all = owner;
     all->count++;
-    all->tasks |= UINT32_C(1) << task;
     assert_true(rfm_bytes_is(value, "1"));
     snprintf(all->last, sizeof all->last, "%.*s", (int)id.len, (const char *)id.at);
+    return true;
+}
+
+typedef struct hashes {
+    size_t number;
+    const char *expected;
+} hashes;
+
+static bool see_hash(void *owner, const rfm_bytes *values, size_t count)
+{
+    hashes *all = owner;
+    assert_int_equal(count, all->number == 0 ? 2 : 0);
+    if (count > 0)
+        assert_bytes(values[1], all->expected);
+    all->number++;
     return true;
 }
 
@@ -321,14 +334,17 @@ static void a_reader_goes_over_all_nodes(void **state)
         assert_int_equal(count, 2);
         assert_bytes(values[1], expected);
     }
-    seen all = {0};
-    assert_int_equal(rfm_store_reader_scan(reader, RFM_ALL_TASKS, rfm_text("c:"), see, &all, &error), RFM_OK);
-    assert_int_equal(all.count, TASK_COUNT);
-    assert_int_equal(all.tasks, (1u << TASK_COUNT) - 1);
-    seen one = {0};
-    assert_int_equal(rfm_store_reader_scan(reader, 2, rfm_text("c:"), see, &one, &error), RFM_OK);
-    assert_int_equal(one.count, 1);
-    assert_string_equal(one.last, "2");
+    for (uint32_t task = 0; task < TASK_COUNT; task++) {
+        seen one = {0};
+        char expected[2] = {(char)('0' + task)};
+        assert_int_equal(rfm_store_reader_scan(reader, task, rfm_text("c:"), see, &one, &error), RFM_OK);
+        assert_int_equal(one.count, 1);
+        assert_string_equal(one.last, expected);
+        const rfm_bytes names[] = {rfm_text("names"), rfm_text("none")};
+        hashes both = {.expected = expected};
+        assert_int_equal(rfm_store_reader_hashes(reader, task, names, 2, see_hash, &both, &error), RFM_OK);
+        assert_int_equal(both.number, 2);
+    }
     /* Half of a task's keys are somewhere else: it must not look like all of them. */
     begin_to_move(slot_of_task(), &nodes[2]);
     move("c:1", &nodes[2]);

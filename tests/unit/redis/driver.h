@@ -176,7 +176,17 @@ static inline void driver_load(test_driver *driver, rfm_load_kind what, const rf
                                     .kind = RFM_OUT_LOAD,
                                     .task = TASK,
                                     .term = driver->term,
-                                    .load = {42, what, keys, count, from, length},
+                                    .load = {42, what, keys, count, from, length, NULL},
+                                });
+}
+
+static inline void driver_load_fields(test_driver *driver, const rfm_bytes *keys, const rfm_bytes *fields, size_t count)
+{
+    rfm_store_do(driver->store, &(rfm_effect){
+                                    .kind = RFM_OUT_LOAD,
+                                    .task = TASK,
+                                    .term = driver->term,
+                                    .load = {42, RFM_LOAD_VALUES, keys, count, 0, 0, fields},
                                 });
 }
 

@@ -60,16 +60,21 @@ static void a_value_and_a_hash(void **state)
     assert_bytes(values[1], "one");
     assert_int_equal(rfm_store_reader_hash(reader, 0, rfm_text("names"), &values, &count, NULL), RFM_OK);
     assert_int_equal(count, 0);
+    assert_int_equal(rfm_store_reader_field(reader, TASK, rfm_text("names"), rfm_text("1"), &value, NULL), RFM_OK);
+    assert_bytes(value, "one");
+    assert_int_equal(rfm_store_reader_field(reader, TASK, rfm_text("names"), rfm_text("2"), &value, NULL), RFM_OK);
+    assert_null(value.at);
+    assert_int_equal(rfm_store_reader_field(reader, TASK, rfm_text("c:a"), rfm_text("1"), &value, NULL), RFM_E_CORRUPT);
     rfm_store_reader_free(reader);
 }
 
 enum { CLIENTS = 5000 };
 typedef struct seen {
-    uint8_t times[TASK_COUNT][CLIENTS];
+    uint8_t times[CLIENTS];
     size_t count, wanted;
 } seen;
 
-static bool see(void *owner, uint32_t task, rfm_bytes id, rfm_bytes value)
+static bool see(void *owner, rfm_bytes id, rfm_bytes value)
 {
     seen *all = owner;
     char text[32];
@@ -77,8 +82,8 @@ static bool see(void *owner, uint32_t task, rfm_bytes id, rfm_bytes value)
     snprintf(text, sizeof text, "%.*s", (int)id.len, (const char *)id.at);
     assert_bytes(value, text); /* written so below */
     size_t number = strtoul(text, NULL, 10);
-    assert_true(task < TASK_COUNT && number < CLIENTS);
-    all->times[task][number]++;
+    assert_true(number < CLIENTS);
+    all->times[number]++;
     return ++all->count != all->wanted;
 }
 
@@ -106,7 +111,7 @@ static void fill(void)
     redisFree(connection);
 }
 
-static void all_clients_of_a_task_and_of_all(void **state)
+static void all_strings_of_a_task(void **state)
 {
     (void)state;
     write_state();
@@ -117,14 +122,59 @@ static void all_clients_of_a_task_and_of_all(void **state)
     assert_int_equal(rfm_store_reader_scan(reader, TASK, rfm_text("c:"), see, &all, NULL), RFM_OK);
     assert_int_equal(all.count, CLIENTS);
     for (int i = 0; i < CLIENTS; i++)
-        assert_int_equal(all.times[TASK][i], 1);
-    memset(&all, 0, sizeof all);
-    assert_int_equal(rfm_store_reader_scan(reader, RFM_ALL_TASKS, rfm_text("c:"), see, &all, NULL), RFM_OK);
-    assert_int_equal(all.count, (size_t)CLIENTS * TASK_COUNT);
+        assert_int_equal(all.times[i], 1);
     all.count = 0;
     all.wanted = 10;
-    assert_int_equal(rfm_store_reader_scan(reader, RFM_ALL_TASKS, rfm_text("c:"), see, &all, NULL), RFM_OK);
+    assert_int_equal(rfm_store_reader_scan(reader, TASK, rfm_text("c:"), see, &all, NULL), RFM_OK);
     assert_int_equal(all.count, 10);
+    rfm_store_reader_free(reader);
+}
+
+typedef struct hashes {
+    size_t number, fields, wanted;
+} hashes;
+
+/* The hash of number n has the fields 0 to n % 7 - 1, each with its own name as value; all but the multiples of 7 exist. */
+static bool see_hash(void *owner, const rfm_bytes *values, size_t count)
+{
+    hashes *all = owner;
+    char text[16];
+    assert_int_equal(count, 2 * (all->number % 7));
+    for (size_t i = 0; i < count; i += 2) {
+        snprintf(text, sizeof text, "%zu-%c", all->number, values[i].at[values[i].len - 1]);
+        assert_bytes(values[i], text);
+        assert_bytes(values[i + 1], text);
+        all->fields++;
+    }
+    return ++all->number != all->wanted;
+}
+
+static void many_hashes_in_their_order(void **state)
+{
+    (void)state;
+    enum { COUNT = 1000 };
+    static char text[COUNT][16];
+    static rfm_bytes keys[COUNT];
+    hashes all = {0};
+    write_state();
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(text[i], sizeof text[i], "b:%d", i);
+        keys[i] = rfm_text(text[i]);
+        for (int k = 0; k < i % 7; k++)
+            server_tell(&server, "HSET %s %d-%d %d-%d", key_of(text[i], (char[256]){""}), i, k, i, k);
+    }
+    rfm_store_reader *reader = reader_new();
+    assert_int_equal(rfm_store_reader_hashes(reader, TASK, keys, COUNT, see_hash, &all, NULL), RFM_OK);
+    assert_int_equal(all.number, COUNT);
+    assert_int_equal(all.fields, 2997); /* the sum of i % 7 */
+    all = (hashes){.wanted = 100};
+    assert_int_equal(rfm_store_reader_hashes(reader, TASK, keys, COUNT, see_hash, &all, NULL), RFM_OK);
+    assert_int_equal(all.number, 100);
+    keys[500] = rfm_text("c:a"); /* a string */
+    all = (hashes){0};
+    rfm_error error = {0};
+    assert_int_equal(rfm_store_reader_hashes(reader, TASK, keys, COUNT, see_hash, &all, &error), RFM_E_CORRUPT);
+    assert_non_null(strstr(error.message, "HGETALL"));
     rfm_store_reader_free(reader);
 }
 
@@ -144,7 +194,7 @@ static void a_prefix_is_no_pattern(void **state)
     driver_store(&world, &item, 1, "2 1");
     driver_expect(&world, RFM_IN_STORED, RFM_NOT_STORED); /* the flush touched the watched key */
     driver_stored(&world, &item, 1, "2 1");
-    assert_int_equal(rfm_store_reader_scan(reader, RFM_ALL_TASKS, rfm_text("c:"), see, &all, NULL), RFM_OK);
+    assert_int_equal(rfm_store_reader_scan(reader, TASK, rfm_text("c:"), see, &all, NULL), RFM_OK);
     assert_int_equal(all.count, 1);
     rfm_store_reader_free(reader);
 }
@@ -227,10 +277,15 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_value_and_a_hash),     TEST(all_clients_of_a_task_and_of_all),
-        TEST(a_prefix_is_no_pattern), TEST(no_state_anothers_state_no_server),
-        TEST(it_connects_anew),       TEST(it_waits_as_long_after_a_rest),
-        TEST(it_connects_anew),       TEST(a_newer_state_is_not_read),
+        TEST(a_value_and_a_hash),
+        TEST(all_strings_of_a_task),
+        TEST(many_hashes_in_their_order),
+        TEST(a_prefix_is_no_pattern),
+        TEST(no_state_anothers_state_no_server),
+        TEST(it_connects_anew),
+        TEST(it_waits_as_long_after_a_rest),
+        TEST(it_connects_anew),
+        TEST(a_newer_state_is_not_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

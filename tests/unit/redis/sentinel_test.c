@@ -122,7 +122,7 @@ static void a_dead_master_is_replaced_by_what_the_replica_has(void **state)
     server_wait(&replica, "INFO replication", "role:master");
     assert_bytes(driver_expect(&world, RFM_IN_OPENED, RFM_DONE)->input.wal_value, "1 0");
     const rfm_bytes keys[] = {rfm_text("c:a")};
-    driver_load(&world, RFM_LOAD_KEYS, keys, 1, 0, 0);
+    driver_load(&world, RFM_LOAD_VALUES, keys, 1, 0, 0);
     const rfm_input *loaded = &driver_expect(&world, RFM_IN_LOADED, RFM_DONE)->input;
     assert_bytes(loaded->loaded.values[0], "A");
     assert_bytes(loaded->loaded.wal_value, "1 0");

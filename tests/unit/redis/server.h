@@ -49,10 +49,23 @@ static inline void server__run(const test_server *server, const char *const *arg
     char port[16];
     snprintf(port, sizeof port, "%d", server->port);
     const char *argv[SERVER_ARGS_MAX + 16] = {
-        "redis-server", "--unixsocket", server->socket, "--dir", server->folder, "--port",    port,
-        "--bind",       "127.0.0.1",    "--save",       "",      "--logfile",    "redis.log",
+        "redis-server",
+        "--unixsocket",
+        server->socket,
+        "--dir",
+        server->folder,
+        "--port",
+        port,
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--logfile",
+        "redis.log",
+        "--hash-max-ziplist-value",
+        "4096",
     };
-    size_t count = 13;
+    size_t count = 15;
     if (server->config[0])
         execlp("redis-server", "redis-server", server->config, "--sentinel", (char *)NULL);
     for (; args && *args; args++) /* what comes later holds */

@@ -77,7 +77,7 @@ static void a_change_is_stored_and_loaded(void **state)
     assert_bytes(stored->input.wal_value, "10 3");
 
     const rfm_bytes keys[] = {rfm_text("c:a"), rfm_text("c:b"), rfm_text("c:gone")};
-    driver_load(&world, RFM_LOAD_KEYS, keys, 3, 0, 0);
+    driver_load(&world, RFM_LOAD_VALUES, keys, 3, 0, 0);
     const rfm_input *loaded = &driver_expect(&world, RFM_IN_LOADED, RFM_DONE)->input;
     assert_int_equal(loaded->loaded.load, 42);
     assert_int_equal(loaded->loaded.count, 3);
@@ -85,6 +85,16 @@ static void a_change_is_stored_and_loaded(void **state)
     assert_bytes(loaded->loaded.values[0], "A");
     assert_bytes(loaded->loaded.values[1], "");
     assert_null(loaded->loaded.values[2].at);
+
+    const rfm_bytes mixed[] = {rfm_text("names"), rfm_text("c:a"), rfm_text("names")};
+    const rfm_bytes fields[] = {rfm_text("2"), RFM_BYTES_NONE, rfm_text("1")};
+    driver_load_fields(&world, mixed, fields, 3);
+    loaded = &driver_expect(&world, RFM_IN_LOADED, RFM_DONE)->input;
+    assert_int_equal(loaded->loaded.count, 3);
+    assert_bytes(loaded->loaded.values[0], "two");
+    assert_bytes(loaded->loaded.values[1], "A");
+    assert_null(loaded->loaded.values[2].at);
+    assert_bytes(loaded->loaded.wal_value, "10 3");
 
     const rfm_bytes list = rfm_text("due:5");
     driver_load(&world, RFM_LOAD_LIST, &list, 1, 1, 5);
@@ -99,7 +109,7 @@ static void a_change_is_stored_and_loaded(void **state)
     assert_int_equal(loaded->loaded.count, 2);
     assert_bytes(loaded->loaded.values[0], "2");
     assert_bytes(loaded->loaded.values[1], "two");
-    assert_int_equal(world.timings[RFM_STORE_LOADED], 3);
+    assert_int_equal(world.timings[RFM_STORE_LOADED], 4);
     assert_int_equal(world.timings[RFM_STORE_STORED], 1);
 }
 
@@ -110,7 +120,7 @@ static void empty_loads(void **state)
     driver_opened(&world);
     driver_stored(&world, &one_client, 1, "1 0");
     const rfm_bytes absent = rfm_text("due:9");
-    driver_load(&world, RFM_LOAD_KEYS, NULL, 0, 0, 0);
+    driver_load(&world, RFM_LOAD_VALUES, NULL, 0, 0, 0);
     driver_load(&world, RFM_LOAD_LIST, &absent, 1, 0, 0); /* not the whole list */
     driver_load(&world, RFM_LOAD_LIST, &absent, 1, 0, INT64_MAX);
     driver_load(&world, RFM_LOAD_HASH, &absent, 1, 0, 0);
@@ -134,7 +144,7 @@ static void a_list_page_of_length_zero_is_empty(void **state)
     assert_int_equal(driver_expect(&world, RFM_IN_LOADED, RFM_DONE)->input.loaded.count, 2);
 }
 
-/* Several commands, each with its `wal`; values of different sizes so that a slip in the places shows. */
+/* Values of different sizes so that a slip in the places shows. */
 static void a_large_load_and_a_large_change(void **state)
 {
     enum { COUNT = 12345, VALUE_MAX = 700 };
@@ -152,7 +162,7 @@ static void a_large_load_and_a_large_change(void **state)
         items[i] = (rfm_redo_item){RFM_REDO_SET, keys[i], {NULL, 0}, rfm_bytes_of(filler, i * 7 % VALUE_MAX)};
     }
     assert_bytes(driver_stored(&world, items, COUNT, "99 1")->input.wal_value, "99 1");
-    driver_load(&world, RFM_LOAD_KEYS, keys, COUNT, 0, 0);
+    driver_load(&world, RFM_LOAD_VALUES, keys, COUNT, 0, 0);
     const rfm_input *loaded = &driver_expect(&world, RFM_IN_LOADED, RFM_DONE)->input;
     assert_int_equal(loaded->loaded.count, COUNT);
     assert_bytes(loaded->loaded.wal_value, "99 1");
@@ -189,7 +199,7 @@ static void loads_leave_the_watch(void **state)
     driver_opened(&world);
     set_wal("5 1");
     const rfm_bytes client = rfm_text("c:a");
-    driver_load(&world, RFM_LOAD_KEYS, &client, 1, 0, 0);
+    driver_load(&world, RFM_LOAD_VALUES, &client, 1, 0, 0);
     assert_bytes(driver_expect(&world, RFM_IN_LOADED, RFM_DONE)->input.loaded.wal_value, "5 1");
     driver_store(&world, &one_client, 1, "6 1");
     driver_expect(&world, RFM_IN_STORED, RFM_NOT_STORED);
@@ -235,10 +245,10 @@ static void older_terms_and_closed_tasks_get_no_answer(void **state)
 {
     (void)state;
     driver_start(&world);
-    driver_load(&world, RFM_LOAD_KEYS, NULL, 0, 0, 0); /* never opened */
+    driver_load(&world, RFM_LOAD_VALUES, NULL, 0, 0, 0); /* never opened */
     driver_opened(&world);
     world.term--;
-    driver_load(&world, RFM_LOAD_KEYS, NULL, 0, 0, 0);
+    driver_load(&world, RFM_LOAD_VALUES, NULL, 0, 0, 0);
     driver_store(&world, &one_client, 1, "5 1");
     rfm_store_do(world.store, &(rfm_effect){.kind = RFM_OUT_CLOSE, .task = TASK, .term = world.term});
     assert_null(driver_next(&world, 200));
@@ -264,7 +274,7 @@ static void closed_and_opened_from_within_an_answer(void **state)
     const rfm_bytes client = rfm_text("c:a");
     world.hook = close_in_the_answer;
     for (int i = 0; i < 3; i++) /* the other two get no answer */
-        driver_load(&world, RFM_LOAD_KEYS, &client, 1, 0, 0);
+        driver_load(&world, RFM_LOAD_VALUES, &client, 1, 0, 0);
     const test_answer *loaded = driver_expect(&world, RFM_IN_LOADED, RFM_DONE);
     assert_bytes(loaded->input.loaded.values[0], "A"); /* still there after the hook */
     const test_answer *opened = driver_expect(&world, RFM_IN_OPENED, RFM_DONE);
@@ -305,7 +315,7 @@ static void killed_and_started_again(void **state)
     driver_stored(&world, &one_client, 1, "1 1");
     server_kill(&server);
     const rfm_bytes client = rfm_text("c:a");
-    driver_load(&world, RFM_LOAD_KEYS, &client, 1, 0, 0); /* no answer */
+    driver_load(&world, RFM_LOAD_VALUES, &client, 1, 0, 0); /* no answer */
     driver_expect(&world, RFM_IN_CLOSED, RFM_DONE);
     char trouble[512];
     assert_null(driver_next(&world, 300));
@@ -488,6 +498,25 @@ static void an_eviction_policy_is_refused(void **state)
     redisReply *reply = server_ask(&server, "EXISTS " PREFIX ":meta");
     assert_int_equal(reply->integer, 0);
     freeReplyObject(reply);
+}
+
+/* It works all the same: said once, whatever the connections. Who may not ask is told nothing. */
+static void settings_that_spread_states_are_said_once(void **state)
+{
+    (void)state;
+    static const char said[] = "hash-max-listpack-value";
+    driver_start(&world);
+    driver_opened(&world);
+    assert_null(strstr(world.log, said));
+    server_tell(&server, "CONFIG SET hash-max-ziplist-value 64");
+    for (int i = 0; i < 2; i++) {
+        world.term++;
+        driver_opened(&world);
+    }
+    const char *found = strstr(world.log, said);
+    assert_non_null(found);
+    assert_null(strstr(found + 1, said));
+    server_tell(&server, "CONFIG SET hash-max-ziplist-value 4096");
 }
 
 static void an_eviction_policy_is_seen_without_config(void **state)
@@ -686,7 +715,7 @@ static void a_value_beyond_the_limit_breaks_the_connection(void **state)
     driver_opened(&world);
     server_tell(&server, "SETRANGE %s 5000000 x", key("c:big"));
     const rfm_bytes client = rfm_text("c:big");
-    driver_load(&world, RFM_LOAD_KEYS, &client, 1, 0, 0);
+    driver_load(&world, RFM_LOAD_VALUES, &client, 1, 0, 0);
     driver_expect(&world, RFM_IN_CLOSED, RFM_DONE);
     assert_non_null(strstr(world.log, "too large"));
     driver_expect(&world, RFM_IN_OPENED, RFM_DONE);
@@ -758,6 +787,7 @@ int main(void)
         TEST(a_change_stored_in_part_is_for_good),
         TEST(a_change_that_cannot_be_read),
         TEST(an_eviction_policy_is_refused),
+        TEST(settings_that_spread_states_are_said_once),
         TEST(an_eviction_policy_is_seen_without_config),
         TEST(the_least_that_a_user_must_be_allowed),
         TEST(opening_anew_after_wal_was_touched),

@@ -76,7 +76,7 @@ static void store_and_load(void)
     }
     for (int i = 0; i < 3; i++) {
         driver_stored(&world, items, COUNT, "1 1");
-        driver_load(&world, RFM_LOAD_KEYS, keys, COUNT, 0, 0);
+        driver_load(&world, RFM_LOAD_VALUES, keys, COUNT, 0, 0);
         assert_int_equal(driver_expect(&world, RFM_IN_LOADED, RFM_DONE)->input.loaded.count, COUNT);
     }
 }
