@@ -19,13 +19,14 @@
 #define UNPOISON(at, len) ((void)(at), (void)(len))
 #endif
 
-/* Every so many resets an arena that holds more than so many times of what was used between any two of them, and a bit,
- * gives everything back. */
-enum { CHUNK_BYTES_MIN = 64 * 1024, ALIGNMENT = 16, TRIM_RESETS = 64, TRIM_TIMES = 4, TRIM_SPARED = 256 * 1024 };
+/* A chunk that none of so many resets has used goes. So an arena never holds more than what it needed of late, and what one
+ * large step took does not stay for ever. */
+enum { CHUNK_BYTES_MIN = 64 * 1024, ALIGNMENT = 16, RESETS_KEPT = 64 };
 
 struct rfm_arena_chunk {
     rfm_arena_chunk *next;
     size_t size, used;
+    bool lately; /* used since the last look */
     _Alignas(ALIGNMENT) uint8_t bytes[];
 };
 
@@ -43,39 +44,36 @@ void rfm_arena_release(rfm_arena *arena)
     rfm_arena_init(arena);
 }
 
-static bool holds_too_much(rfm_arena *arena)
-{
-    if (arena->most_bytes < arena->used_bytes)
-        arena->most_bytes = arena->used_bytes;
-    if (++arena->resets < TRIM_RESETS)
-        return false;
-    bool too_much = arena->held_bytes / TRIM_TIMES > arena->most_bytes + TRIM_SPARED / TRIM_TIMES;
-    arena->resets = 0;
-    arena->most_bytes = 0;
-    return too_much;
-}
-
 void rfm_arena_reset(rfm_arena *arena)
 {
-    if (holds_too_much(arena)) {
-        rfm_arena_release(arena);
-        return;
-    }
-    for (rfm_arena_chunk *chunk = arena->first; chunk;
-         chunk = chunk->next) { /* an unused one may stand between used ones */
+    bool look = ++arena->resets % RESETS_KEPT == 0;
+    for (rfm_arena_chunk **link = &arena->first, *chunk; (chunk = *link) != NULL;) {
         POISON(chunk->bytes, chunk->used);
         chunk->used = 0;
+        if (look && !chunk->lately) {
+            *link = chunk->next;
+            arena->held_bytes -= chunk->size;
+            free(chunk);
+            continue;
+        }
+        chunk->lately = chunk->lately && !look;
+        link = &chunk->next;
     }
-    arena->current = arena->first;
+    arena->current = NULL;
     arena->used_bytes = 0;
 }
 
 /* Powers of two, so that a chunk fits what is a little larger the next time. */
-static rfm_arena_chunk *chunk_new(size_t size_needed)
+static size_t chunk_size(size_t size_needed)
 {
     size_t size = CHUNK_BYTES_MIN;
     while (size < size_needed)
         size *= 2;
+    return size;
+}
+
+static rfm_arena_chunk *chunk_new(size_t size)
+{
     rfm_arena_chunk *chunk = malloc(sizeof *chunk + size);
     RFM_NEED(chunk);
     chunk->size = size;
@@ -84,19 +82,21 @@ static rfm_arena_chunk *chunk_new(size_t size_needed)
     return chunk;
 }
 
-/* The chunks after the current one are empty. One that is large enough becomes the next, wherever it stands, so that
- * memory grows only when no chunk that is left fits. */
+/* The chunks after the current one are empty. One of the right size becomes the next, wherever it stands; a larger one is left
+ * alone, or it would seem to be needed. */
 static void next_chunk(rfm_arena *arena, size_t size_needed)
 {
     rfm_arena_chunk **link = arena->current ? &arena->current->next : &arena->first;
     rfm_arena_chunk **place = link;
-    while (*link && (*link)->size < size_needed)
+    size_t size = chunk_size(size_needed);
+    while (*link && (*link)->size != size)
         link = &(*link)->next;
     rfm_arena_chunk *chunk = *link;
     if (chunk)
         *link = chunk->next;
     else
-        chunk = chunk_new(size_needed), arena->held_bytes += chunk->size;
+        chunk = chunk_new(size), arena->held_bytes += size;
+    chunk->lately = true;
     chunk->next = *place;
     *place = chunk;
     arena->current = chunk;

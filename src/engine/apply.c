@@ -183,8 +183,8 @@ static bool note_places(at_work *work)
     return true;
 }
 
-/* Packs the state. False: it is as it was, and where it belongs. A moment that has moved is in the state, which then has changed for certain and is
- * packed once. */
+/* Packs the state. False: it is as it was, and where it belongs. A moment that has moved is in the state, which then has changed
+ * for certain and is packed once. */
 static bool pack(at_work *work, rfm_bytes *packed)
 {
     rfm_worker *worker = work->worker;

@@ -157,8 +157,8 @@ typedef struct rfm__task {
     bool catching_up;
     int64_t ring_minute; /* minutes up to this one are done; INT64_MIN: not known yet */
     int64_t ring_minute_written;
-    int64_t bundled_minute,
-        bundled_minute_written;        /* once this one is done nobody is loose; INT64_MIN: not known yet */
+    int64_t bundled_minute; /* once this one is done nobody is loose; INT64_MIN: not known yet */
+    int64_t bundled_minute_written;
     int64_t ring_from;                 /* entries of the next minute's list already seen */
     uint64_t ring_lists, ring_entries; /* read so far, for how many there may be */
     uint8_t minute_list[RFM__MINUTES]; /* rfm__minute_list; since the tables were loaded */

@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ARENA_KEPT_MAX = 1 << 20 };
-
 rfm_request *rfm__request_take(rfm_spares *spares, rfm_request_kind kind)
 {
     rfm_request *request = rfm_spares_take(spares);
@@ -27,10 +25,7 @@ static void request_free(rfm_request *request)
 
 void rfm__request_give(rfm_spares *spares, rfm_request *request)
 {
-    if (request->arena.used_bytes > ARENA_KEPT_MAX)
-        rfm_arena_release(&request->arena);
-    else
-        rfm_arena_reset(&request->arena);
+    rfm_arena_reset(&request->arena);
     rfm_spares_give(spares, request);
     while ((request = rfm_spares_surplus(spares)) != NULL)
         request_free(request);

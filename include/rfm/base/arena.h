@@ -1,6 +1,5 @@
 /* Bump memory for what lives as long as one step: taken piece by piece, given back all at once. Chunks are kept over a
- * reset, so that a steady state allocates nothing; what a burst needed goes when many resets have needed far less. Pieces
- * never move. */
+ * reset, so that a steady state allocates nothing; what a burst needed goes when many resets have not. Pieces never move. */
 #ifndef RFM_BASE_ARENA_H
 #define RFM_BASE_ARENA_H
 
@@ -8,9 +7,9 @@
 
 typedef struct rfm_arena_chunk rfm_arena_chunk;
 typedef struct rfm_arena {
-    rfm_arena_chunk *first, *current;
-    size_t used_bytes;             /* since the last reset */
-    size_t held_bytes, most_bytes; /* of all chunks; the most that was used between two of the last resets */
+    rfm_arena_chunk *first, *current; /* current NULL: none is used yet */
+    size_t used_bytes;                /* since the last reset */
+    size_t held_bytes;                /* by all chunks */
     uint32_t resets;
 } rfm_arena;
 

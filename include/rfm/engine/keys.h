@@ -10,8 +10,8 @@
 #define RFM_KEY_BUNDLE "b:"    /* a hash: packed states by client */
 #define RFM_KEY_MINUTE "ring:" /* a list: the ids of those whose daily look is in it */
 #define RFM_KEY_SECOND "due:"  /* a list: the ids of those of whom something is due by then */
-/* Followed by a client's id: a packed state. Of a task that a release before 0.2 had, until the client is written anew: by then
- * the minute of the task's looks has come once to each client. */
+/* Followed by a client's id: a packed state, of a client that a release before 0.2 has left and nobody has written since. The
+ * next event moves it into its bundle, or the next daily look. */
 #define RFM_KEY_LOOSE "c:"
 
 /* A key of its own takes about 90 bytes of Redis beside the state; one shared by a few clients makes that a few. More in one, and
@@ -32,10 +32,9 @@ rfm_bytes rfm_bundle_key(uint32_t bundle, char text[RFM_BUNDLE_KEY_MAX]);
 #define RFM_KEY_BUCKETS "n:bucket" /* by monetary bucket, */
 #define RFM_KEY_ORDERS  "n:orders" /* by number of orders */
 #define RFM_KEY_KPI     "n:kpi"
-#define RFM_KEY_DUE     "n:due" /* entries of the list of each second */
-#define RFM_KEY_TASK \
-    "n:task" /* 0: the last minute whose looks are done; 1: the clock; 2: from this minute on nobody is loose */
-#define RFM_KEY_ERASED "erased" /* tombstones */
+#define RFM_KEY_DUE     "n:due"  /* entries of the list of each second */
+#define RFM_KEY_TASK    "n:task" /* 0: the last minute of looks; 1: the clock; 2: after this minute nobody is loose */
+#define RFM_KEY_ERASED  "erased" /* tombstones */
 
 enum { RFM_POPULATION_KEYS = 3 };
 extern const char *const rfm_population_key[RFM_POPULATION_KEYS]; /* days, buckets, orders */

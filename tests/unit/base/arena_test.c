@@ -115,12 +115,37 @@ static void bursts_that_come_back_are_kept(void **state)
     rfm_arena_release(&arena);
 }
 
+/* Steps of all sizes, now and then a large one: what is held is what was needed of late, however long it goes on. */
+static void what_is_held_does_not_creep(void **state)
+{
+    enum { ROUNDS = 40, RESETS = 500, USUAL = 100000, LARGE = 3 * USUAL };
+    (void)state;
+    rfm_arena arena;
+    size_t most_early = 0, most_late = 0;
+    rfm_arena_init(&arena);
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < RESETS; i++) {
+            size_t wanted = (size_t)rand() % USUAL + (i == 7 ? LARGE * (size_t)(round % 3) : 0);
+            for (size_t taken = 0; taken < wanted; taken += 500)
+                rfm_arena_take(&arena, 500);
+            rfm_arena_take(&arena, wanted / 2); /* one piece, as large as the step */
+            rfm_arena_reset(&arena);
+        }
+        size_t *most = round < ROUNDS / 2 ? &most_early : &most_late;
+        *most = arena.held_bytes > *most ? arena.held_bytes : *most;
+    }
+    assert_true(most_late <= most_early);
+    assert_true(most_late < 3 * USUAL);
+    rfm_arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_are_apart_and_stay),     cmocka_unit_test(a_steady_state_takes_the_same_memory),
         cmocka_unit_test(a_skipped_chunk_ends_no_reset), cmocka_unit_test(a_copy_owns_its_bytes),
         cmocka_unit_test(a_burst_is_given_back),         cmocka_unit_test(bursts_that_come_back_are_kept),
+        cmocka_unit_test(what_is_held_does_not_creep),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
