@@ -99,12 +99,12 @@ static int may_be_loose(const rfm_tables *from, bool *loose, rfm_error *error)
     for (size_t i = 0; code == RFM_OK && i + 1 < count; i += 2) {
         if (!number_of(values[i], &field) || !number_of(values[i + 1], &value))
             return fail_damaged(from, RFM_KEY_TASK, error);
-        if (field == 0)
+        if (field == RFM_TASK_MINUTE)
             minute = value;
-        if (field == 2)
+        if (field == RFM_TASK_BUNDLED)
             bundled = value;
     }
-    *loose = minute != INT64_MIN && minute < bundled;
+    *loose = rfm_may_be_loose(minute, bundled);
     return code;
 }
 

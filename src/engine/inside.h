@@ -217,12 +217,6 @@ struct rfm_worker {
     rfm_buffer value, headers, data;
 };
 
-/* Whether a client may still have a key of its own, from an older release: RFM_KEY_LOOSE. */
-static inline bool rfm__may_be_loose(const rfm__task *task)
-{
-    return task->ring_minute != INT64_MIN && task->ring_minute < task->bundled_minute;
-}
-
 static inline rfm__task *rfm__task_at(const rfm_worker *worker, uint32_t number)
 {
     return number < worker->conf.partition_count ? worker->tasks[number] : NULL;

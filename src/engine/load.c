@@ -51,7 +51,7 @@ rfm_bytes rfm__loose_key(rfm_bytes client_id, uint8_t text[RFM__LOOSE_KEY_MAX])
 rfm__load *rfm__client_load_new(rfm_worker *worker, rfm__task *task)
 {
     rfm__load *load = rfm__load_new(worker, task, RFM__FOR_CLIENTS, RFM_LOAD_VALUES);
-    load->loose = rfm__may_be_loose(task);
+    load->loose = rfm_may_be_loose(task->ring_minute, task->bundled_minute);
     worker->client_loads_left++;
     return load;
 }

@@ -133,15 +133,15 @@ static void write_task(rfm_worker *worker, rfm__task *task)
     rfm__counters_write(&task->counters, &task->redo);
     write_buckets(task);
     if (task->ring_minute != task->ring_minute_written && task->ring_minute != INT64_MIN && !RFM_FAULT(MINUTE))
-        put_hash(task, RFM_KEY_TASK, 0, task->ring_minute);
+        put_hash(task, RFM_KEY_TASK, RFM_TASK_MINUTE, task->ring_minute);
     task->ring_minute_written = task->ring_minute;
     if (task->bundled_minute != task->bundled_minute_written)
-        put_hash(task, RFM_KEY_TASK, 2, task->bundled_minute);
+        put_hash(task, RFM_KEY_TASK, RFM_TASK_BUNDLED, task->bundled_minute);
     task->bundled_minute_written = task->bundled_minute;
     if (worker->conf.clock == RFM_CLOCK_WALL && worker->now_ms > task->clock_ms)
         task->clock_ms = worker->now_ms;
     if (task->clock_ms != INT64_MIN && !RFM_FAULT(CLOCK))
-        put_hash(task, RFM_KEY_TASK, 1, task->clock_ms);
+        put_hash(task, RFM_KEY_TASK, RFM_TASK_CLOCK, task->clock_ms);
 }
 
 /* at_least_once: above the present one, and nobody else's, also if another owner goes on from the same state. */

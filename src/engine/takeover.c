@@ -484,11 +484,11 @@ static int restore_task(rfm__task *task, const rfm_bytes *values, size_t count)
         int64_t field, value;
         if (rfm__parse_number(values[i], &field) != RFM_OK || rfm__parse_number(values[i + 1], &value) != RFM_OK)
             return RFM_E_CORRUPT;
-        if (field == 0)
+        if (field == RFM_TASK_MINUTE)
             task->ring_minute = task->ring_minute_written = value;
-        if (field == 1)
+        if (field == RFM_TASK_CLOCK)
             task->clock_ms = value;
-        if (field == 2)
+        if (field == RFM_TASK_BUNDLED)
             task->bundled_minute = task->bundled_minute_written = value;
     }
     return RFM_OK;

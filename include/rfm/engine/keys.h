@@ -33,8 +33,20 @@ rfm_bytes rfm_bundle_key(uint32_t bundle, char text[RFM_BUNDLE_KEY_MAX]);
 #define RFM_KEY_ORDERS  "n:orders" /* by number of orders */
 #define RFM_KEY_KPI     "n:kpi"
 #define RFM_KEY_DUE     "n:due"  /* entries of the list of each second */
-#define RFM_KEY_TASK    "n:task" /* 0: the last minute of looks; 1: the clock; 2: after this minute nobody is loose */
+#define RFM_KEY_TASK    "n:task" /* rfm_task_field */
 #define RFM_KEY_ERASED  "erased" /* tombstones */
+
+typedef enum rfm_task_field {
+    RFM_TASK_MINUTE = 0, /* the last one whose looks are done */
+    RFM_TASK_CLOCK = 1,
+    RFM_TASK_BUNDLED = 2, /* the minute with whose looks the last loose client is gone */
+} rfm_task_field;
+
+/* INT64_MIN: no minute is known, there is no client yet. */
+static inline bool rfm_may_be_loose(int64_t minute, int64_t bundled_minute)
+{
+    return minute != INT64_MIN && minute < bundled_minute;
+}
 
 enum { RFM_POPULATION_KEYS = 3 };
 extern const char *const rfm_population_key[RFM_POPULATION_KEYS]; /* days, buckets, orders */
