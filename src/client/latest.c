@@ -236,6 +236,12 @@ static uint16_t exact_name(rfm_names *names, rfm_bytes text)
     return rfm_bytes_equal(rfm_names_text(names, number), text) ? number : 0;
 }
 
+static int64_t date_held(const rfm_client *client, uint16_t key)
+{
+    const rfm_latest *latest = rfm_client_trait(client, key, RFM_TRAIT_DATE);
+    return latest ? latest->integer : INT64_MIN;
+}
+
 static void apply_trait(rfm_client *client, const rfm_trait_value *value, const rfm_stamp *stamp,
                         const rfm_client_conf *conf, rfm_names *names, rfm_applied *applied)
 {
@@ -247,9 +253,11 @@ static void apply_trait(rfm_client *client, const rfm_trait_value *value, const 
     }
     bool good = value->kind == RFM_VALUE_NULL || hold_trait(value, trait->type, &held);
     uint16_t key = good ? exact_name(names, value->name) : 0;
+    int64_t date_before = date_held(client, key);
     if (key == 0 || !put_latest(client, key, &held, stamp)) {
         applied->traits_refused++;
     }
+    applied->dates_changed = applied->dates_changed || date_held(client, key) != date_before;
 }
 
 static void apply_name(rfm_client *client, uint16_t key, rfm_bytes text, const rfm_stamp *stamp, rfm_names *names,

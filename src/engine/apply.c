@@ -272,6 +272,7 @@ static void accepted(at_work *work, const rfm_event *event, const rfm_applied *a
     rfm_moment moment = moment_of(work, clock_ms, clock_ms);
     moment.event = event;
     moment.bought = applied->bought;
+    moment.dates_changed = applied->dates_changed;
     decide(work, &moment);
     work->met_ms = later(work->met_ms, clock_ms);
     worker->stats.events_by_type[work->record->input][event->type]++;

@@ -222,26 +222,41 @@ static void cross_anniversaries(rfm_turn *turn, int64_t at_ms, rfm_rule_set *cau
     }
 }
 
-static bool said_by(const rfm_client *client, const rfm_latest *latest, const rfm_event *event)
+/* A date that is new, or corrected, makes up for no anniversary, and there is one a year. */
+static void note_date(rfm_turn *turn, size_t rule, bool corrected, int64_t until_ms)
 {
-    return event != NULL && event->type == RFM_EVENT_PROFILE && client->stamp[latest->stamp].time_ms == event->time_ms;
+    const rfm_latest *date = date_of(turn, rule);
+    int met = rfm__slots_met_year(&turn->slots, turn->binding->number[rule]);
+    if (date == NULL && met >= 0) {
+        rfm__slots_forget_met(&turn->slots, turn->binding->number[rule]);
+        turn->changed = true;
+    } else if (date != NULL && (met < 0 || (corrected && year_met(turn, rule, date, until_ms) > met))) {
+        meet_anniversary(turn, rule, date, until_ms);
+    }
 }
 
-/* A date that is new, or corrected, makes up for no anniversary. */
-static void note_dates(rfm_turn *turn, const rfm_event *event, int64_t now_ms)
+static bool said_by(const rfm_client *client, const rfm_latest *latest, const rfm_moment *moment)
+{
+    return moment->dates_changed && latest != NULL && client->stamp[latest->stamp].time_ms == moment->event->time_ms;
+}
+
+static void note_dates(rfm_turn *turn, const rfm_moment *moment)
 {
     const rfm_rule_list *list = &turn->binding->anniversaries;
     for (size_t i = 0; i < list->count; i++) {
         size_t rule = list->rule[i];
-        const rfm_latest *date = date_of(turn, rule);
-        bool known = rfm__slots_met_year(&turn->slots, turn->binding->number[rule]) >= 0;
-        if (date == NULL && known) {
-            rfm__slots_forget_met(&turn->slots, turn->binding->number[rule]);
-            turn->changed = true;
-        } else if (date != NULL &&
-                   (!known || (said_by(turn->client, date, event) && next_anniversary(turn, rule) <= now_ms))) {
-            meet_anniversary(turn, rule, date, now_ms);
-        }
+        note_date(turn, rule, said_by(turn->client, date_of(turn, rule), moment), moment->now_ms);
+    }
+}
+
+/* The rule may go by another date than before. Its own is looked at each day: what is overdue for longer is none of it. */
+static void renew_dates(rfm_turn *turn, int64_t at_ms)
+{
+    const rfm_rule_list *list = &turn->binding->anniversaries;
+    for (size_t i = 0; i < list->count; i++) {
+        size_t rule = list->rule[i];
+        bool overdue = next_anniversary(turn, rule) <= at_ms - RFM_DAY_MS;
+        note_date(turn, rule, overdue, at_ms);
     }
 }
 
@@ -360,7 +375,7 @@ static void renew_sides(rfm_turn *turn, int64_t at_ms, int64_t now_ms)
     cross_idles(turn, now_ms, SIDES_ENDED, NULL);
     cross_scores(turn, at_ms, SIDES_TAKEN, NULL);
     cross_idles(turn, at_ms, SIDES_TAKEN, NULL);
-    note_dates(turn, NULL, at_ms);
+    renew_dates(turn, at_ms);
 }
 
 void rfm__marks_renew(rfm_turn *turn, int64_t at_ms, int64_t now_ms)
@@ -399,8 +414,11 @@ static void first_causes(rfm_turn *turn, int64_t now_ms, rfm_rule_set *causes)
     sign_marks(turn);
 }
 
-void rfm__causes_of_event(rfm_turn *turn, const rfm_event *event, bool bought, int64_t now_ms, rfm_rule_set *causes)
+void rfm__causes_of_event(rfm_turn *turn, const rfm_moment *moment, rfm_rule_set *causes)
 {
+    const rfm_event *event = moment->event;
+    const bool bought = moment->bought;
+    const int64_t now_ms = moment->now_ms;
     rfm_client *client = turn->client;
     *causes = turn->binding->on_event[event->type];
     bool first = note_time(turn, event);
@@ -409,7 +427,7 @@ void rfm__causes_of_event(rfm_turn *turn, const rfm_event *event, bool bought, i
         return;
     }
     bool was_buyer = client->marks.lifecycle != RFM_LIFECYCLE_PROSPECT;
-    note_dates(turn, event, now_ms);
+    note_dates(turn, moment);
     if (bought) {
         move_lifecycle(turn, lifecycle_at(turn, now_ms), causes);
         cross_scores(turn, now_ms, SIDES_BY_EVENT, was_buyer ? causes : NULL);

@@ -35,8 +35,8 @@ const rfm_zone *rfm__zone_of(const rfm_turn *turn);
 bool rfm__marks_stale(const rfm_turn *turn);
 /* Takes how things stand without causes. */
 void rfm__marks_renew(rfm_turn *turn, int64_t at_ms, int64_t now_ms);
-/* The event has been applied to the client; `bought`: it is a purchase that counts. */
-void rfm__causes_of_event(rfm_turn *turn, const rfm_event *event, bool bought, int64_t now_ms, rfm_rule_set *causes);
+/* The moment's event has been applied to the client. */
+void rfm__causes_of_event(rfm_turn *turn, const rfm_moment *moment, rfm_rule_set *causes);
 /* What time has done up to at_ms, which may lie before an event that has been decided on; until_ms does not. `review`: the
  * segment by population moves, to what it is now. */
 void rfm__causes_of_instant(rfm_turn *turn, int64_t at_ms, int64_t now_ms, int64_t until_ms, bool review,

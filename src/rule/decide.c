@@ -511,7 +511,7 @@ static void decide_event(rfm_hearing *hearing)
     rfm_rule_set causes;
     rfm__exposures_of_event(&hearing->turn, moment->event, moment->bought);
     size_t count = take_cancelled(&hearing->turn, moment->event, taken);
-    rfm__causes_of_event(&hearing->turn, moment->event, moment->bought, moment->now_ms, &causes);
+    rfm__causes_of_event(&hearing->turn, moment, &causes);
     for (size_t i = 0; i < count; i++)
         add_decision(hearing, taken[i].rule, &taken[i].pending.cause, RFM_SUPPRESSED_CANCELLED);
     rfm__sight_turn_to(&hearing->sight, NULL);

@@ -195,6 +195,7 @@ typedef struct rfm_applied {
     uint32_t traits_undeclared,
         traits_refused;   /* dropped: not in the configuration; of another type, too long, no room */
     bool zone_unknown;    /* dropped: the time zone is in no database of this process */
+    bool dates_changed;   /* a trait that is a date now has another value, or had none */
     int32_t day;          /* a purchase's, a visit's, a cost's: in rfm.timezone */
     int64_t amount_minor; /* a refund's, if it has one: by its own currency or its order's */
     uint8_t moved_count;

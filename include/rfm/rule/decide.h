@@ -18,6 +18,7 @@ typedef struct rfm_moment {
     rfm_bytes client_id;
     const rfm_event *event; /* already applied; NULL: a look */
     bool bought;            /* the event is a purchase that counts */
+    bool dates_changed;     /* the event is of the profile, and a date is another now */
     int64_t moment_ms;      /* a look's exact moment (ids keep it); an event: the clock */
     int64_t now_ms;         /* max(moment, clock) */
     int64_t review_ms;      /* the client's next daily look: moments at or after it need not be told */

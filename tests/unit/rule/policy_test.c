@@ -778,21 +778,93 @@ static rfm_event born(const char *id, const char *date, const char *zone)
     return event;
 }
 
-/* The scene begins on 15 November 2023. */
+/* The scene begins on 15 November 2023; at nine on the day that `birth_date` names. */
+static scene *scene_of_birthdays(rfm_zones **zones)
+{
+    static const rfm_trait dates[] = {{"birth_date", RFM_TRAIT_DATE}, {"joined", RFM_TRAIT_DATE}};
+    scene *s = scene_new();
+    assert_int_equal(rfm_zones_load(zones, NULL), 0);
+    s->conf.zones = *zones, s->conf.traits = dates, s->conf.trait_count = 2;
+    rfm_rule *rule = scene_add(s, "birthday");
+    rule->on.kind = RFM_CAUSE_ANNIVERSARY;
+    rule->on.at_ms = 9 * HOUR;
+    strcpy(rule->on.trait, "birth_date");
+    scene_bind(s);
+    return s;
+}
+
+static void expect_birthday(scene *s, int64_t unix_s)
+{
+    char expected[128];
+    int64_t after_s = unix_s - START_MS / SECOND;
+    snprintf(expected, sizeof expected, "birthday sent due+%" PRId64 " -@%" PRId64 "\n", after_s, after_s);
+    scene_expect(s, expected);
+}
+
+/* Whoever sends all traits of a client again and again says nothing new: in the backlog of an outage, it cost the day's. */
+static void test_a_date_that_is_said_again_loses_no_anniversary(void **state)
+{
+    (void)state;
+    const int64_t nine = INT64_C(1709215200); /* 2024-02-29T09:00:00-05:00 */
+    rfm_zones *zones;
+    scene *s = scene_of_birthdays(&zones);
+    scene_event(s, 0, born("p1", "1976-02-29", "America/New_York"));
+    scene_advance(s, (nine - 3600) * SECOND);
+    rfm_event again = born("p2", "1976-02-29", "America/New_York");
+    again.time_ms = (nine - 1800) * SECOND;
+    scene_apply(s, &again, (nine + 3900) * SECOND);
+    scene_advance(s, (nine + 86400) * SECOND);
+    expect_birthday(s, nine);
+    scene_free(s);
+    rfm_zones_free(zones);
+}
+
+static void test_a_date_corrected_to_one_that_is_to_come(void **state)
+{
+    (void)state;
+    const int64_t first = INT64_C(1872320400); /* 2029-05-01T09:00:00Z */
+    rfm_zones *zones;
+    scene *s = scene_of_birthdays(&zones);
+    scene_event(s, 0, born("p1", "2020-05-01", "UTC"));
+    scene_event(s, DAY, born("p2", "2028-05-01", "UTC"));
+    scene_advance(s, first * SECOND);
+    scene_expect(s, "");
+    scene_advance(s, first * SECOND + DAY);
+    expect_birthday(s, first);
+    scene_free(s);
+    rfm_zones_free(zones);
+}
+
+/* A changed rule takes what it finds: the other date's day of this year has gone by. */
+static void test_a_rule_that_goes_by_another_date_makes_up_for_nothing(void **state)
+{
+    (void)state;
+    const int64_t next = INT64_C(1740992400); /* 2025-03-03T09:00:00Z */
+    rfm_zones *zones;
+    scene *s = scene_of_birthdays(&zones);
+    rfm_trait_value traits[] = {
+        {.name = rfm_text("birth_date"), .kind = RFM_VALUE_TEXT, .text = rfm_text("1990-10-20")},
+        {.name = rfm_text("joined"), .kind = RFM_VALUE_TEXT, .text = rfm_text("2019-03-03")}};
+    scene_event(s, 0, (rfm_event){.type = RFM_EVENT_PROFILE, .id = rfm_text("p"), .traits = traits, .trait_count = 2});
+    scene_advance(s, INT64_C(1719792000) * SECOND); /* July 2024 */
+    scene_expect(s, "");
+    strcpy(s->rule[0].on.trait, "joined");
+    s->conf.version++;
+    scene_bind(s);
+    scene_advance(s, next * SECOND);
+    scene_expect(s, "");
+    scene_advance(s, next * SECOND + DAY);
+    expect_birthday(s, next);
+    scene_free(s);
+    rfm_zones_free(zones);
+}
+
 static void test_anniversaries_by_the_client_s_clock(void **state)
 {
     (void)state;
-    static const rfm_trait date = {"birth_date", RFM_TRAIT_DATE};
     for (int renewed = 0; renewed < 2; renewed++) {
-        scene *s = scene_new();
         rfm_zones *zones;
-        assert_int_equal(rfm_zones_load(&zones, NULL), 0);
-        s->conf.zones = zones, s->conf.traits = &date, s->conf.trait_count = 1;
-        rfm_rule *rule = scene_add(s, "birthday");
-        rule->on.kind = RFM_CAUSE_ANNIVERSARY;
-        rule->on.at_ms = 9 * HOUR;
-        strcpy(rule->on.trait, "birth_date");
-        scene_bind(s);
+        scene *s = scene_of_birthdays(&zones);
         scene_event(s, 0, born("p1", "1976-02-29", "America/New_York"));
         if (renewed) { /* another version takes what it finds, without causes */
             s->conf.version++;
@@ -857,6 +929,9 @@ int main(void)
         cmocka_unit_test(test_a_control_s_virtual_send_is_no_trigger),
         cmocka_unit_test(test_transactional_passes_hold_out_quiet_hours_and_caps),
         cmocka_unit_test(test_anniversaries_by_the_client_s_clock),
+        cmocka_unit_test(test_a_date_that_is_said_again_loses_no_anniversary),
+        cmocka_unit_test(test_a_date_corrected_to_one_that_is_to_come),
+        cmocka_unit_test(test_a_rule_that_goes_by_another_date_makes_up_for_nothing),
         cmocka_unit_test(test_late_is_after_the_client_s_own_gap),
         cmocka_unit_test(test_a_late_that_is_known_from_the_start_is_no_cause),
     };

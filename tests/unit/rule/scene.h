@@ -215,6 +215,7 @@ static inline void scene_apply(scene *s, const rfm_event *event, int64_t now_ms)
     rfm_moment moment = {.client_id = copy.client_id,
                          .event = &copy,
                          .bought = applied.bought,
+                         .dates_changed = applied.dates_changed,
                          .moment_ms = now_ms,
                          .now_ms = now_ms,
                          .review_ms = s->review_ms,

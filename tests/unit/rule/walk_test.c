@@ -788,6 +788,7 @@ static void walk(uint64_t seed, const rfm_zones *zones, size_t *decisions)
         rfm_moment moment = {.client_id = event.client_id,
                              .event = &event,
                              .bought = applied.bought,
+                             .dates_changed = applied.dates_changed,
                              .moment_ms = now_ms,
                              .now_ms = now_ms,
                              .review_ms = s->review_ms};
