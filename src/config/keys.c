@@ -100,7 +100,7 @@ static void check_child(rfm__loader *loader, const rfm__table *table, const rfm_
         snprintf(path, sizeof path, "%s%s.", prefix, child->key);
         check_known(loader, table, child, path);
     } else if (!rfm_yaml_is_null(child)) {
-        rfm__report(loader, child, "%s must be a map, not %s", path, rfm__show_node(child).text);
+        rfm__report(loader, child, "%s must be a map of keys", path); /* what stands there may be a password */
     }
 }
 

@@ -139,7 +139,8 @@ static void read_settings(rfm__loader *loader, const rfm__key *key, const rfm_ya
 {
     (void)key;
     if (node->kind != RFM_YAML_MAP) {
-        rfm__report(loader, node, "a map of librdkafka properties is needed here, not %s", rfm__show_node(node).text);
+        /* What stands there instead may be a password. */
+        rfm__report(loader, node, "a map of librdkafka properties is needed here, {NAME: VALUE, ...}");
         return;
     }
     rfm_setting *items = rfm__keep_room(loader, node->count * sizeof *items);
@@ -161,7 +162,8 @@ static void read_settings(rfm__loader *loader, const rfm__key *key, const rfm_ya
 /* Passwords, keys and tokens: what names only a file or an address is not among them. */
 static bool is_secret(const char *name)
 {
-    static const char *const parts[] = {"password", "secret", "pem", "jaas", "token", "oauthbearer.config", "ssl_key"};
+    static const char *const parts[] = {"password",           "secret",  "pem",       "jaas", "token",
+                                        "oauthbearer.config", "ssl_key", "passphrase"};
     size_t len = strlen(name);
     if (len > 9 && (strcmp(name + len - 9, ".location") == 0 || strcmp(name + len - 4, ".url") == 0))
         return false;

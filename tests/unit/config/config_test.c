@@ -182,7 +182,7 @@ static void test_errors_are_collected_with_their_places(void **state)
         "main.yaml:5:19: engine.workers: a whole number from 1 to 64 is needed here, not \"-1\"\n"
         "main.yaml:5:30: engine.clock: may be wall, record; not \"moon\"\n"
         "main.yaml:5:53: engine.cache_bytes_max: a size is needed here, such as 256MiB, not \"5 apples\"\n"
-        "main.yaml:6:8: redis must be a map, not a list\n"
+        "main.yaml:6:8: redis must be a map of keys\n"
         "main.yaml:7:1: unknown key \"prefix\"; the nearest known one is \"redis.prefix\"\n"
         "main.yaml:8:18: churn.horizon: a duration is needed here, such as 90d, 12h, 15m or 30s, not \"a while\"\n"
         "main.yaml:9:21: lifecycle.lapsed: a share is needed here, such as 5% or 0.05, from 0 to 1, not \"1.5\"\n"
@@ -420,9 +420,11 @@ static void test_environment_errors(void **state)
 static void test_secrets_are_not_printed(void **state)
 {
     (void)state;
-    files all = files_of(MONEY "kafka: {properties: {sasl.password: hush1, ssl.key.pem: hush2, sasl.username: me,\n"
-                               "  ssl.key.location: /key.pem}, consumer: {ssl.keystore.password: hush3}}\n"
-                               "redis: {url: 'redis://user:hu%73h4@host:1/0'}\n");
+    files all = files_of(MONEY
+                         "kafka: {properties: {sasl.password: hush1, ssl.key.pem: hush2, sasl.username: me,\n"
+                         "  ssl.key.location: /key.pem, sasl.oauthbearer.assertion.private.key.passphrase: hush7},\n"
+                         "  consumer: {ssl.keystore.password: hush3}}\n"
+                         "redis: {url: 'redis://user:hu%73h4@host:1/0'}\n");
     all.environment = environment_of((const char *const[]){"RFMD_PROMO__SECRET=hush5", "RFMD_HTTP__TOKEN=hush6", NULL});
     rfm_config *config = files_good(&all);
     assert_string_equal(config->redis.username, "user");
@@ -443,6 +445,17 @@ static void test_secrets_are_not_printed(void **state)
     assert_non_null(strstr(text, "# promo.secret: redacted\n"));
     rfm_buffer_release(&yaml);
     rfm_config_free(config);
+}
+
+/* A container's --env-file keeps the quotes that a shell would take away. */
+static void test_errors_tell_no_secrets(void **state)
+{
+    (void)state;
+    files all = files_of(MONEY "redis: redis://:hush1@host:6379/0\n");
+    all.environment = environment_of((const char *const[]){"RFMD_KAFKA__PROPERTIES=\"{sasl.password: hush2}\"", NULL});
+    files_bad(&all, "main.yaml:2:8: redis must be a map of keys\n"
+                    "RFMD_KAFKA__PROPERTIES:1:1: kafka.properties: a map of librdkafka properties is needed here, "
+                    "{NAME: VALUE, ...}\n");
 }
 
 static void print(const rfm_config *config, rfm_buffer *yaml)
@@ -554,6 +567,7 @@ int main(void)
         cmocka_unit_test(test_brokers_with_a_protocol),
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_environment_errors),
+        cmocka_unit_test(test_errors_tell_no_secrets),
         cmocka_unit_test(test_secrets_are_not_printed),
         cmocka_unit_test(test_print_loads_again),
         cmocka_unit_test(test_model_files),
