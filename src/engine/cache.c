@@ -103,10 +103,8 @@ uint32_t rfm__cache_find(rfm__cache *cache, uint32_t task, rfm_bytes key, uint64
         rfm__entry *entry = &cache->entries[i];
         if (entry->task != task || !rfm_bytes_equal(rfm__entry_key(entry), key))
             continue;
-        if (is_current(cache, entry)) {
-            entry->recent = true;
+        if (is_current(cache, entry))
             return i;
-        }
         evict(cache, i);
         return RFM_TABLE_NONE;
     }

@@ -1,7 +1,7 @@
 /* The clients a worker has at hand, packed. An entry belongs to a task and to that task's epoch: raising the epoch forgets all
  * its entries at once. What Redis does not have yet (changed in a step after the task's last stored one), what is being loaded
  * and what a step in the making has changed stays; the rest goes by second chance when the limit is reached, which only who
- * was asked for again has: the daily looks at everybody do not push out the busy.
+ * had a further event has (`recent`): the daily looks at everybody do not push out the busy.
  * Entries are named by index; indexes stay valid until the entry is evicted, pointers only until the next take. */
 #ifndef RFM_ENGINE_CACHE_H
 #define RFM_ENGINE_CACHE_H

@@ -135,6 +135,7 @@ static uint32_t entry_of(rfm_worker *worker, rfm__task *task, rfm_bytes id, uint
 {
     uint32_t index = rfm__cache_find(&worker->cache, task->number, id, hash);
     if (index != RFM_TABLE_NONE) {
+        rfm__cache_at(&worker->cache, index)->recent = true;
         worker->stats.cache_hits++;
         return index;
     }

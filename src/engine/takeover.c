@@ -35,7 +35,7 @@ static void begin_again(rfm_worker *worker, rfm__task *task)
     task->replay_parts.count = task->replay_whole = 0;
     rfm__loads_forget(worker, task);
     rfm__effects_purge(worker);
-    rfm_arena_reset(&task->replay_arena);
+    rfm_arena_release(&task->replay_arena);
     ask(worker, task, RFM__POSITION, RFM_OUT_READ_POSITION);
 }
 
@@ -206,7 +206,7 @@ static void replay_done(rfm_worker *worker, rfm__task *task)
 {
     const rfm_position *at = task->target_known ? &task->committed : &task->replayed;
     bool kept = task->tables_kept && (task->position.wal == at->wal || RFM_FAULT(CACHE_OF_OTHERS));
-    rfm_arena_reset(&task->replay_arena);
+    rfm_arena_release(&task->replay_arena); /* not kept for the next take-over: that may be weeks away */
     task->position = *at;
     task->stored_wal = RFM_FAULT(REPLAY_TO_STABLE) ? task->replayed.wal : at->wal;
     if (kept)
@@ -412,6 +412,20 @@ static void got_wal(rfm_worker *worker, rfm__task *task, const rfm_input *input)
         read_on(worker, task, input->wal.begin);
 }
 
+/* What stays is the beginning of a record whose last parts are still to be read. */
+static void drop_stored_parts(rfm__task *task)
+{
+    rfm_arena kept;
+    rfm_arena_init(&kept);
+    size_t left = task->replay_parts.count - task->replay_whole;
+    for (size_t i = 0; i < left; i++)
+        task->replay_parts.items[i] = rfm_arena_copy(&kept, task->replay_parts.items[task->replay_whole + i]);
+    task->replay_parts.count = left;
+    task->replay_whole = 0;
+    rfm_arena_release(&task->replay_arena);
+    task->replay_arena = kept;
+}
+
 static void got_restored(rfm_worker *worker, rfm__task *task, const rfm_input *input)
 {
     int64_t wal = rfm_wal_value_parse(input->wal_value);
@@ -424,13 +438,7 @@ static void got_restored(rfm_worker *worker, rfm__task *task, const rfm_input *i
         return;
     }
     task->stored_wal = task->replayed.wal;
-    size_t partial = task->replay_parts.count - task->replay_whole;
-    memmove(task->replay_parts.items, task->replay_parts.items + task->replay_whole,
-            partial * sizeof *task->replay_parts.items);
-    task->replay_parts.count = partial;
-    task->replay_whole = 0;
-    if (partial == 0)
-        rfm_arena_reset(&task->replay_arena);
+    drop_stored_parts(task);
     read_on(worker, task, task->wal_begin);
 }
 

@@ -4,7 +4,8 @@
 #include <stdio.h>
 
 /* A hash of a task may have all the clients that it has erased: 1 << 20, two elements each. */
-enum { ELEMENTS_MAX = 1 << 22, VALUE_BYTES_MAX = 16 << 20, REPLY_BYTES_MAX = 256 << 20, SCRATCH_KEPT_MAX = 1 << 20 };
+enum { ELEMENTS_MAX = 1 << 22, VALUE_BYTES_MAX = 16 << 20, REPLY_BYTES_MAX = 256 << 20 };
+enum { SCRATCH_BYTES = 32 << 10 }; /* not at each status: chunks that many resets did not need are given back */
 
 /* NULL makes hiredis give the stream up. */
 static void *refuse(rfm_reply_reader *reader, const char *why)
@@ -20,9 +21,8 @@ static rfm_arena *arena_of(rfm_reply_reader *reader)
 
 static rfm_reply *begin_reply(rfm_reply_reader *reader, rfm_reply_kind kind)
 {
-    if (reader->scratch.used_bytes > SCRATCH_KEPT_MAX)
-        rfm_arena_release(&reader->scratch);
-    rfm_arena_reset(&reader->scratch);
+    if (reader->scratch.used_bytes > SCRATCH_BYTES)
+        rfm_arena_reset(&reader->scratch);
     reader->reply = (rfm_reply){.kind = kind};
     return &reader->reply;
 }

@@ -28,7 +28,7 @@ typedef struct rfm_reply {
 
 typedef struct rfm_reply_reader {
     redisReader *reader;
-    rfm_arena *arena; /* where the next reply's text goes; NULL: scratch, until the reply after it begins */
+    rfm_arena *arena; /* where the next reply's text goes; NULL: scratch, at least until the reply after it begins */
     rfm_arena scratch;
     rfm_store_limits limits;
     size_t reply_bytes; /* of the reply that is coming in */
