@@ -338,6 +338,8 @@ static void start_worker(step_bench *bench)
     for (uint32_t task = 0; task < TASKS; task++)
         rfm_worker_tell(bench->worker,
                         &(rfm_input){.kind = RFM_IN_ASSIGNED, .task = task, .now_ms = bench->now_ms, .assignment = 1});
+    rfm_worker_tell(bench->worker,
+                    &(rfm_input){.kind = RFM_IN_EDGES, .now_ms = bench->now_ms, .edges = &(rfm_edges){0}});
     drive(bench);
 }
 

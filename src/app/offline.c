@@ -140,8 +140,11 @@ int rfm_offline_new(const rfm_config *config, uint32_t partition_count, rfm_form
     for (uint32_t i = 0; code == RFM_OK && i < partition_count; i++)
         rfm_worker_tell(offline->worker,
                         &(rfm_input){.kind = RFM_IN_ASSIGNED, .task = i, .now_ms = 1, .assignment = 1});
-    if (code == RFM_OK)
+    if (code == RFM_OK) {
+        /* Nobody is known yet: scores by thresholds, as everywhere below rfm.population_min. */
+        rfm_worker_tell(offline->worker, &(rfm_input){.kind = RFM_IN_EDGES, .now_ms = 1, .edges = &offline->edges});
         code = drive(offline, error);
+    }
     if (code == RFM_OK)
         *out = offline;
     else

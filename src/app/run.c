@@ -22,7 +22,7 @@ int rfm_run_command(int argc, char **argv)
                              .create_topics = options[CREATE_TOPICS].given,
                              .partitions = (uint32_t)partitions};
     rfm_service *service = rfm_service_new(&conf);
-    exit_code = rfm_service_run(service) == 0 ? RFM_EXIT_DONE : RFM_EXIT_ENVIRONMENT;
+    exit_code = rfm_service_run(service);
     rfm_service_free(service);
     return exit_code;
 }

@@ -28,7 +28,10 @@ enum {
     LEAVE_MS = 24500,        /* of all */
     LIVE_MS = 30000,
     WATCH_MS = 2000,
-    REFRESH_AGAIN_MS = 10000
+    REFRESH_AGAIN_MS = 10000,
+    FIRST_AGAIN_MS = 1000, /* while there are no edges yet */
+    FIRST_EDGES_MS = 10000,
+    EDGES_TIMEOUT_MS = 5000, /* a stop waits for it */
 };
 
 struct retired {
@@ -49,14 +52,15 @@ struct rfm_service {
     rfm_http *http;
     int signals, wake, quit; /* a signalfd; eventfds for the main thread, for that of the signals */
     pthread_t signal_thread;
-    bool watches_signals;
+    bool watches_signals, misconfigured, edges_known;
     char instance[280], partition_text[16], format_text[32], input_names[RFM_INPUTS_MAX][280];
-    char waiting_for[600]; /* before workers run: why */
-    pthread_mutex_t mutex; /* waiting_for, hosts */
+    char inputs_text[RFM_INPUTS_MAX * 80]; /* the inputs' names in their order */
+    char waiting_for[600];                 /* before workers run: why */
+    pthread_mutex_t mutex;                 /* waiting_for, hosts */
     _Atomic bool stop, failed, reload;
     rfm_texts watched; /* the files of the last load, taken or refused */
     rfm_arena watched_arena;
-    int64_t started_ms, refreshed_ms, refresh_again_ms, watched_ms, check_again_ms, files_stamp;
+    int64_t started_ms, begun_ms, refreshed_ms, refresh_again_ms, watched_ms, check_again_ms, files_stamp;
     uint64_t rebalances, reloads_taken, reloads_refused;
     rfm_store_reader *reader;
 };
@@ -282,10 +286,20 @@ static int check_topics(rfm_service *service, const rfm_rules *rules, int64_t ti
                             .partition_count = service->conf.partitions,
                             .timeout_ms = timeout_ms,
                             .problem = say_problem};
-    int code = rfm_kafka_conf_check(&kafka, error);
-    if (code == RFM_OK)
-        code = rfm_topics_check(&kafka, &wish, topics, error);
+    int code = rfm_topics_check(&kafka, &wish, topics, error);
     rfm_kafka_conf_drop(&kafka);
+    return code;
+}
+
+/* What the configuration cannot know: librdkafka's own properties. */
+static int check_properties(rfm_service *service, rfm_error *error)
+{
+    const char *trigger_topics[RFM_TOPICS_MAX];
+    rfm_kafka_conf kafka;
+    rfm_kafka_conf_of(service->config, &kafka, trigger_topics);
+    int code = rfm_kafka_conf_check(&kafka, error);
+    rfm_kafka_conf_drop(&kafka);
+    service->misconfigured = code != RFM_OK && code != RFM_E_IO;
     return code;
 }
 
@@ -316,6 +330,18 @@ static void add_meta(rfm_service *service, const char *name, const char *value)
     service->host_conf.meta[service->host_conf.meta_count++] = (rfm_store_field){.name = name, .value = value};
 }
 
+/* States and redo records name an input by its place. */
+static void add_order(rfm_service *service)
+{
+    char *to = service->inputs_text;
+    size_t len = 0, size = sizeof service->inputs_text;
+    for (size_t i = 0; i < service->config->kafka.input_count; i++)
+        len += (size_t)snprintf(to + len, size - len, i ? " %s" : "%s", service->config->kafka.input[i].name);
+    RFM_ASSERT(len < size);
+    add_meta(service, "inputs", to);
+    service->host_conf.meta[service->host_conf.meta_count - 1].is_late = true;
+}
+
 static void make_meta(rfm_service *service)
 {
     snprintf(service->partition_text, sizeof service->partition_text, "%u", service->topics.partition_count);
@@ -333,6 +359,7 @@ static void make_meta(rfm_service *service)
                  service->config->kafka.input[i].name);
         add_meta(service, service->input_names[i], service->topics.input_id[i]);
     }
+    add_order(service);
 }
 
 static void make_instance(rfm_service *service)
@@ -367,6 +394,7 @@ static void on_published(void *owner, const rfm_message *message)
 static int start_hosts(rfm_service *service, rfm_error *error)
 {
     rfm_host_conf *conf = &service->host_conf;
+    service->begun_ms = rfm_clock_steady_ms();
     conf->config = service->config;
     conf->topics = &service->topics;
     conf->instance = service->instance;
@@ -438,6 +466,8 @@ static int read_edges(rfm_service *service, rfm_edges *edges, rfm_error *error)
     if (service->reader == NULL) {
         rfm_store_conf conf;
         rfm_store_conf_of(service->conf.config, service->topics.partition_count, &conf);
+        if (conf.timeout_ms > EDGES_TIMEOUT_MS)
+            conf.timeout_ms = EDGES_TIMEOUT_MS;
         int code = rfm_store_reader_new(&conf, &service->reader, error);
         if (code != RFM_OK)
             return code;
@@ -445,24 +475,35 @@ static int read_edges(rfm_service *service, rfm_edges *edges, rfm_error *error)
     return rfm_tables_edges(service->reader, NULL, service->topics.partition_count, edges, error);
 }
 
+/* Whether what Redis says now will do. Workers wait for the first edges; those wait until every partition is taken over, since
+ * what Redis has lost is missing in its counters before, but not for ever: one of them may be held up. */
+static bool may_read_edges(rfm_service *service, bool ready)
+{
+    return ready || (!service->edges_known && rfm_clock_steady_ms() - service->begun_ms >= FIRST_EDGES_MS);
+}
+
 /* At multiples of the interval; after a clock that was ahead and has been set back as well. */
 static void refresh_population(rfm_service *service)
 {
-    int64_t refresh_ms = service->config->client.rfm.refresh_ms, steady_ms = rfm_clock_steady_ms();
+    int64_t refresh_ms = service->config->client.rfm.refresh_ms;
     int64_t multiple_ms = rfm_div_floor(rfm_clock_wall_ms(), refresh_ms) * refresh_ms;
-    if (!rfm_client_conf_needs_population(&service->config->client) || multiple_ms == service->refreshed_ms ||
-        steady_ms < service->refresh_again_ms || !rfm_service_ready(service))
+    bool due = multiple_ms != service->refreshed_ms && rfm_clock_steady_ms() >= service->refresh_again_ms;
+    bool ready = due && rfm_service_ready(service);
+    if (!due || !rfm_client_conf_needs_population(&service->config->client) || !may_read_edges(service, ready))
         return;
     rfm_error error = {0};
     rfm_edges edges;
     if (read_edges(service, &edges, &error) != RFM_OK) {
-        rfm_log(RFM_LOG_WARN, "population: %s; the edges stay as they were", error.message);
-        service->refresh_again_ms = rfm_clock_steady_ms() + REFRESH_AGAIN_MS;
+        rfm_log(RFM_LOG_WARN, "population: %s; %s", error.message,
+                service->edges_known ? "the edges stay as they were" : "nothing is read until they are known");
+        service->refresh_again_ms = rfm_clock_steady_ms() + (service->edges_known ? REFRESH_AGAIN_MS : FIRST_AGAIN_MS);
         return;
     }
     for (size_t i = 0; i < service->host_count; i++)
         rfm_host_set_edges(service->hosts[i], &edges);
-    service->refreshed_ms = multiple_ms;
+    service->edges_known = true;
+    if (ready)
+        service->refreshed_ms = multiple_ms;
 }
 
 /* -- reloading */
@@ -692,8 +733,14 @@ static int start(rfm_service *service, rfm_error *error)
         return rfm_fail(error, RFM_E_IO, "no thread or file descriptor is left for the signals");
     say_waiting(service, "starting");
     make_instance(service);
+    if (rfm_zones_count(service->config->zones) <= 1) /* UTC is always known */
+        rfm_log(RFM_LOG_WARN,
+                "no time zones under /usr/share/zoneinfo: what events say of a client's is dropped, and its "
+                "quiet hours go by the default zone; install tzdata");
     watch(service, &service->config->files);
-    int code = start_http(service, error);
+    int code = service->conf.mock ? RFM_OK : check_properties(service, error);
+    if (code == RFM_OK)
+        code = start_http(service, error);
     if (code == RFM_OK)
         code = await_topics(service, error);
     if (code != RFM_OK || service->stop)
@@ -762,7 +809,7 @@ int rfm_service_run(rfm_service *service)
     }
     bool failed = service->failed || !started; /* workers may have failed while they ended */
     rfm_log(RFM_LOG_INFO, failed ? "stopped by a failure" : "stopped");
-    return failed ? RFM_SERVICE_FAILED : 0;
+    return !failed ? 0 : service->misconfigured ? RFM_SERVICE_MISCONFIGURED : RFM_SERVICE_FAILED;
 }
 
 void rfm_service_stop(rfm_service *service)

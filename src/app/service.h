@@ -16,7 +16,7 @@ typedef struct rfm_service_conf {
     void *owner;
 } rfm_service_conf;
 
-enum { RFM_SERVICE_FAILED = 3 };
+enum { RFM_SERVICE_MISCONFIGURED = 1, RFM_SERVICE_FAILED = 3 }; /* what librdkafka does not take; all else */
 typedef struct rfm_service rfm_service;
 /* Blocks the signals below in this thread, and so in those that it starts from now on. */
 rfm_service *rfm_service_new(const rfm_service_conf *conf);

@@ -118,8 +118,6 @@ static int loose_client(const rfm_tables *from, rfm_bytes id, rfm_bytes *packed,
 int rfm_tables_client(const rfm_tables *from, rfm_bytes id, rfm_bytes *packed, rfm_error *error)
 {
     char bundle[RFM_BUNDLE_KEY_MAX];
-    if (from->reader == NULL)
-        return *packed = rfm_view_client(from->view, id), RFM_OK;
     *packed = RFM_BYTES_NONE;
     if (id.len > RFM_CLIENT_ID_MAX)
         return RFM_OK;
@@ -182,19 +180,11 @@ static int walk_redis(const rfm_tables *from, client_walk *walk, rfm_error *erro
 
 int rfm_tables_clients(const rfm_tables *from, rfm_tables_each each, void *owner, rfm_error *error)
 {
-    if (from->reader != NULL) {
-        client_walk walk = {.each = each, .owner = owner};
-        RFM_NEED(rfm_table_init(&walk.loose, 0) == RFM_OK);
-        int code = walk_redis(from, &walk, error);
-        rfm_table_release(&walk.loose);
-        return code;
-    }
-    rfm_view_cursor cursor = {0};
-    rfm_bytes id, packed;
-    while (rfm_view_next_client(from->view, &cursor, &id, &packed))
-        if (!each(owner, id, packed))
-            break;
-    return RFM_OK;
+    client_walk walk = {.each = each, .owner = owner};
+    RFM_NEED(rfm_table_init(&walk.loose, 0) == RFM_OK);
+    int code = walk_redis(from, &walk, error);
+    rfm_table_release(&walk.loose);
+    return code;
 }
 
 /* -- edges */

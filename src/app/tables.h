@@ -20,7 +20,8 @@ int rfm_tables_names(const rfm_tables *from, rfm_names *names, rfm_error *error)
 int rfm_tables_kpi(const rfm_tables *from, rfm_kpi_sums *sums, const rfm_names *names, rfm_error *error);
 int rfm_tables_population(const rfm_tables *from, rfm_population *population, rfm_error *error);
 
-/* A client's packed state, until the next call; at NULL: unknown. */
+/* The two below: out of Redis alone; a view is walked by itself (rfm_view_next_client).
+ * A client's packed state, until the next call; at NULL: unknown. */
 int rfm_tables_client(const rfm_tables *from, rfm_bytes id, rfm_bytes *packed, rfm_error *error);
 /* All clients, in no order, each of those that are there throughout once. False from `each`, which must not use the reader, ends
  * it. */

@@ -49,6 +49,7 @@
     X(BACKLOG_WAITING, backlog_waiting, "a record that waits for its client counts as met") \
     X(INSTANT, instant, "record clock: an instant's timers fire before its last record") \
     X(MET_AHEAD, met_ahead, "an evicted client is looked at again for what it has met") \
+    X(END_OF_REVOKED, end_of_revoked, "the offset at an input's end taken for a task that is given up, whose records are dropped") \
     X(WAL_IDLE, wal_idle, "an idle task writes no redo record")
 // clang-format on
 

@@ -217,6 +217,12 @@ struct rfm_worker {
     rfm_buffer value, headers, data;
 };
 
+/* Scores go by a population that is not known yet: nobody is scored, since whoever is moves to another segment and back. */
+static inline bool rfm__awaits_edges(const rfm_worker *worker)
+{
+    return !worker->edges_known && rfm_client_conf_needs_population(worker->conf.client);
+}
+
 static inline rfm__task *rfm__task_at(const rfm_worker *worker, uint32_t number)
 {
     return number < worker->conf.partition_count ? worker->tasks[number] : NULL;

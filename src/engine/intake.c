@@ -11,6 +11,8 @@ bool rfm_worker_takes(const rfm_worker *worker)
         return false;
     if (worker->dirty_bytes >= worker->conf.dirty_bytes_max || worker->making->arena.used_bytes >= RFM__STEP_BYTES_MAX)
         return false;
+    if (rfm__awaits_edges(worker))
+        return false;
     if (worker->cache.stuck)
         return false; /* whoever fed would find no room, again and again */
     /* The publisher waits for this step: let its loads come to an end. */

@@ -325,6 +325,10 @@ static void at_end(rfm_worker *worker, rfm__task *task, const rfm_input *input)
         return;
     RFM_ASSERT(input->input < worker->conf.input_count);
     task->end_ms[input->input] = input->now_ms;
+    /* Once markers have expired, an offset before them would have too. Of a task that is given up records are dropped. */
+    bool drops = task->revoking && !RFM_FAULT(END_OF_REVOKED);
+    if (!drops && input->next > task->next[input->input])
+        task->next[input->input] = input->next;
     if (worker->conf.clock == RFM_CLOCK_WALL && task->ring_minute == INT64_MIN)
         task->ring_minute = rfm_div_floor(worker->now_ms, RFM_MINUTE_MS);
     if (task->catching_up)
@@ -435,7 +439,8 @@ static void progress(rfm_worker *worker)
     for (size_t i = 0; i < worker->owned.count && !worker->resetting && !worker->halted; i++) {
         rfm__task *task = worker->owned.items[i];
         rfm__takeover_wake(worker, task);
-        rfm__timers_advance(worker, task);
+        if (!rfm__awaits_edges(worker))
+            rfm__timers_advance(worker, task);
         rfm__stores_advance(worker, task);
         check_link(worker, task);
     }

@@ -10,7 +10,7 @@
 
 /* id, name without rfmd_, type, label names ("" or "a" or "a,b"), help */
 #define RFM_METRICS(X)                                                                                                \
-    X(EVENTS, "events_total", COUNTER, "topic,type", "Events that were accepted or known as repeats.")                \
+    X(EVENTS, "events_total", COUNTER, "topic,type", "Events that were accepted; repeats are counted by themselves.") \
     X(REPEATS, "repeats_total", COUNTER, "", "Events that had no effect because they had come before.")               \
     X(IGNORED, "ignored_total", COUNTER, "", "Records of other formats in which nothing is for rfmd.")                \
     X(ERASURES, "erasures_total", COUNTER, "", "Clients that were erased.")                                           \

@@ -241,7 +241,10 @@ int rfm__client_new(rfm__role role, rd_kafka_conf_t *made, rd_kafka_t **client, 
     *client = rd_kafka_new(type, made, text, sizeof text);
     if (*client)
         return RFM_OK;
+    bool refused = rd_kafka_last_error() == RD_KAFKA_RESP_ERR__INVALID_ARG;
     rd_kafka_conf_destroy(made);
+    if (!refused)
+        return rfm_fail(error, RFM_E_IO, "kafka: librdkafka cannot begin: %s", text);
     return rfm_fail(error, RFM_E_MALFORMED, "kafka: librdkafka refuses the configuration: %s", text);
 }
 

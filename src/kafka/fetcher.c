@@ -76,7 +76,8 @@ static void tell_at_end(rfm__fetcher *fetcher, uint32_t number, size_t input, la
 {
     /* By the steady clock: the other may have been set meanwhile. 1: both are rounded. */
     int64_t asked_ms = rfm_clock_wall_ms() - (rfm_clock_steady_ms() - at->asked_ms + 1);
-    rfm_input told = {.kind = RFM_IN_AT_END, .task = number, .now_ms = asked_ms, .input = (uint8_t)input};
+    rfm_input told = {
+        .kind = RFM_IN_AT_END, .task = number, .now_ms = asked_ms, .input = (uint8_t)input, .next = at->next};
     at->end = INT64_MAX;
     fetcher->owner.tell(fetcher->owner.self, &told);
 }

@@ -104,16 +104,13 @@ void rfm__identify_write(rfm_request *request, const rfm_identity *identity, boo
 {
     rfm__command_words(out, "MULTI");
     request->greeting.identity = identity;
-    request->expected = 1 + 2; /* MULTI; EXEC and HGETALL */
+    request->expected = 1 + identity->meta_count + 2; /* MULTI; EXEC and HGETALL */
     for (size_t i = 0; i < identity->meta_count; i++) {
-        if (raise && !identity->meta[i].is_format)
-            continue;
         rfm__command_begin(out, 4);
-        rfm__command_text(out, raise ? "HSET" : "HSETNX");
+        rfm__command_text(out, raise && identity->meta[i].is_format ? "HSET" : "HSETNX");
         write_meta_key(out, identity);
         rfm__command_text(out, identity->meta[i].name);
         rfm__command_text(out, identity->meta[i].value);
-        request->expected++;
     }
     rfm__command_words(out, "EXEC");
     write_read_meta(out, identity);
@@ -231,13 +228,15 @@ rfm_bytes rfm__meta_value(const rfm_bytes *values, size_t count, const char *nam
 }
 
 /* How a value stands to what we would have written. */
-typedef enum likeness { OTHER, SAME, OLDER, NEWER } likeness;
+typedef enum likeness { OTHER, SAME, OLDER, NEWER, LACKING } likeness;
 
 static likeness likeness_of(const rfm_store_field *field, rfm_bytes value, uint32_t *format)
 {
     rfm_bytes rest, own_rest;
-    if (!value.at || rfm_bytes_is(value, field->value))
-        return value.at ? SAME : OTHER;
+    if (!value.at)
+        return field->is_late ? LACKING : OTHER;
+    if (rfm_bytes_is(value, field->value))
+        return SAME;
     uint32_t own = rfm__format_of(rfm_text(field->value), &own_rest);
     *format = rfm__format_of(value, &rest);
     if (!field->is_format || *format == 0 || *format == own || !rfm_bytes_equal(rest, own_rest))
@@ -245,9 +244,10 @@ static likeness likeness_of(const rfm_store_field *field, rfm_bytes value, uint3
     return *format < own ? OLDER : NEWER;
 }
 
-rfm_verdict rfm__meta_check(const rfm_identity *identity, const rfm_bytes *values, size_t count, uint32_t *older_format,
-                            char why[RFM_WHY_MAX])
+/* An array of field, value, field, value against what meta must be. */
+static rfm_verdict check_meta(rfm_greeting *greeting, const rfm_bytes *values, size_t count, char why[RFM_WHY_MAX])
 {
+    const rfm_identity *identity = greeting->identity;
     for (size_t i = 0; i < identity->meta_count; i++) {
         const rfm_store_field *field = &identity->meta[i];
         rfm_bytes value = rfm__meta_value(values, count, field->name);
@@ -257,7 +257,9 @@ rfm_verdict rfm__meta_check(const rfm_identity *identity, const rfm_bytes *value
         if (value.at)
             rfm__reply_quote(value, found, sizeof found);
         if (is == OLDER)
-            *older_format = format;
+            greeting->older_format = format;
+        if (is == LACKING)
+            greeting->meta_lacks = true;
         if (is == NEWER)
             return rfm__verdict(RFM_REFUSE, why,
                                 "%s:meta says %s=%s, which a newer rfmd has made; this one, %s, knows up to %.96s: run "
@@ -281,7 +283,7 @@ static rfm_verdict take_meta(rfm_greeting *greeting, const rfm_reply *reply, boo
         greeting->meta_absent = greeting->identity->meta_count > 0;
         return RFM_GOES_ON;
     }
-    return rfm__meta_check(greeting->identity, reply->elements, reply->count, &greeting->older_format, why);
+    return check_meta(greeting, reply->elements, reply->count, why);
 }
 
 rfm_verdict rfm__greet_take(rfm_request *request, const rfm_reply *reply, char why[RFM_WHY_MAX])

@@ -425,10 +425,11 @@ static void met(rfm_link *link, const rfm_request *request)
     const rfm_greeting *greeting = &request->greeting;
     if (request->kind == RFM_REQUEST_GREET && greeting->spreads_states)
         say_spread(link->world);
-    if (request->kind == RFM_REQUEST_GREET && (greeting->meta_absent || greeting->older_format > 0)) {
-        if (!greeting->meta_absent)
+    bool older = greeting->older_format > 0;
+    if (request->kind == RFM_REQUEST_GREET && (greeting->meta_absent || greeting->meta_lacks || older)) {
+        if (older)
             say_raised(link, greeting->older_format);
-        ask_identity(link, !greeting->meta_absent);
+        ask_identity(link, older);
         return;
     }
     link->met = true;

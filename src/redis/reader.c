@@ -222,7 +222,6 @@ static int refuse_reply(rfm_store_reader *reader, const char *command, rfm_error
     return fail(reader, code, why, error);
 }
 
-/* Writes what is asked of the task's keys; may be called again, for another node. */
 typedef struct question {
     const char *command;
     const rfm_bytes *keys;
@@ -230,6 +229,7 @@ typedef struct question {
     rfm_bytes field; /* at NULL: none */
 } question;
 
+/* May be called again, for another node. */
 static void write_question(rfm_store_reader *reader, const question *asked, const rfm_keyspace *space)
 {
     rfm_buffer *out = rfm__wire_out(reader->wire);

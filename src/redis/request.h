@@ -40,8 +40,8 @@ typedef struct rfm_greeting {
     uint8_t steps[12];
     bool spreads_states; /* it keeps each field of a bundle for itself */
     char policy[RFM_POLICY_MAX];
-    bool meta_absent;
-    uint32_t older_format; /* which meta says; 0: it says ours */
+    bool meta_absent, meta_lacks; /* lacks: a field that older versions did not write */
+    uint32_t older_format;        /* which meta says; 0: it says ours */
 } rfm_greeting;
 
 typedef struct rfm_locating {
@@ -98,7 +98,7 @@ void rfm__greet_write(rfm_request *request, const rfm_identity *identity, bool l
 /* The same without what only an owner needs: login and meta, for those who read. */
 void rfm__visit_write(rfm_request *request, const rfm_identity *identity, bool meta, rfm_buffer *out);
 void rfm__locate_write(rfm_request *request, const rfm_identity *identity, rfm_buffer *out);
-/* `raise`: meta is there, but for the format. */
+/* Fields that meta lacks; `raise`: and the format, which is older. */
 void rfm__identify_write(rfm_request *request, const rfm_identity *identity, bool raise, rfm_buffer *out);
 void rfm__watch_write(rfm_request *request, const rfm_keyspace *space, rfm_buffer *out);
 void rfm__load_write(rfm_request *request, const rfm_effect *effect, const rfm_keyspace *space, rfm_buffer *out);
@@ -119,9 +119,6 @@ rfm_verdict rfm__verdict(rfm_verdict verdict, char why[RFM_WHY_MAX], const char 
 /* GIVE_UP, with what Redis said to `command`. */
 rfm_verdict rfm__unexpected(const char *command, const rfm_reply *reply, char why[RFM_WHY_MAX]);
 bool rfm__is_ok(const rfm_reply *reply);
-/* An array of field, value, field, value against what meta must be; *older_format: its format, if that is older than ours. REFUSE. */
-rfm_verdict rfm__meta_check(const rfm_identity *identity, const rfm_bytes *values, size_t count, uint32_t *older_format,
-                            char why[RFM_WHY_MAX]);
 rfm_bytes rfm__meta_value(const rfm_bytes *values, size_t count, const char *name); /* at NULL: there is none */
 /* A format's number and what follows it; 0: it begins with none. */
 uint32_t rfm__format_of(rfm_bytes text, rfm_bytes *rest);

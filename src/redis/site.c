@@ -47,6 +47,7 @@ static bool copy_texts(rfm_site *site, const rfm_store_conf *conf)
         copied = copy_text(conf->meta[i].name, &site->meta[i].name) &&
                  copy_text(conf->meta[i].value, &site->meta[i].value);
         site->meta[i].is_format = conf->meta[i].is_format;
+        site->meta[i].is_late = conf->meta[i].is_late;
     }
     return copied;
 }

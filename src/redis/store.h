@@ -18,15 +18,16 @@
 enum { RFM_STORE_PREFIX_MAX = 128, RFM_STORE_META_MAX = 32 };
 
 /* A field of the hash `<prefix>:meta` and what it must hold; written where there is no such hash yet. `is_format`: the value
- * begins with the number of the newest format that is known; whoever opens a state of an older one makes it this. */
+ * begins with the number of the newest format that is known; whoever opens a state of an older one makes it this. `is_late`:
+ * older versions did not write the field; whoever opens a state without it adds it. */
 typedef struct rfm_store_field {
     const char *name, *value;
-    bool is_format;
+    bool is_format, is_late;
 } rfm_store_field;
 
 /* A reply beyond these is no reply: the connection is given up. 0: the default. */
 typedef struct rfm_store_limits {
-    size_t elements_max;    /* 2^20 */
+    size_t elements_max;    /* 2^22 */
     size_t value_bytes_max; /* 16 MiB */
     size_t reply_bytes_max; /* 256 MiB */
 } rfm_store_limits;

@@ -1,4 +1,5 @@
 """Servers that are away, full, slow, old or not the right ones: a wait or a clear error, never a wrong state."""
+import json
 import random
 import signal
 import socket
@@ -43,6 +44,17 @@ def ends_with_reason(process, *words: str, timeout_s: float = 40) -> None:
 
 
 # -- Kafka
+
+
+@pytest.mark.parametrize("properties, word", (({"compression.tpye": "lz4"}, "compression.tpye"),
+                                              ({"enable.auto.commit": "true"}, "enable.auto.commit"),
+                                              ({"security.protocol": "carrier-pigeon"}, "security.protocol"),
+                                              ({"security.protocol": "ssl", "ssl.ca.location": "/nowhere"}, "ssl.ca.location")))
+def test_a_wrong_property_is_a_wrong_configuration(cluster, properties, word):
+    """Exit 1: a supervisor need not try again."""
+    process = cluster(config={"kafka": {"properties": properties}}).processes[0].start(wait=False)
+    assert process.exit_code(20) == 1, process.log_tail()
+    assert said(process, word), process.log_tail()
 
 
 def test_the_broker_goes_away_and_comes_back(own_cluster):
@@ -135,6 +147,33 @@ def test_offsets_that_expired_under_us(cluster, shared_broker):
     refuses(live.processes[0], live.inputs[0], "offset", "out of range", "retention")
     assert {name: client["orders"] for name, client in live.clients().items()} == \
            {name: client["orders"] for name, client in before.items()}
+
+
+def test_markers_of_transactions_that_expired_are_no_loss(cluster, shared_broker):
+    """A producer's commit has an offset of its own, behind its last record. When all of it has expired, nothing is missing."""
+    live = cluster(rules=STORY_RULES, partitions=1).start()
+    purchases, visits = live.inputs[:2]
+    writer = live.writer(**{"transactional.id": f"{live.group}-shop", "message.timeout.ms": 30_000})
+    writer.producer.init_transactions(30)
+    writer.producer.begin_transaction()
+    writer.send(purchases, b"c", b'{"type":"visit","id":"v1","client_id":"c","time":1700000000000}')
+    writer.producer.commit_transaction(30)
+    said = []
+
+    def passed_over():
+        said.append({"type": "visit", "id": f"w{len(said)}", "client_id": "c", "time": 1700000000001 + len(said)})
+        other = live.writer()
+        other.send(visits, b"c", json.dumps(said[-1]).encode())
+        other.flush()
+        return topics.committed_offsets(shared_broker.address, live.group).get((purchases, 0)) == 2
+
+    wait_for("a commit behind the marker", passed_over, 30, 0.3)
+    live.settle()
+    admin = topics.admin(shared_broker.address)
+    for future in admin.delete_records([TopicPartition(purchases, 0, 2)]).values():
+        future.result(20)
+    live.start().settle()
+    assert live.clients()["c"]["visits"] == 1 + len(said)
 
 
 def test_the_group_s_offsets_are_gone_but_the_log_knows(cluster, shared_broker):
@@ -332,6 +371,18 @@ def test_the_state_of_another_group_is_refused(cluster):
     live.processes.remove(stranger)
     live.start()
     story.check()
+
+
+@pytest.mark.parametrize("others", ((1, 0, 2), (0, 1)), ids=("another order", "one less"))
+def test_other_inputs_are_refused(cluster, others):
+    """States and redo records name an input by its place."""
+    live = cluster(rules=STORY_RULES).start()
+    Story(live, 500, 50).rest().check()
+    stranger = live.add_process()
+    inputs = list(stranger.config["kafka"]["inputs"].items())
+    stranger.config["kafka"]["inputs"] = dict(inputs[place] for place in others)
+    write_config(stranger.config_path, stranger.config)
+    refuses(stranger, "meta says inputs=")
 
 
 def make_anew(broker, topic: str, partitions: int) -> None:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+import xxhash
 
 from harness import bygone
 from harness.fire import Sender
@@ -55,6 +56,21 @@ def keys_now(cluster) -> dict:
     return keys_of(bygone.dump(cluster.redis.client()))
 
 
+def half_move(client) -> None:
+    """As in the midst of the first day: every second client has come into its bundle."""
+    for key in sorted(client.keys("rfm:*:c:*"))[::2]:
+        task, name = key.split(b"}:c:", 1)
+        bundle = (xxhash.xxh3_64_intdigest(name) >> 32) % 8192
+        client.hset(task + b"}:b:%d" % bundle, name, client.get(key))
+        client.delete(key)
+
+
+def assert_found_one_by_one(cluster, world: dict) -> None:
+    for line in world["clients"]:
+        done = run_command("client", "-c", cluster.config_path, "--as-of", world["as_of"], json.loads(line)["client_id"])
+        assert done.returncode == 0 and json.loads(done.stdout)["revenue"] == json.loads(line)["revenue"], done.stderr
+
+
 def set_format(cluster, number: int) -> None:
     cluster.redis.client().hset("rfm:meta", "format", str(number))
 
@@ -64,6 +80,9 @@ def test_a_release_s_state_is_gone_on_with(bygone_cluster, tmp_path, release):
     world = bygone.load(release)
     cluster = bygone_cluster(world)
     assert_known(cluster, world)
+    half_move(cluster.redis.client())
+    assert_known(cluster, world)
+    assert_found_one_by_one(cluster, world)
     format_before = int(cluster.redis.client().hget("rfm:meta", "format"))
     a_newer_format_is_refused_before_the_group_is_joined(cluster)
     set_format(cluster, format_before)

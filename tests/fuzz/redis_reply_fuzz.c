@@ -4,7 +4,10 @@
 
 #include <stdlib.h>
 
-static const rfm_store_field meta[] = {{"group", "g", false}, {"partitions", "4", false}, {"format", "2", true}};
+static const rfm_store_field meta[] = {{.name = "group", .value = "g"},
+                                       {.name = "partitions", .value = "4"},
+                                       {.name = "format", .value = "2", .is_format = true},
+                                       {.name = "inputs", .value = "a b", .is_late = true}};
 static const rfm_identity identity = {
     .username = "user",
     .password = "secret",

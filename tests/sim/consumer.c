@@ -66,7 +66,10 @@ void sim__tell_ends(sim_world *sim, sim_node *node)
             sim_fetch *fetch = &node->fetch[task][i];
             if (!fetch->on || !fetch->end_ms || fetch->fed < fetch->end)
                 continue;
-            sim__tell(sim, node, (rfm_input){.kind = RFM_IN_AT_END, .task = task, .now_ms = fetch->end_ms, .input = i});
+            sim__tell(
+                sim, node,
+                (rfm_input){
+                    .kind = RFM_IN_AT_END, .task = task, .now_ms = fetch->end_ms, .input = i, .next = fetch->fed});
             fetch->end_ms = 0;
         }
     }

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SEEDS_CI = 500 };
+enum { SEEDS_CI = 1000 };
 
 static const char usage[] =
     "Usage: sim [--seeds N] [--first S] [--seed S] [--at-least-once] [--calm] [--stop] [--trace] [--verbose]\n"
@@ -15,7 +15,7 @@ static const char usage[] =
     "The engine in a simulated world of crashes, lost replies, rebalances, sleeping processes and Redis rolled\n"
     "back; each seed another one. Exit code 0 if nothing was lost, repeated or wrong.\n"
     "\n"
-    "  --seeds N   as many seeds (default 500)\n"
+    "  --seeds N   as many seeds (default 1000)\n"
     "  --first S   the first of them (default 1)\n"
     "  --seed S    this one alone\n"
     "  --at-least-once   without transactions and WAL: repeats are allowed, nothing else is\n"

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { HEARTBEAT_US = 400000 };
+enum { HEARTBEAT_US = 400000, FIRST_EDGES_US = 20000 };
 
 /* -- the group */
 
@@ -358,6 +358,29 @@ void sim__turn(sim_world *sim, sim_node *node)
     set_wake(sim, node);
 }
 
+/* Any population will do. */
+static void tell_edges(sim_world *sim, sim_node *node)
+{
+    rfm_population *population = rfm_population_new();
+    rfm_edges edges;
+    for (uint64_t i = sim_below(sim, 50); i > 0; i--) {
+        rfm_population_add_day(population, 20454 - (int32_t)sim_below(sim, 4), 1);
+        rfm_population_add_bucket(population, rfm_monetary_bucket((int64_t)sim_below(sim, 40000)), 1);
+        rfm_population_add_orders(population, (uint16_t)sim_below(sim, 6), 1);
+    }
+    rfm_population_edges(population, &edges);
+    rfm_population_free(population);
+    sim__tell(sim, node, (rfm_input){.kind = RFM_IN_EDGES, .edges = &edges});
+}
+
+/* As of a shop that has no clients yet. */
+static void first_edges(sim_world *sim, sim_node *node, void *argument)
+{
+    (void)argument;
+    sim__tell(sim, node, (rfm_input){.kind = RFM_IN_EDGES, .edges = &(rfm_edges){0}});
+    sim__turn(sim, node);
+}
+
 void sim_node_start(sim_world *sim, sim_node *node)
 {
     if (node->alive)
@@ -399,6 +422,8 @@ void sim_node_start(sim_world *sim, sim_node *node)
     sim_trace(sim, "%s starts", node->id);
     sim__renew(sim, node, false);
     sim__post(sim, node, sim_delay(sim), heartbeat, NULL);
+    if (sim->options.population)
+        sim__post(sim, node, FIRST_EDGES_US, first_edges, NULL);
 }
 
 void sim_node_crash_for(sim_world *sim, sim_node *node, int64_t away_us)
@@ -441,21 +466,6 @@ void sim_node_stop(sim_world *sim, sim_node *node)
         return;
     sim_trace(sim, "%s is asked to stop", node->id);
     sim__post(sim, node, 0, stop, NULL);
-}
-
-/* Any population will do. */
-static void tell_edges(sim_world *sim, sim_node *node)
-{
-    rfm_population *population = rfm_population_new();
-    rfm_edges edges;
-    for (uint64_t i = sim_below(sim, 50); i > 0; i--) {
-        rfm_population_add_day(population, 20454 - (int32_t)sim_below(sim, 4), 1);
-        rfm_population_add_bucket(population, rfm_monetary_bucket((int64_t)sim_below(sim, 40000)), 1);
-        rfm_population_add_orders(population, (uint16_t)sim_below(sim, 6), 1);
-    }
-    rfm_population_edges(population, &edges);
-    rfm_population_free(population);
-    sim__tell(sim, node, (rfm_input){.kind = RFM_IN_EDGES, .edges = &edges});
 }
 
 static void reload(sim_world *sim, sim_node *node, void *argument)

@@ -20,7 +20,7 @@ enum { RFM_BUNDLES = 8192, RFM_BUNDLE_KEY_MAX = 8 };
 
 static inline uint32_t rfm_bundle_of(uint64_t client_hash)
 {
-    return (uint32_t)(client_hash >> 32) % RFM_BUNDLES; /* the lower half chooses the minute */
+    return (uint32_t)(client_hash >> 32) % RFM_BUNDLES; /* the whole hash chooses the minute, by another divisor */
 }
 
 /* The bundle's key, in `text`. */

@@ -78,7 +78,7 @@ typedef enum rfm_input_kind {
     RFM_IN_RENEWED,   /* answers RENEW */
     RFM_IN_STORED,    /* answers STORE */
     RFM_IN_AT_END,    /* task, input: every record appended before now_ms has been fed */
-    RFM_IN_EDGES,     /* a new population */
+    RFM_IN_EDGES,     /* a new population; where scores go by it, nothing is taken and no timer fires before */
     RFM_IN_RULES,     /* a new rule set and client configuration, from the next step on */
 } rfm_input_kind;
 
@@ -112,8 +112,11 @@ typedef struct rfm_input {
             const rfm_bytes *values;
             size_t count;
         } loaded;
-        rfm_step *step;         /* PUBLISHED */
-        uint8_t input;          /* AT_END */
+        rfm_step *step; /* PUBLISHED */
+        struct {
+            uint8_t input;
+            int64_t next;       /* everything below is fed; behind the last record transactions have their markers */
+        };                      /* AT_END */
         const rfm_edges *edges; /* EDGES: copied */
         struct {
             const rfm_client_conf *conf;

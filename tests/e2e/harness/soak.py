@@ -105,7 +105,7 @@ def take_sample(cluster: Cluster) -> dict:
             "threads": _status_kib(rfmd.pid, "Threads"), "descriptors": len(os.listdir(f"/proc/{rfmd.pid}/fd")),
             "cpu": time.clock_gettime((~rfmd.pid << 3) | 2), "latency": latency, "lag": total("rfmd_lag_records"),
             "cache": total("rfmd_cache_bytes") / MIB, "dirty": total("rfmd_dirty_bytes") / MIB,
-            "events": total("rfmd_events_total"), "steps": total("rfmd_steps_total"), "aborts": total("rfmd_aborts_total"),
+            "events": total("rfmd_events_total") + total("rfmd_repeats_total"), "steps": total("rfmd_steps_total"), "aborts": total("rfmd_aborts_total"),
             "redis": _status_kib(cluster.redis.pid, "VmRSS") / 1024, "broker": _status_kib(cluster.broker.pid, "VmRSS") / 1024,
             "load": os.getloadavg()[0]}
 
@@ -220,14 +220,15 @@ def _finish(soak: Soak, cluster: Cluster, sent: int) -> None:
     """Everything that was sent has been counted, once unless a transaction was aborted; the program ends as it should."""
     rfmd = cluster.processes[0]
     cluster.wait_consumed(120)
-    aborted = rfmd.metric("rfmd_aborts_total")
+
+    def counted() -> float:
+        return rfmd.metric("rfmd_events_total") + rfmd.metric("rfmd_repeats_total")
+
     try:
-        if aborted == 0:
-            wait_for("all events to be counted", lambda: rfmd.metric("rfmd_events_total") >= sent, 20, 0.5)
+        wait_for("all events to be counted", lambda: counted() >= sent, 20, 0.5)
         wait_for("Redis to have everything", lambda: rfmd.metric("rfmd_dirty_bytes") == 0, 60, 0.5)
     except Timeout as timeout:
         soak.wrong.append(str(timeout))
-    counted = rfmd.metric("rfmd_events_total")
-    if counted != sent and aborted == 0:
-        soak.wrong.append(f"{sent} events were sent and {counted:.0f} counted")
+    if counted() != sent and rfmd.metric("rfmd_aborts_total") == 0:
+        soak.wrong.append(f"{sent} events were sent and {counted():.0f} counted")
     soak.wrong += [] if (code := rfmd.stop()) == 0 else [f"rfmd ended with {code}\n{rfmd.log_tail()}"]

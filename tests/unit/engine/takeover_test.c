@@ -52,6 +52,7 @@ static desk *desk_new_for(bool at_least_once)
                             .client = &at->client,
                             .rules = &at->rules};
     assert_int_equal(rfm_worker_new(&conf, &at->worker, &error), RFM_OK);
+    tell(at, (rfm_input){.kind = RFM_IN_EDGES, .edges = &(rfm_edges){0}});
     tell(at, (rfm_input){.kind = RFM_IN_ASSIGNED, .assignment = 1});
     assert_int_equal(at->seen[RFM_OUT_READ_POSITION], 1);
     return at;

@@ -46,7 +46,7 @@ static void tell(desk *at, rfm_input input)
     take(at);
 }
 
-static desk *desk_of(size_t cache_bytes_max, size_t input_count, rfm_rule *rule, rfm_format format)
+static desk *desk_without_edges(size_t cache_bytes_max, size_t input_count, rfm_rule *rule, rfm_format format)
 {
     rfm_error error = {0};
     desk *at = calloc(1, sizeof *at);
@@ -70,6 +70,13 @@ static desk *desk_of(size_t cache_bytes_max, size_t input_count, rfm_rule *rule,
                             .rules = &at->rules};
     assert_int_equal(rfm_worker_new(&conf, &at->worker, &error), RFM_OK);
     tell(at, (rfm_input){.kind = RFM_IN_ASSIGNED, .assignment = 1});
+    return at;
+}
+
+static desk *desk_of(size_t cache_bytes_max, size_t input_count, rfm_rule *rule, rfm_format format)
+{
+    desk *at = desk_without_edges(cache_bytes_max, input_count, rule, format);
+    tell(at, (rfm_input){.kind = RFM_IN_EDGES, .edges = &(rfm_edges){0}});
     return at;
 }
 
@@ -599,6 +606,64 @@ static void test_a_client_of_an_older_release_moves_with_its_next_event(void **s
     rfm_view_free(view);
 }
 
+/* A transactional producer's marker has an offset too. It was never passed over: once all before it had expired, the group's
+ * offset named what was in the log no more, and no owner would go on from it. */
+static void test_what_follows_the_last_record_is_done_with(void **state)
+{
+    (void)state;
+    const int64_t now_ms = (int64_t)NOW_MS * 1000;
+    char text[200];
+    rfm_view *view = rfm_view_new();
+    desk *at = owner_of_two(NULL, view, now_ms);
+    tell(at, (rfm_input){.kind = RFM_IN_AT_END, .now_ms = now_ms + 2000, .input = 0, .next = 5});
+    tell(at, (rfm_input){.kind = RFM_IN_AT_END, .now_ms = now_ms + 2000, .input = 0, .next = 4}); /* an older answer */
+    rfm_record visit = event_of(text, 1, 0, "visit", now_ms, now_ms + 2000);
+    assert_int_equal(rfm_worker_feed(at->worker, &visit, 1, now_ms + 2000), 1);
+    take(at);
+    answer_loads(at, view, now_ms + 2000);
+    assert_int_equal(at->seen[RFM_OUT_PUBLISH], 1);
+    const rfm_position *to = &at->last[RFM_OUT_PUBLISH].step->changes[0].to;
+    assert_int_equal(to->next[0], 5);
+    assert_int_equal(to->next[1], 1);
+    desk_free(at);
+    rfm_view_free(view);
+}
+
+/* By thresholds, whoever is met meanwhile would move to another segment and back. */
+static void test_nobody_is_met_before_the_population_is_known(void **state)
+{
+    (void)state;
+    const int64_t now_ms = (int64_t)NOW_MS * 1000;
+    char text[200];
+    desk *at = desk_without_edges(1 << 20, 1, NULL, RFM_FORMAT_NATIVE);
+    begin_new(at);
+    rfm_record record = event_of(text, 0, 0, "visit", now_ms, now_ms);
+    assert_false(rfm_worker_takes(at->worker));
+    assert_int_equal(rfm_worker_feed(at->worker, &record, 1, now_ms), 0);
+    assert_true(rfm_worker_ready(at->worker)); /* or nobody would read the population */
+    tell(at, (rfm_input){.kind = RFM_IN_EDGES, .edges = &(rfm_edges){0}});
+    assert_int_equal(rfm_worker_feed(at->worker, &record, 1, now_ms), 1);
+    desk_free(at);
+}
+
+/* Neither place may have what is to be forgotten. */
+static void test_a_client_of_an_older_release_is_erased(void **state)
+{
+    (void)state;
+    const int64_t start_ms = (int64_t)NOW_MS * 1000;
+    char text[200];
+    rfm_view *view = rfm_view_new();
+    desk *at = owner_of_loose(view, start_ms);
+    rfm_record erase = event_of(text, 0, 1, "erase", start_ms + 5000, start_ms + 5000);
+    assert_int_equal(rfm_worker_feed(at->worker, &erase, 1, start_ms + 5000), 1);
+    take(at);
+    carry_out(at, view, start_ms + 5000);
+    assert_null(rfm_view_get(view, rfm_text("c:c")).at);
+    assert_null(rfm_view_client(view, rfm_text("c")).at);
+    desk_free(at);
+    rfm_view_free(view);
+}
+
 /* And once the minute of everybody's look has come, nobody is looked for twice any more, by the next owner neither. */
 static void test_a_client_of_an_older_release_moves_with_its_next_look(void **state)
 {
@@ -693,6 +758,9 @@ int main(void)
         cmocka_unit_test(test_what_waits_behind_a_later_record_is_met_before_timers),
         cmocka_unit_test(test_a_state_of_a_newer_program_stops_it),
         cmocka_unit_test(test_a_client_of_an_older_release_moves_with_its_next_event),
+        cmocka_unit_test(test_a_client_of_an_older_release_is_erased),
+        cmocka_unit_test(test_what_follows_the_last_record_is_done_with),
+        cmocka_unit_test(test_nobody_is_met_before_the_population_is_known),
         cmocka_unit_test(test_a_client_of_an_older_release_moves_with_its_next_look),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

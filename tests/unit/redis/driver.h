@@ -32,8 +32,9 @@ typedef struct test_driver {
     char url[256];
 } test_driver;
 
-static const rfm_store_field driver__meta[] = {
-    {"group", "shop", false}, {"partitions", "4", false}, {"format", "2", true}};
+static const rfm_store_field driver__meta[] = {{.name = "group", .value = "shop"},
+                                               {.name = "partitions", .value = "4"},
+                                               {.name = "format", .value = "2", .is_format = true}};
 
 static inline rfm_bytes driver__copy(test_driver *driver, rfm_bytes bytes)
 {

@@ -645,6 +645,38 @@ static void an_older_format_is_raised_by_who_opens_it(void **state)
     driver_stored(&world, &one_client, 1, "2 1");
 }
 
+static void assert_inputs(const char *inputs)
+{
+    redisReply *reply = server_ask(&server, "HGET " PREFIX ":meta inputs");
+    assert_string_equal(reply->str, inputs);
+    freeReplyObject(reply);
+}
+
+static void what_older_versions_did_not_write_is_added_and_then_compared(void **state)
+{
+    (void)state;
+    static const rfm_store_field with_inputs[] = {{.name = "group", .value = "shop"},
+                                                  {.name = "format", .value = "2", .is_format = true},
+                                                  {.name = "inputs", .value = "purchases visits", .is_late = true}};
+    world.conf.meta = with_inputs;
+    world.conf.meta_count = 3;
+    for (const char *format = "1"; format != NULL; format = *format == '1' ? "2" : NULL) { /* raised too, or as it is */
+        server_tell(&server, "DEL " PREFIX ":meta");
+        set_format(format);
+        if (world.store == NULL)
+            driver_start(&world);
+        driver_opened(&world);
+        assert_inputs("purchases visits");
+        assert_format("2");
+    }
+    server_tell(&server, "HSET " PREFIX ":meta inputs messages");
+    world.term++;
+    driver_open(&world);
+    const test_answer *refused = driver_expect(&world, RFM_IN_OPENED, RFM_REFUSED_FOR_GOOD);
+    assert_non_null(strstr(refused->reason, "meta says inputs=messages, but this configuration has purchases visits"));
+    assert_inputs("messages");
+}
+
 static void a_format_that_cannot_be_is_refused(void **state)
 {
     (void)state;
@@ -796,6 +828,7 @@ int main(void)
         TEST(another_meta_is_refused),
         TEST(an_incomplete_meta_is_refused_and_not_completed),
         TEST(an_older_format_is_raised_by_who_opens_it),
+        TEST(what_older_versions_did_not_write_is_added_and_then_compared),
         TEST(a_format_that_cannot_be_is_refused),
         TEST(a_wrong_password_says_so_and_is_tried_again),
         TEST(a_missing_password_says_so),
