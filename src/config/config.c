@@ -42,7 +42,8 @@ static const rfm__key keys[] = {
      .text =
          "`NAME: {topic, format}`, 8 at most, all with the same number of partitions; `topic` is the "
          "name if not given; `format` is `native` (if not given), `segment`, `ga4`, `cloudevents`, or `auto`, which "
-         "tells them apart by the record. Any type of event may come on any of them"},
+         "tells them apart by the record. Any type of event may come on any of them. The names and their order belong "
+         "to the state: never change them for a state that is to be kept"},
     {"kafka.wal", &rfm__name, AT(kafka.wal), "rfmd-wal",
      .text = "Topic of the write-ahead log, with as many partitions as the inputs"},
     {"kafka.dead_letters", &rfm__name, AT(kafka.dead_letters), "rfmd-dead-letters",
@@ -139,7 +140,7 @@ static const rfm__key keys[] = {
      .text = "`classic-11`, `rf-10`, or a file of segments"},
     {"model", &rfm__model_file, AT(model_file),
      .text = "File of the model's parameters, as `rfmd fit` writes it. Without: parameters of a public "
-             "data set, which are not yours"},
+             "data set, which are not yours, and no spend model: `ltv.predicted` is then null"},
     {"traits", &rfm__traits, AT(traits),
      .text = "`NAME: {type}`; types: string, int, double, bool, date, timestamp. What `profile` events may "
              "set; traits that are not declared, or sent as another type, are dropped and counted"},
@@ -160,9 +161,9 @@ static const rfm__key keys[] = {
     {"http.listen", &rfm__listen, AT(http), "127.0.0.1:9464",
      .text = "`host:port`, `[address]:port`; port 0: a free one"},
     {"http.token", &rfm__secret, AT(http.token), .flags = RFM__SECRET,
-     .text = "Only from the environment: `RFMD_HTTP__TOKEN`"},
+     .text = "Only from the environment: `RFMD_HTTP__TOKEN`; reserved: nothing asks for it yet"},
     {"http.token_file", &rfm__token_file, AT(http.token_file),
-     .text = "File that holds the bearer token of `/v1` and `/`"},
+     .text = "File that holds the bearer token of `/v1` and `/`; reserved: there is neither yet"},
     {"log.level", &rfm__choice, AT(log.level), "info", .choices = log_levels, .text = "Least serious that is logged"},
     {"log.format", &rfm__choice, AT(log.format), "logfmt", .choices = log_formats, .text = ""},
 };

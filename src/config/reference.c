@@ -15,8 +15,8 @@ static const char intro[] =
     "  `kafka.brokers` (two underscores for a level). Lists and maps are written as YAML:\n"
     "  `RFMD_RULES='[rules/welcome.yaml]'`; a map's entries go over the file's:\n"
     "  `RFMD_KAFKA__PROPERTIES='{sasl.password: ...}'`. File names in it are relative to the working directory.\n"
-    "- Secrets come from files or from the environment, are never printed, and stand nowhere else (but for properties\n"
-    "  that go to librdkafka).\n"
+    "- Secrets come from files or from the environment and are never printed. Two may stand in the main file too, and should\n"
+    "  not: a password in `redis.url`, and properties that go to librdkafka.\n"
     "\n"
     "## The main file\n"
     "\n";
