@@ -309,9 +309,24 @@ static void reopened(rfm_worker *worker, rfm__task *task, const rfm_input *input
             rfm__load_send(worker, worker->loads.items[i]);
 }
 
+/* What was to be asked over the connection and has not been handed out. It is asked again over the next one; asked twice, the
+ * second might name a load that has been answered. */
+static void drop_requests(rfm_worker *worker, const rfm__task *task)
+{
+    size_t kept = worker->effects_at;
+    for (size_t i = worker->effects_at; i < worker->effects.count; i++) {
+        const rfm_effect *effect = &worker->effects.items[i];
+        bool request = effect->kind == RFM_OUT_LOAD || effect->kind == RFM_OUT_STORE;
+        if (!request || effect->task != task->number)
+            worker->effects.items[kept++] = *effect;
+    }
+    worker->effects.count = kept;
+}
+
 static void closed(rfm_worker *worker, rfm__task *task)
 {
     task->linked = false;
+    drop_requests(worker, task);
     for (size_t i = 0; i < worker->loads.count; i++)
         if (worker->loads.items[i]->task == task->number)
             worker->loads.items[i]->sent = false;

@@ -113,10 +113,11 @@ typedef struct rfm_input {
             size_t count;
         } loaded;
         rfm_step *step; /* PUBLISHED */
+        /* AT_END: everything below next is fed; behind the last record there may be markers of transactions. */
         struct {
             uint8_t input;
-            int64_t next;       /* everything below is fed; behind the last record transactions have their markers */
-        };                      /* AT_END */
+            int64_t next;
+        };
         const rfm_edges *edges; /* EDGES: copied */
         struct {
             const rfm_client_conf *conf;

@@ -606,6 +606,27 @@ static void test_a_client_of_an_older_release_moves_with_its_next_event(void **s
     rfm_view_free(view);
 }
 
+/* The connection goes and comes while a load waits to be handed out: found by the simulator, which let the first answer free what
+ * the second question named. */
+static void test_a_load_is_asked_once_over_each_connection(void **state)
+{
+    (void)state;
+    const int64_t now_ms = (int64_t)NOW_MS * 1000;
+    char text[200];
+    desk *at = desk_new(1 << 20);
+    begin_new(at);
+    rfm_record visit = event_of(text, 0, 0, "visit", now_ms, now_ms);
+    assert_int_equal(rfm_worker_feed(at->worker, &visit, 1, now_ms), 1);
+    rfm_input link = {.kind = RFM_IN_CLOSED, .term = at->last[RFM_OUT_OPEN].term, .now_ms = now_ms};
+    rfm_worker_tell(at->worker, &link);
+    link.kind = RFM_IN_OPENED;
+    link.wal_value = RFM_BYTES_NONE;
+    rfm_worker_tell(at->worker, &link);
+    take(at);
+    assert_int_equal(keys_asked_for(at), 1);
+    desk_free(at);
+}
+
 /* A transactional producer's marker has an offset too. It was never passed over: once all before it had expired, the group's
  * offset named what was in the log no more, and no owner would go on from it. */
 static void test_what_follows_the_last_record_is_done_with(void **state)
@@ -760,6 +781,7 @@ int main(void)
         cmocka_unit_test(test_a_client_of_an_older_release_moves_with_its_next_event),
         cmocka_unit_test(test_a_client_of_an_older_release_is_erased),
         cmocka_unit_test(test_what_follows_the_last_record_is_done_with),
+        cmocka_unit_test(test_a_load_is_asked_once_over_each_connection),
         cmocka_unit_test(test_nobody_is_met_before_the_population_is_known),
         cmocka_unit_test(test_a_client_of_an_older_release_moves_with_its_next_look),
     };
