@@ -621,10 +621,10 @@ static void set_format(const char *format)
     world.term++; /* a new take-over looks at meta again */
 }
 
-static void assert_format(const char *format)
+static void assert_meta(const char *field, const char *value)
 {
-    redisReply *reply = server_ask(&server, "HGET " PREFIX ":meta format");
-    assert_string_equal(reply->str, format);
+    redisReply *reply = server_ask(&server, "HGET " PREFIX ":meta %s", field);
+    assert_string_equal(reply->str, value);
     freeReplyObject(reply);
 }
 
@@ -633,23 +633,16 @@ static void an_older_format_is_raised_by_who_opens_it(void **state)
     (void)state;
     driver_start(&world);
     driver_opened(&world);
-    assert_format("2"); /* made by us */
+    assert_meta("format", "2"); /* made by us */
     assert_null(strstr(world.log, "format"));
     set_format("1");
     assert_null(driver_opened(&world)->input.wal_value.at);
-    assert_format("2");
+    assert_meta("format", "2");
     assert_non_null(strstr(world.log, "was of format 1 and is now"));
     redisReply *reply = server_ask(&server, "HLEN " PREFIX ":meta");
     assert_int_equal(reply->integer, 3);
     freeReplyObject(reply);
     driver_stored(&world, &one_client, 1, "2 1");
-}
-
-static void assert_inputs(const char *inputs)
-{
-    redisReply *reply = server_ask(&server, "HGET " PREFIX ":meta inputs");
-    assert_string_equal(reply->str, inputs);
-    freeReplyObject(reply);
 }
 
 static void what_older_versions_did_not_write_is_added_and_then_compared(void **state)
@@ -666,15 +659,15 @@ static void what_older_versions_did_not_write_is_added_and_then_compared(void **
         if (world.store == NULL)
             driver_start(&world);
         driver_opened(&world);
-        assert_inputs("purchases visits");
-        assert_format("2");
+        assert_meta("inputs", "purchases visits");
+        assert_meta("format", "2");
     }
     server_tell(&server, "HSET " PREFIX ":meta inputs messages");
     world.term++;
     driver_open(&world);
     const test_answer *refused = driver_expect(&world, RFM_IN_OPENED, RFM_REFUSED_FOR_GOOD);
     assert_non_null(strstr(refused->reason, "meta says inputs=messages, but this configuration has purchases visits"));
-    assert_inputs("messages");
+    assert_meta("inputs", "messages");
 }
 
 static void a_format_that_cannot_be_is_refused(void **state)
@@ -697,7 +690,7 @@ static void a_format_that_cannot_be_is_refused(void **state)
         const test_answer *refused = driver_expect(&world, RFM_IN_OPENED, RFM_REFUSED_FOR_GOOD);
         if (!strstr(refused->reason, wrong[i].said))
             fail_msg("%s: %s", wrong[i].format, refused->reason);
-        assert_format(wrong[i].format);
+        assert_meta("format", wrong[i].format);
     }
 }
 
