@@ -85,11 +85,14 @@ if(RFM_TESTS)
     if(NOT RFM_SANITIZE)
         target_compile_options(protocol PRIVATE -O2) # also in debug: it is all search
         rfm_add_test(protocol_one_task protocol --records 3 --rebalances 1 --rollbacks 1 --unknowns 1)
-        rfm_add_test(protocol_two_tasks protocol --tasks 2 --inputs 1 --records 1 --rebalances 1)
-        rfm_add_test(protocol_two_tasks_twice protocol --tasks 2 --inputs 1 --records 2 --rollbacks 1 --unknowns 1)
+        rfm_add_test(protocol_three_workers protocol --workers 3 --inputs 1 --records 2 --rebalances 1 --crashes 1)
+        rfm_add_test(protocol_fail_over protocol --records 3 --fail-overs 1 --rebalances 1 --unknowns 1 --crashes 1)
+        rfm_add_test(protocol_two_tasks protocol --tasks 2 --inputs 1 --records 2 --crashes 1 --timeouts 1)
+        rfm_add_test(protocol_two_tasks_on protocol --tasks 2 --inputs 2 --records 3 --unknowns 1 --fail-overs 1)
+        rfm_add_test(protocol_two_tasks_moved protocol --tasks 2 --inputs 1 --records 1 --rebalances 1 --rollbacks 1)
         rfm_add_test(protocol_parts protocol --parts 2 --inputs 1 --records 2 --rebalances 1 --rollbacks 1 --crashes 1 --timeouts 1)
         rfm_add_test(protocol_rules protocol --mutations --parts 2 --records 3 --rebalances 1 --rollbacks 1 --unknowns 1
-            --evictions 1 --crashes 1)
+            --evictions 1 --crashes 1 --fail-overs 1 --states-max 2000000)
     endif()
 
     # tests/truth/*.c: experiments with a known effect through the engine; a short form here, the whole by hand.

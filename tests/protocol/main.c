@@ -5,14 +5,14 @@
 #include <string.h>
 
 static const char usage[] =
-    "Usage: protocol [--tasks N] [--inputs N] [--parts N] [--records N] [--crashes N] [--rebalances N] [--rollbacks N] [--unknowns N]\n"
-    "             [--timeouts N] [--evictions N] [--without RULE] [--rules] [--mutations] [--states-max N]\n"
+    "Usage: protocol [--workers N] [--tasks N] [--inputs N] [--parts N] [--records N] [--crashes N] [--rebalances N] [--rollbacks N] [--unknowns N]\n"
+    "             [--timeouts N] [--evictions N] [--fail-overs N] [--without RULE] [--rules] [--mutations] [--states-max N]\n"
     "\n"
     "All interleavings of the take-over and commit protocol within bounds, breadth first: that a broken property is\n"
     "shown by a shortest trace. Exit code 0 if no property breaks.\n"
     "\n"
     "  --without RULE  one of the protocol's rules left out\n"
-    "  --mutations     each of them in turn: each must break a property\n"
+    "  --mutations     each of them in turn: each must break a property that holds with all of them\n"
     "  --rules         says which there are\n";
 
 static const char *const rule_name[] = {
@@ -226,9 +226,12 @@ static int explore(const model_bounds *bounds, size_t states_max, bool brief)
     return code;
 }
 
+/* The whole first: what breaks without a rule must not break with all of them, within the same bounds and as many states. */
 static int explore_mutations(const model_bounds *given, size_t states_max)
 {
-    int code = 0;
+    printf("with all of them        ");
+    fflush(stdout);
+    int code = explore(given, states_max, true) == 1;
     for (size_t i = 0; i < RULE_COUNT; i++) {
         model_bounds bounds = *given;
         bounds.without[i] = true;
@@ -252,11 +255,12 @@ static uint8_t *bound_of(model_bounds *bounds, const char *name)
     const struct {
         const char *name;
         uint8_t *at;
-    } all[] = {{"--tasks", &bounds->tasks},         {"--inputs", &bounds->inputs},
-               {"--parts", &bounds->parts},         {"--records", &bounds->records},
-               {"--crashes", &bounds->crashes},     {"--rebalances", &bounds->rebalances},
-               {"--rollbacks", &bounds->rollbacks}, {"--unknowns", &bounds->unknowns},
-               {"--timeouts", &bounds->timeouts},   {"--evictions", &bounds->evictions}};
+    } all[] = {{"--workers", &bounds->workers},       {"--tasks", &bounds->tasks},
+               {"--inputs", &bounds->inputs},         {"--parts", &bounds->parts},
+               {"--records", &bounds->records},       {"--crashes", &bounds->crashes},
+               {"--rebalances", &bounds->rebalances}, {"--rollbacks", &bounds->rollbacks},
+               {"--unknowns", &bounds->unknowns},     {"--timeouts", &bounds->timeouts},
+               {"--evictions", &bounds->evictions},   {"--fail-overs", &bounds->fail_overs}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (strcmp(all[i].name, name) == 0)
             return all[i].at;
@@ -274,7 +278,7 @@ static bool leave_out(model_bounds *bounds, const char *name)
 
 int main(int argc, char **argv)
 {
-    model_bounds bounds = {.tasks = 1, .inputs = 2, .parts = 1, .records = 4};
+    model_bounds bounds = {.workers = 2, .tasks = 1, .inputs = 2, .parts = 1, .records = 4};
     size_t states_max = 10000000;
     bool mutations = false;
     for (int i = 1; i < argc; i++) {
@@ -296,11 +300,13 @@ int main(int argc, char **argv)
             return help ? 0 : 2;
         }
     }
-    if (bounds.tasks < 1 || bounds.tasks > TASKS_MAX || bounds.parts < 1 || bounds.parts > 2 || bounds.inputs > 4 ||
-        bounds.records * bounds.parts > LOG_MAX || bounds.records < bounds.inputs) {
-        fprintf(stderr,
-                "protocol: 1 or %d tasks, 1 or 2 parts, at most 4 inputs, records for them and %d parts at most\n",
-                TASKS_MAX, LOG_MAX);
+    if (bounds.workers < 1 || bounds.workers > WORKERS_MAX || bounds.tasks < 1 || bounds.tasks > TASKS_MAX ||
+        bounds.parts < 1 || bounds.parts > 2 || bounds.inputs > 4 || bounds.records * bounds.parts > LOG_MAX ||
+        bounds.records < bounds.inputs) {
+        fprintf(
+            stderr,
+            "protocol: 1 to %d workers, 1 or %d tasks, 1 or 2 parts, at most 4 inputs, records for them and %d parts\n",
+            WORKERS_MAX, TASKS_MAX, LOG_MAX);
         return 2;
     }
     return mutations ? explore_mutations(&bounds, states_max) : explore(&bounds, states_max, false);

@@ -97,11 +97,13 @@ static void broker_moves(board *at, size_t w)
         model_state *to = begin(at);
         to->worker[w].commit_sent = 0;
         bool good = before->open && before->valid;
+        bool again = before->valid && before->outcome == WAITS &&
+                     !before->open; /* decided before; the answer was lost */
         if (to->worker[w].outcome == WAITS)
-            to->worker[w].outcome = good ? DONE : FENCED;
+            to->worker[w].outcome = good || again ? DONE : FENCED;
         if (good)
             prepare(at, w);
-        end(at, "broker: worker %zu's commit %s", w, good ? "is decided" : "is refused");
+        end(at, "broker: worker %zu's commit %s", w, good ? "is decided" : again ? "was decided before" : "is refused");
     }
     if (before->open && at->from->timeouts > 0) {
         model_state *to = begin(at);
@@ -137,14 +139,34 @@ static void broker_moves(board *at, size_t w)
     }
 }
 
+/* Another broker coordinates: what is decided stays so, what was under way between it and the workers is lost. */
+static void fail_over(board *at)
+{
+    bool lost = false;
+    if (at->from->fail_overs == 0)
+        return;
+    model_state *to = begin(at);
+    at->move.fault = true;
+    to->fail_overs--;
+    for (size_t w = 0; w < at->bounds->workers; w++) {
+        model_worker *worker = &to->worker[w];
+        lost = lost || worker->commit_sent || worker->outcome != NO_OUTCOME;
+        worker->commit_sent = 0;
+        if (worker->outcome != NO_OUTCOME)
+            worker->outcome = WAITS;
+    }
+    if (lost)
+        end(at, "broker: fails over");
+}
+
 /* -- the group */
 
 static bool wants_rebalance(const board *at)
 {
-    for (size_t w = 0; w < WORKERS; w++)
+    for (size_t w = 0; w < at->bounds->workers; w++)
         if (at->from->worker[w].alive)
             for (size_t t = 0; t < at->bounds->tasks; t++)
-                if (at->from->log[t].owner == WORKERS)
+                if (at->from->log[t].owner == NOBODY)
                     return true;
     return false;
 }
@@ -154,17 +176,16 @@ static void give_out(board *at, bool fault, size_t first, size_t second)
     model_state *to = begin(at);
     at->move.fault = fault;
     to->rebalances -= fault;
-    for (size_t w = 0; w < WORKERS; w++)
+    for (size_t w = 0; w < at->bounds->workers; w++)
         to->worker[w].in_group = 0;
     to->log[0].owner = (uint8_t)first;
     to->log[1].owner = (uint8_t)second;
     if (at->bounds->tasks == 1)
-        to->log[1].owner = WORKERS;
-    end(at, "group: a new generation, task 0 goes to worker %zu%s%s", first,
-        at->bounds->tasks > 1 ? ", task 1 to " : "",
-        at->bounds->tasks == 1 ? ""
-        : second == 0          ? "worker 0"
-                               : "worker 1");
+        to->log[1].owner = NOBODY;
+    if (at->bounds->tasks == 1)
+        end(at, "group: a new generation, task 0 goes to worker %zu", first);
+    else
+        end(at, "group: a new generation, task 0 goes to worker %zu, task 1 to worker %zu", first, second);
 }
 
 static void group_moves(board *at)
@@ -172,8 +193,8 @@ static void group_moves(board *at)
     bool wanted = wants_rebalance(at);
     if (!wanted && at->from->rebalances == 0)
         return;
-    for (size_t first = 0; first < WORKERS; first++)
-        for (size_t second = 0; second < (at->bounds->tasks > 1 ? WORKERS : 1); second++)
+    for (size_t first = 0; first < at->bounds->workers; first++)
+        for (size_t second = 0; second < (at->bounds->tasks > 1 ? at->bounds->workers : 1); second++)
             if (at->from->worker[first].alive && at->from->worker[second].alive)
                 give_out(at, !wanted, first, second);
 }
@@ -185,7 +206,7 @@ static void forget_step(model_worker *worker)
     worker->stepping = 0;
     worker->outcome = NO_OUTCOME;
     for (size_t t = 0; t < TASKS_MAX; t++)
-        worker->task[t].in_step = worker->task[t].produced = worker->task[t].offered = 0;
+        worker->task[t].in_step = worker->task[t].half = worker->task[t].produced = worker->task[t].offered = 0;
 }
 
 /* One path for everything that goes wrong. */
@@ -245,7 +266,7 @@ static void renew(board *at, size_t w)
 
 static bool offsets_pending(const board *at, size_t t)
 {
-    for (size_t w = 0; w < WORKERS; w++)
+    for (size_t w = 0; w < at->bounds->workers; w++)
         if (at->from->worker[w].task[t].sent)
             return true;
     return false;
@@ -254,7 +275,7 @@ static bool offsets_pending(const board *at, size_t t)
 /* Ends the open transactions that stand in the way; a decided one completes by itself. */
 static void evict(board *at, size_t w, size_t t)
 {
-    for (size_t other = 0; other < WORKERS; other++) {
+    for (size_t other = 0; other < at->bounds->workers; other++) {
         if (!at->from->worker[other].open)
             continue;
         model_state *to = begin(at);
@@ -308,7 +329,7 @@ static void set_redis(model_state *to, size_t t, uint8_t wal, uint8_t value)
 {
     to->log[t].redis = wal;
     to->log[t].value = value;
-    for (size_t w = 0; w < WORKERS; w++)
+    for (size_t w = 0; w < WORKERS_MAX; w++)
         to->worker[w].task[t].watch = 0;
 }
 
@@ -423,12 +444,14 @@ static void produce(board *at, size_t w, size_t t)
     if (worker->prepared || log->count == at->bounds->records * at->bounds->parts)
         return;
     worker->open = 1;
-    for (uint8_t part = at->bounds->parts; part > 0; part--)
-        log->at[log->count++] = (model_entry){
-            .status = ENTRY_OPEN, .worker = w & 1, .part = part > 1, .before = held->wal & 15, .value = held->value};
+    bool more = at->bounds->parts > 1 && !held->half;
+    log->at[log->count++] = (model_entry){
+        .status = ENTRY_OPEN, .worker = w & 3, .part = more, .before = held->wal & 15, .value = held->value & 15};
+    held->half = more;
+    held->produced = !more;
     held->made = log->count;
-    held->produced = 1;
-    end(at, "worker %zu writes record %u of task %zu, state %u", w, held->made, t, held->value);
+    end(at, "worker %zu writes %s %u of task %zu, state %u", w, more ? "the first part of a record," : "record",
+        held->made, t, held->value);
 }
 
 static void offer(board *at, size_t w, size_t t)
@@ -449,6 +472,19 @@ static void offer(board *at, size_t w, size_t t)
     end(at, "worker %zu sends task %zu's offsets", w, t);
 }
 
+static void ask_for_commit(board *at, size_t w)
+{
+    model_state *to = begin(at);
+    bool again = to->worker[w].outcome == WAITS;
+    to->worker[w].commit_sent = 1;
+    to->worker[w].outcome = WAITS;
+    if (again && without(at, RULE_ANSWER)) {
+        to->worker[w].commit_sent = 0;
+        to->worker[w].outcome = DONE;
+    }
+    end(at, "worker %zu asks for its commit%s", w, again ? " again" : "");
+}
+
 static void step_on(board *at, size_t w)
 {
     const model_worker *before = &at->from->worker[w];
@@ -467,12 +503,9 @@ static void step_on(board *at, size_t w)
             break;
         }
     }
-    if (!produced || !offered || before->outcome != NO_OUTCOME)
-        return;
-    model_state *to = begin(at);
-    to->worker[w].commit_sent = 1;
-    to->worker[w].outcome = WAITS;
-    end(at, "worker %zu asks for its commit", w);
+    bool lost = before->outcome == WAITS && !before->commit_sent;
+    if (produced && offered && (before->outcome == NO_OUTCOME || lost))
+        ask_for_commit(at, w);
 }
 
 static void learn(board *at, size_t w)
@@ -512,7 +545,7 @@ static uint8_t next_own(const board *at, size_t w, size_t t, const model_held *h
     const task_log *log = &at->from->log[t];
     for (uint8_t i = held->stored; i < held->wal; i++)
         if (log->at[i].before == held->stored && !log->at[i].part && log->at[i].worker == w &&
-            (log->at[i].status == ENTRY_PREPARED || log->at[i].status == ENTRY_COMMITTED))
+            log->at[i].status != ENTRY_ABORTED)
             return (uint8_t)(i + 1);
     return 0;
 }
@@ -592,7 +625,7 @@ static void crash(board *at, size_t w)
     forget_step(worker);
     for (size_t t = 0; t < at->bounds->tasks; t++) {
         if (to->log[t].owner == w)
-            to->log[t].owner = WORKERS;
+            to->log[t].owner = NOBODY;
         uint8_t made = worker->task[t].made, sent = worker->task[t].sent; /* the broker's */
         memset(&worker->task[t], 0, sizeof worker->task[t]);
         worker->task[t].made = made;
@@ -613,7 +646,7 @@ static void worker_moves(board *at, size_t w)
     crash(at, w);
     bool told = worker->in_group;
     for (size_t t = 0; t < at->bounds->tasks && !told; t++)
-        told = at->from->log[t].owner == WORKERS; /* no generation yet */
+        told = at->from->log[t].owner == NOBODY; /* no generation yet */
     if (!told)
         take_assignment(at, w);
     if (!worker->has_producer)
@@ -647,8 +680,8 @@ void protocol_start(const model_bounds *bounds, model_state *start)
 {
     memset(start, 0, sizeof *start);
     for (size_t t = 0; t < TASKS_MAX; t++)
-        start->log[t].owner = WORKERS;
-    for (size_t w = 0; w < WORKERS; w++)
+        start->log[t].owner = NOBODY;
+    for (size_t w = 0; w < bounds->workers; w++)
         start->worker[w].alive = 1;
     start->crashes = bounds->crashes;
     start->rebalances = bounds->rebalances;
@@ -656,15 +689,17 @@ void protocol_start(const model_bounds *bounds, model_state *start)
     start->unknowns = bounds->unknowns;
     start->timeouts = bounds->timeouts;
     start->evictions = bounds->evictions;
+    start->fail_overs = bounds->fail_overs;
 }
 
 void protocol_moves(const model_bounds *bounds, const model_state *from, move_taker take, void *context)
 {
     board at = {.bounds = bounds, .from = from, .take = take, .context = context};
-    for (size_t w = 0; w < WORKERS; w++) {
+    for (size_t w = 0; w < bounds->workers; w++) {
         broker_moves(&at, w);
         worker_moves(&at, w);
     }
+    fail_over(&at);
     group_moves(&at);
     for (size_t t = 0; t < bounds->tasks; t++)
         roll_back(&at, t);
@@ -683,7 +718,7 @@ bool protocol_at_rest(const model_bounds *bounds, const model_state *state)
 bool protocol_is_cut(const model_bounds *bounds, const model_state *state)
 {
     for (size_t t = 0; t < bounds->tasks; t++)
-        if (state->log[t].count == bounds->records * bounds->parts)
+        if (state->log[t].count == bounds->records * bounds->parts && state->log[t].next != bounds->inputs)
             return true;
     return false;
 }
