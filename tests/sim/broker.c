@@ -39,14 +39,26 @@ void sim_broker_append(sim_world *sim, uint32_t task, uint8_t input, rfm_bytes k
     append(&sim->broker.input[task][input], &(sim_record){.key = key, .value = value, .append_ms = append_ms});
 }
 
-static bool is_open(const sim_record *record)
+void sim_broker_append_gap(sim_world *sim, uint32_t task, uint8_t input)
 {
-    return record->transaction && !record->control && record->transaction->outcome <= SIM_PREPARED;
+    append(&sim->broker.input[task][input], &(sim_record){.control = true});
+}
+
+/* Until its log has the marker, whatever is decided. */
+static bool is_open(const sim_log *log, const sim_record *record)
+{
+    const sim_transaction *transaction = record->transaction;
+    if (!transaction || record->control)
+        return false;
+    for (size_t i = 0; i < transaction->marker_count; i++)
+        if (transaction->markers[i].log == log)
+            return !transaction->markers[i].written;
+    return true;
 }
 
 size_t sim_log_stable(sim_log *log)
 {
-    while (log->stable < log->count && !is_open(&log->items[log->stable]))
+    while (log->stable < log->count && !is_open(log, &log->items[log->stable]))
         log->stable++;
     return log->stable;
 }
@@ -56,37 +68,55 @@ bool sim_record_visible(const sim_record *record)
     return !record->control && (!record->transaction || record->transaction->outcome == SIM_COMMITTED);
 }
 
-/* Control records go where the transaction has been. */
-static void mark_logs(sim_transaction *transaction)
+/* Its producer may begin another. */
+static void complete(sim_world *sim, sim_transaction *transaction)
 {
-    for (size_t i = 0; i < transaction->count; i++) {
-        bool marked = false;
-        for (size_t k = 0; k < i && !marked; k++)
-            marked = transaction->records[k].log == transaction->records[i].log;
-        if (!marked)
-            append(transaction->records[i].log, &(sim_record){.transaction = transaction, .control = true});
-    }
-}
-
-static void finish(sim_world *sim, sim_transaction *transaction, sim_outcome outcome)
-{
-    transaction->outcome = outcome;
+    sim_trace(sim, "broker: the transaction of sim-%u is %s everywhere", transaction->producer,
+              transaction->outcome == SIM_COMMITTED ? "committed" : "aborted");
     sim->broker.transactions_open--;
-    mark_logs(transaction);
-    for (size_t task = 0; outcome == SIM_COMMITTED && task < SIM_TASKS; task++)
-        if (transaction->has_offsets[task])
-            sim->broker.committed[task] = transaction->offsets[task];
     free(transaction->records);
     transaction->records = NULL;
     transaction->count = 0;
-    if (sim->broker.producer[transaction->producer].transaction == transaction)
-        sim->broker.producer[transaction->producer].transaction = NULL;
+    sim->broker.producer[transaction->producer].transaction = NULL;
 }
 
-static void complete(sim_world *sim, void *argument)
+static void write_marker(sim_world *sim, void *argument)
 {
-    sim_trace(sim, "broker: a commit of sim-%u is complete", ((sim_transaction *)argument)->producer);
-    finish(sim, argument, SIM_COMMITTED);
+    sim_marker *marker = argument;
+    sim_transaction *transaction = marker->transaction;
+    marker->written = true;
+    if (marker->log)
+        append(marker->log, &(sim_record){.transaction = transaction, .control = true});
+    else if (transaction->outcome == SIM_COMMITTED)
+        sim->broker.committed[marker->task] = transaction->offsets[marker->task];
+    if (--transaction->markers_left == 0)
+        complete(sim, transaction);
+}
+
+static void add_marker(sim_transaction *transaction, sim_log *log, uint32_t task)
+{
+    for (size_t i = 0; log && i < transaction->marker_count; i++)
+        if (transaction->markers[i].log == log)
+            return;
+    RFM_ASSERT(transaction->marker_count < sizeof transaction->markers / sizeof *transaction->markers);
+    transaction->markers[transaction->marker_count++] =
+        (sim_marker){.transaction = transaction, .log = log, .task = task};
+}
+
+/* From here on it is so. Each log, and each task's offsets, learns of it at a time of its own. */
+static void decide(sim_world *sim, sim_transaction *transaction, sim_outcome outcome)
+{
+    transaction->outcome = outcome;
+    for (size_t i = 0; i < transaction->count; i++)
+        add_marker(transaction, transaction->records[i].log, 0);
+    for (uint32_t task = 0; task < SIM_TASKS; task++)
+        if (transaction->has_offsets[task])
+            add_marker(transaction, NULL, task);
+    transaction->markers_left = transaction->marker_count;
+    for (size_t i = 0; i < transaction->marker_count; i++)
+        sim_after(sim, sim_delay(sim), write_marker, &transaction->markers[i]);
+    if (transaction->marker_count == 0)
+        complete(sim, transaction);
 }
 
 static void time_out(sim_world *sim, void *argument)
@@ -96,18 +126,19 @@ static void time_out(sim_world *sim, void *argument)
         return;
     sim_trace(sim, "broker: the transaction of sim-%u timed out", transaction->producer);
     sim->broker.producer[transaction->producer].epoch++;
-    finish(sim, transaction, SIM_ABORTED);
+    decide(sim, transaction, SIM_ABORTED);
 }
 
 sim_reply sim_broker_init_producer(sim_world *sim, uint32_t producer, uint32_t *epoch)
 {
     sim_producer *at = &sim->broker.producer[producer];
-    if (at->transaction && at->transaction->outcome == SIM_PREPARED)
-        return SIM_AGAIN;
-    at->epoch++;
+    if (at->transaction && at->transaction->outcome == SIM_OPEN) {
+        at->epoch++;
+        decide(sim, at->transaction, SIM_ABORTED);
+    }
     if (at->transaction)
-        finish(sim, at->transaction, SIM_ABORTED);
-    *epoch = at->epoch;
+        return SIM_AGAIN;
+    *epoch = ++at->epoch;
     return SIM_OK;
 }
 
@@ -120,7 +151,6 @@ static sim_reply open_transaction(sim_world *sim, uint32_t producer, uint32_t ep
         return at->transaction->outcome == SIM_OPEN ? SIM_OK : SIM_AGAIN;
     at->transaction = sim_take(sim, sizeof *at->transaction);
     at->transaction->producer = producer;
-    at->transaction->began_us = sim->now_us;
     sim->broker.transactions_open++;
     /* The broker looks for them only now and then. */
     sim_after(sim, (sim->options.transaction_ms + (int64_t)sim_below(sim, 10000)) * 1000, time_out, at->transaction);
@@ -184,18 +214,41 @@ sim_reply sim_broker_commit(sim_world *sim, uint32_t producer, uint32_t epoch)
     sim_producer *at = &sim->broker.producer[producer];
     if (at->epoch != epoch || !at->transaction || at->transaction->outcome != SIM_OPEN)
         return SIM_FENCED;
-    at->transaction->outcome = SIM_PREPARED;
     sim_check_committed(sim, at->transaction);
-    sim_after(sim, sim_delay(sim), complete, at->transaction);
+    decide(sim, at->transaction, SIM_COMMITTED);
     return SIM_OK;
+}
+
+static bool offsets_marked(const sim_transaction *transaction, uint32_t task)
+{
+    for (size_t i = 0; i < transaction->marker_count; i++)
+        if (!transaction->markers[i].log && transaction->markers[i].task == task)
+            return transaction->markers[i].written;
+    return false;
 }
 
 bool sim_broker_offsets_pending(const sim_world *sim, uint32_t task)
 {
     for (size_t i = 0; i < SIM_NODES; i++) {
         const sim_transaction *transaction = sim->broker.producer[i].transaction;
-        if (transaction && transaction->outcome <= SIM_PREPARED && transaction->has_offsets[task])
+        if (transaction && transaction->has_offsets[task] && !offsets_marked(transaction, task))
             return true;
     }
     return false;
+}
+
+static void expire_until(sim_log *log, int64_t offset)
+{
+    if (offset > (int64_t)log->begin)
+        log->begin = (size_t)offset;
+}
+
+void sim_broker_expire(sim_world *sim)
+{
+    for (uint32_t task = 0; task < SIM_TASKS; task++) {
+        int64_t oldest = sim_store_oldest(sim, task);
+        for (size_t i = 0; i < sim->options.inputs; i++)
+            expire_until(&sim->broker.input[task][i], sim->broker.committed[task].next[i]);
+        expire_until(&sim->broker.wal[task], oldest + 1);
+    }
 }

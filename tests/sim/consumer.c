@@ -59,12 +59,22 @@ void sim__consume_from(sim_world *sim, sim_node *node, const rfm_effect *effect)
     }
 }
 
+/* Past what no reader is given, as far as it was fetched. */
+static void skip_gap(const sim_log *log, sim_fetch *fetch)
+{
+    while (fetch->fed < fetch->fetched && !sim_record_visible(&log->items[fetch->fed]))
+        fetch->fed++;
+}
+
 void sim__tell_ends(sim_world *sim, sim_node *node)
 {
     for (uint32_t task = 0; task < SIM_TASKS; task++) {
         for (uint8_t i = 0; i < sim->options.inputs; i++) {
             sim_fetch *fetch = &node->fetch[task][i];
-            if (!fetch->on || !fetch->end_ms || fetch->fed < fetch->end)
+            if (!fetch->on || !fetch->end_ms)
+                continue;
+            skip_gap(&sim->broker.input[task][i], fetch);
+            if (fetch->fed < fetch->end)
                 continue;
             sim__tell(
                 sim, node,
@@ -87,6 +97,8 @@ bool sim__feed(sim_world *sim, sim_node *node)
         sim_fetch *fetch = &node->fetch[task][input];
         for (int64_t at = fetch->fed; fetch->on && at < fetch->fetched && count < limit; at++) {
             const sim_record *record = &sim->broker.input[task][input].items[at];
+            if (!sim_record_visible(record))
+                continue;
             records[count] = (rfm_record){.task = task,
                                           .input = input,
                                           .offset = at,
@@ -100,6 +112,6 @@ bool sim__feed(sim_world *sim, sim_node *node)
         return false;
     size_t taken = rfm_worker_feed(node->worker, records, count, sim__node_now_ms(sim, node));
     for (size_t i = 0; i < taken; i++)
-        from[i]->fed++;
+        from[i]->fed = records[i].offset + 1;
     return taken > 0;
 }

@@ -88,6 +88,8 @@ static void take_snapshot(sim_world *sim, void *argument)
     if (!sim->faults)
         return;
     sim_store_snapshot(sim);
+    if (sim->options.expires && sim_one_in(sim, 3))
+        sim_broker_expire(sim);
     sim_after(sim, SNAPSHOT_US, take_snapshot, NULL);
 }
 

@@ -111,6 +111,8 @@ static sim_options options_of(uint64_t seed)
     options.static_members = PICK(0, 0, 1);
     options.skew_ms = options.clock == RFM_CLOCK_WALL ? (int64_t)PICK(0, 2000) : 2000;
     options.grain_ms = (int64_t)PICK(60000, 1800000);
+    options.gaps = PICK(0, 1);
+    options.expires = PICK(0, 1) && options.calamity <= SIM_OFFSETS_GONE;
     return options;
 }
 
@@ -134,7 +136,7 @@ static bool run_seed(uint64_t seed, bool at_least_once, bool calm, bool trace, b
     sim_options options = options_of(seed);
     options.at_least_once = at_least_once;
     if (at_least_once)
-        options.calamity = SIM_NO_CALAMITY; /* they are about the WAL, and what goes with it */
+        options.calamity = SIM_NO_CALAMITY, options.expires = false; /* they are about the WAL, and what goes with it */
     sim_world *reference = NULL;
     options.calm = calm;
     seed_now = (sig_atomic_t)seed;

@@ -142,6 +142,7 @@ static void add_record(sim_world *sim, const char *client_id, const char *value,
     shop->record[at].value = rfm_arena_copy(&sim->arena, rfm_text(value));
     shop->record[at].append_ms = append_ms;
     shop->record[at].offset = -1;
+    shop->record[at].gap = (uint8_t)(!sim->options.gaps ? 0 : sim_one_in(sim, 8) ? 1 + sim_below(sim, 5) : 1);
     shop->bad += wrong_key;
 }
 
@@ -309,6 +310,8 @@ static void append_next(sim_world *sim, void *argument)
         shop->record[at].offset = (int64_t)sim->broker.input[shop->record[at].task][shop->record[at].input].count;
         sim_broker_append(sim, shop->record[at].task, shop->record[at].input, shop->record[at].key,
                           shop->record[at].value, shop->record[at].append_ms);
+        for (uint8_t i = 0; i < shop->record[at].gap; i++)
+            sim_broker_append_gap(sim, shop->record[at].task, shop->record[at].input);
     }
     if (shop->appended < shop->count)
         sim_after(sim, (int64_t)sim_below(sim, (uint64_t)(sim->options.busy_us * 9 / (int64_t)shop->count) + 1),

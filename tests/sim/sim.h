@@ -41,7 +41,7 @@ typedef enum sim_calamity {
 typedef struct sim_options {
     size_t nodes, inputs, events, clients;
     rfm_clock clock;
-    bool calm, reload, at_least_once;
+    bool calm, at_least_once;
     int64_t busy_us, span_ms; /* how long records come; how much of the shop's time they cover */
     size_t cache_bytes_max, dirty_bytes_max, step_events_max, part_bytes_max, page_entries_max;
     bool population; /* scores by population, edges told now and then; wall clock only */
@@ -54,6 +54,8 @@ typedef struct sim_options {
     bool static_members;
     int64_t skew_ms;  /* clocks are wrong by so much at most, in either direction */
     int64_t grain_ms; /* record clock: some records are of one such instant */
+    bool gaps;        /* the inputs' producers use transactions: offsets of markers and of what was aborted */
+    bool expires;     /* what nobody needs any more goes from the logs */
 } sim_options;
 
 /* -- broker */
@@ -71,19 +73,27 @@ typedef struct sim_log {
     size_t begin;               /* what comes before has expired */
 } sim_log;
 
-typedef enum sim_outcome { SIM_OPEN, SIM_PREPARED, SIM_COMMITTED, SIM_ABORTED } sim_outcome;
+typedef enum sim_outcome { SIM_OPEN, SIM_COMMITTED, SIM_ABORTED } sim_outcome;
 typedef struct sim_place {
     sim_log *log;
     size_t at;
 } sim_place;
+/* What says to a log, or to a task's committed offsets, what has become of a transaction. */
+typedef struct sim_marker {
+    sim_transaction *transaction;
+    sim_log *log; /* NULL: the offsets */
+    uint32_t task;
+    bool written;
+} sim_marker;
 struct sim_transaction {
-    sim_outcome outcome;
+    sim_outcome outcome; /* from the decision on; the markers follow one by one */
     uint32_t producer;
-    int64_t began_us;
     sim_place *records;
     size_t count, size;
     bool has_offsets[SIM_TASKS];
     rfm_position offsets[SIM_TASKS];
+    sim_marker markers[SIM_TASKS * 2 + SIM_TOPICS];
+    size_t marker_count, markers_left;
 };
 typedef struct sim_producer {
     uint32_t epoch;
@@ -109,14 +119,15 @@ typedef struct sim_broker {
     sim_producer producer[SIM_NODES];
     rfm_position committed[SIM_TASKS];
     sim_chain chain[SIM_TASKS];
-    size_t transactions_open;
+    size_t transactions_open; /* or not marked everywhere */
 } sim_broker;
 
 typedef enum sim_reply { SIM_OK, SIM_AGAIN, SIM_FENCED } sim_reply;
 void sim_broker_init(sim_world *sim);
 void sim_broker_release(sim_world *sim);
 void sim_broker_append(sim_world *sim, uint32_t task, uint8_t input, rfm_bytes key, rfm_bytes value, int64_t append_ms);
-/* Aborts what is open, waits (AGAIN) for what is prepared. */
+void sim_broker_append_gap(sim_world *sim, uint32_t task, uint8_t input); /* an offset that no reader is given */
+/* Aborts what is open, waits (AGAIN) until it is marked everywhere. */
 sim_reply sim_broker_init_producer(sim_world *sim, uint32_t producer, uint32_t *epoch);
 sim_reply sim_broker_produce(sim_world *sim, uint32_t producer, uint32_t epoch, const rfm_message *message,
                              int64_t *offset);
@@ -130,6 +141,8 @@ sim_reply sim_broker_commit(sim_world *sim, uint32_t producer, uint32_t epoch);
 bool sim_broker_offsets_pending(const sim_world *sim, uint32_t task);
 bool sim_record_visible(const sim_record *record); /* to read_committed, below the last stable offset */
 size_t sim_log_stable(sim_log *log);
+/* Input records that are counted, and WAL records that lead on from what no snapshot of Redis is older than. */
+void sim_broker_expire(sim_world *sim);
 
 /* -- group */
 
@@ -180,6 +193,7 @@ typedef struct sim_store {
 void sim_store_init(sim_world *sim);
 void sim_store_release(sim_world *sim);
 void sim_store_snapshot(sim_world *sim);
+int64_t sim_store_oldest(const sim_world *sim, uint32_t task); /* the least `wal` that it may hold from now on */
 void sim_store_restore(sim_world *sim, uint32_t task, const sim_snapshot *snapshot);
 void sim_store_fail_over(sim_world *sim); /* to the replica, which has not got everything */
 void sim_store_roll_back(sim_world *sim, bool one_task, bool breaks);
@@ -249,6 +263,7 @@ typedef struct sim_shop {
         rfm_bytes key, value;
         int64_t append_ms; /* planned, then that of the log */
         int64_t offset;    /* in its log; -1: not appended */
+        uint8_t gap;       /* so many offsets after it are not for readers */
     } * record;
     size_t count, appended;
     size_t bad;       /* of the records: they go to the dead letters */

@@ -36,6 +36,21 @@ void sim_store_snapshot(sim_world *sim)
         snapshot->view[task] = rfm_view_copy(sim->store.view[task]);
 }
 
+static int64_t wal_of(const rfm_view *view)
+{
+    return rfm_wal_value_parse(rfm_view_wal(view));
+}
+
+int64_t sim_store_oldest(const sim_world *sim, uint32_t task)
+{
+    const sim_store *store = &sim->store;
+    int64_t oldest = wal_of(store->replica[task]);
+    for (size_t i = 0; i < SIM_SNAPSHOTS && store->snapshot[i].view[task]; i++)
+        if (wal_of(store->snapshot[i].view[task]) < oldest)
+            oldest = wal_of(store->snapshot[i].view[task]);
+    return oldest;
+}
+
 /* What was sent may still arrive; the client learns of it later. */
 void sim_store_break(sim_world *sim, sim_connection *connection)
 {
@@ -108,7 +123,7 @@ void sim_store_fail_over(sim_world *sim)
     for (uint32_t task = 0; task < SIM_TASKS; task++) {
         set_view(sim, task, rfm_view_copy(sim->store.replica[task]));
         sim_trace(sim, "store: the replica takes over, task %u at %lld", task,
-                  (long long)rfm_wal_value_parse(rfm_view_wal(sim->store.view[task])));
+                  (long long)wal_of(sim->store.view[task]));
         break_all(sim, task);
     }
 }
@@ -126,7 +141,7 @@ void sim_store_roll_back(sim_world *sim, bool one_task, bool breaks)
             continue;
         sim_store_restore(sim, task, snapshot);
         sim_trace(sim, "store: task %u rolled back to %lld%s", task,
-                  (long long)rfm_wal_value_parse(rfm_view_wal(store->view[task])), breaks ? "" : ", connections stay");
+                  (long long)wal_of(store->view[task]), breaks ? "" : ", connections stay");
         if (breaks)
             break_all(sim, task);
     }
