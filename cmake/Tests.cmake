@@ -62,6 +62,7 @@ if(RFM_TESTS)
         else()
             rfm_add_test(sim sim)
             rfm_add_test(sim_at_least_once sim --at-least-once)
+            rfm_add_test(sim_twice sim --twice --seeds 50)
         endif()
     endif()
 
@@ -72,7 +73,7 @@ if(RFM_TESTS)
         target_compile_definitions(sim_mutants PRIVATE RFM_FAULTS_SELECTABLE)
         target_include_directories(sim_mutants PRIVATE "${RFM_STAGE}/engine")
         target_link_libraries(sim_mutants PRIVATE rfm_rule)
-        target_compile_options(sim_mutants PRIVATE -O2) # also in debug: it is run 38 times
+        target_compile_options(sim_mutants PRIVATE -O2) # also in debug: it is run once for each rule
         rfm_add_test(sim_mutations "${PROJECT_SOURCE_DIR}/tests/sim/mutations.sh" "$<TARGET_FILE:sim_mutants>")
         rfm_add_test(sim_mutations_at_least_once "${PROJECT_SOURCE_DIR}/tests/sim/mutations.sh"
             "$<TARGET_FILE:sim_mutants>" --at-least-once store_rule load_fence)

@@ -27,6 +27,7 @@
     X(POSITION_RANGE, position_range, "offsets outside of the input's log gone on from") \
     X(NEXT_OF_REDIS, next_of_redis, "without committed offsets: Redis' next offsets not gone on from") \
     X(OFFSETS, offsets, "a step without records commits no offsets") \
+    X(OFFSETS_OUTSIDE, offsets_outside, "offsets committed by themselves, not with the transaction (the simulator's publisher)") \
     X(UNKNOWN_AS_DONE, unknown_as_done, "a commit in doubt taken as done") \
     X(RENEW, renew, "the producer kept after a step that failed") \
     X(CACHE_AFTER_RESET, cache_after_reset, "cached states kept after a step that failed") \

@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+const char *const sim_calamity_name[SIM_CALAMITIES] = {"none",      "offsets_gone", "wal_cut",
+                                                       "input_cut", "input_anew",   "kafka_behind"};
+
 enum { POLL_US = 200000, REST_US = 6000000 /* what dead processes have sent has arrived */ };
 
 static int64_t last_offset(const sim_world *sim, uint32_t task)
@@ -108,7 +111,7 @@ static void strike(sim_world *sim, void *argument)
         happened = happen(sim, task);
     if (happened)
         sim->doom.since_us = sim->now_us;
-    sim_trace(sim, "calamity %d: %s", (int)sim->options.calamity, happened ? "has happened" : "nothing to take");
+    sim_trace(sim, "calamity %s: %s", sim_calamity_name[sim->options.calamity], happened ? "has happened" : "nothing to take");
     sim->doom.held = false;
 }
 

@@ -1,5 +1,6 @@
 #include "sim.h"
 
+#include <engine/fault.h>
 #include <rfm/base/hash.h>
 #include <rfm/client/json.h>
 #include <rfm/client/kpi.h>
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { QUIET_US = 1500000, PATIENCE_US = 400000000, SLACK_US = 2000000, CLIENT_BYTES_MAX = 4096 };
+enum { QUIET_US = 1500000, PATIENCE_US = 120000000, HALT_US = 30000000, SLACK_US = 2000000, CLIENT_BYTES_MAX = 4096 };
 
 /* -- sets of ids */
 
@@ -122,6 +123,8 @@ static void commit_part(sim_world *sim, uint32_t task, const sim_record *record,
 static void check_offsets(sim_world *sim, const sim_transaction *transaction, uint32_t task, bool has_redo)
 {
     const sim_chain *chain = &sim->broker.chain[task];
+    if (RFM_FAULT(OFFSETS_OUTSIDE)) /* what comes of it is to be seen */
+        return;
     if (has_redo != transaction->has_offsets[task]) {
         sim_fail(sim, "task %u: a transaction has %s", task,
                  has_redo ? "a redo record but no offsets" : "offsets but no redo record");
@@ -199,9 +202,9 @@ void sim_check_committed(sim_world *sim, const sim_transaction *transaction)
 /* -- what is stored: the redo records that follow what Redis holds, whole ones, committed, nothing left out */
 
 /* at_least_once: one whole change, made on what Redis holds, which gets a value above that. */
-static void check_change(sim_world *sim, uint32_t task, const rfm_effect *store)
+static void check_change(sim_world *sim, const rfm_view *view, const rfm_effect *store)
 {
-    int64_t before = rfm_wal_value_parse(rfm_view_wal(sim->store.view[task])),
+    int64_t before = rfm_wal_value_parse(rfm_view_wal(view)),
             after = rfm_wal_value_parse(store->store.wal_value);
     bool good = after > before && store->store.redo_count > 0;
     for (size_t i = 0; i < store->store.redo_count; i++) {
@@ -212,7 +215,7 @@ static void check_change(sim_world *sim, uint32_t task, const rfm_effect *store)
         sim->checks.changes += good && changes_something(rest);
     }
     if (!good)
-        sim_fail(sim, "task %u: what is stored on %lld and makes it %lld was not made on it", task, (long long)before,
+        sim_fail(sim, "task %u: what is stored on %lld and makes it %lld was not made on it", store->task, (long long)before,
                  (long long)after);
 }
 
@@ -229,15 +232,16 @@ static void count_removals(sim_world *sim, const rfm_effect *store)
     }
 }
 
-void sim_check_stored(sim_world *sim, uint32_t task, const rfm_effect *store)
+void sim_check_stored(sim_world *sim, const rfm_view *view, const rfm_effect *store)
 {
+    uint32_t task = store->task;
     count_removals(sim, store);
     if (sim->options.at_least_once) {
-        check_change(sim, task, store);
+        check_change(sim, view, store);
         return;
     }
     const sim_chain *chain = &sim->broker.chain[task];
-    int64_t before = rfm_wal_value_parse(rfm_view_wal(sim->store.view[task])),
+    int64_t before = rfm_wal_value_parse(rfm_view_wal(view)),
             after = rfm_wal_value_parse(store->store.wal_value);
     size_t at = 0, part = 0;
     while (at < chain->count && chain->items[at].last <= before)
@@ -366,7 +370,7 @@ bool sim_check_settled(sim_world *sim)
     sim_checks *checks = &sim->checks;
     if (sim->doom.met)
         return true;
-    if (sim->doom.expected && sim->now_us - sim->doom.since_us > PATIENCE_US / 4)
+    if (sim->doom.expected && sim->now_us - sim->doom.since_us > HALT_US)
         sim_fail(sim, "it goes on, but should have halted: ...%s...", sim->doom.expected);
     if (sim->now_us > PATIENCE_US)
         say_what_waits(sim);

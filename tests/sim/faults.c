@@ -40,7 +40,7 @@ static void strike(sim_world *sim, sim_fault fault)
     case SIM_FAULT_FULL: sim->store.full = !sim->store.full; break;
     case SIM_FAULT_REBALANCE: sim_group_rebalance(sim); break;
     case SIM_FAULT_STOP: sim_node_stop(sim, any_node(sim)); break;
-    case SIM_FAULT_FAIL_OVER: sim_store_fail_over(sim); break;
+    case SIM_FAULT_FAIL_OVER: sim_store_fail_over(sim, sim_one_in(sim, 2)); break;
     case SIM_FAULT_RELOAD: sim_node_reload(sim, any_node(sim)); break;
     default: break;
     }

@@ -55,9 +55,9 @@ static void reply(sim_world *sim, struct command *command)
     sim__post_at(sim, node, at_us, got_reply, command);
 }
 
-static rfm_bytes wal_now(sim_world *sim, uint32_t task)
+static rfm_bytes wal_now(sim_world *sim, const sim_connection *connection)
 {
-    return sim__copy_of(sim, rfm_view_wal(sim->store.view[task]));
+    return sim__copy_of(sim, rfm_view_wal(sim_store_view(sim, connection)));
 }
 
 static struct command *new_command(sim_world *sim, sim_node *node, sim_connection *connection, const rfm_effect *effect)
@@ -73,7 +73,7 @@ static struct command *new_command(sim_world *sim, sim_node *node, sim_connectio
 
 static void do_get(sim_world *sim, struct command *command)
 {
-    command->input.wal_value = wal_now(sim, command->connection->task);
+    command->input.wal_value = wal_now(sim, command->connection);
     reply(sim, command);
 }
 
@@ -103,7 +103,7 @@ static void do_exec(sim_world *sim, struct command *command)
 
 static void do_load_wal(sim_world *sim, struct command *command)
 {
-    command->input.loaded.wal_value = wal_now(sim, command->connection->task);
+    command->input.loaded.wal_value = wal_now(sim, command->connection);
     reply(sim, command);
 }
 
@@ -112,7 +112,7 @@ static void do_load(sim_world *sim, struct command *command)
 {
     const rfm_bytes *values;
     size_t done = command->input.loaded.count;
-    size_t count = rfm_view_load(sim->store.view[command->connection->task], &command->effect, &sim->arena, &values);
+    size_t count = rfm_view_load(sim_store_view(sim, command->connection), &command->effect, &sim->arena, &values);
     bool torn = command->effect.load.what == RFM_LOAD_VALUES && count > done + 1 && sim_one_in(sim, 10);
     size_t now = torn ? done + 1 + sim_below(sim, count - done - 1) : count;
     rfm_bytes *copies = sim_take(sim, count * sizeof *copies + 1);

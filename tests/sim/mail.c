@@ -42,14 +42,32 @@ int64_t sim__node_now_ms(const sim_world *sim, const sim_node *node)
     return sim_now_ms(sim) + node->skew_ms;
 }
 
-void sim__tell(sim_world *sim, sim_node *node, rfm_input input)
+/* With the offsets that a take-over goes by. */
+static void trace_input(sim_world *sim, const sim_node *node, const rfm_input *input)
 {
     static const char *const name[] = {"TIME",      "CLOCK",   "ASSIGNED", "REVOKING", "LOST",   "POSITION",
                                        "TAIL",      "EVICTED", "WAL",      "OPENED",   "CLOSED", "LOADED",
                                        "PUBLISHED", "RENEWED", "STORED",   "AT_END",   "EDGES",  "RULES"};
-    if (input.kind != RFM_IN_TIME && input.kind != RFM_IN_AT_END)
-        sim_trace(sim, "%s <- %s task %u term %u answer %d", node->id, name[input.kind], input.task, input.term,
-                  (int)input.answer);
+    char more[128] = "";
+    if (input->kind == RFM_IN_POSITION)
+        snprintf(more, sizeof more, ", M %lld, next %lld of %lld..%lld", (long long)input->position.committed.wal,
+                 (long long)input->position.committed.next[0], (long long)input->position.begin[0],
+                 (long long)input->position.end[0]);
+    else if (input->kind == RFM_IN_WAL && input->wal.count > 0)
+        snprintf(more, sizeof more, ", %lld..%lld%s", (long long)input->wal.offsets[0],
+                 (long long)input->wal.offsets[input->wal.count - 1], input->wal.last ? ", the last" : "");
+    else if (input->kind == RFM_IN_OPENED || input->kind == RFM_IN_STORED || input->kind == RFM_IN_LOADED)
+        snprintf(more, sizeof more, ", R %lld",
+                 (long long)rfm_wal_value_parse(input->kind == RFM_IN_LOADED ? input->loaded.wal_value
+                                                                             : input->wal_value));
+    sim_trace(sim, "%s <- %s task %u term %u answer %d%s", node->id, name[input->kind], input->task, input->term,
+              (int)input->answer, more);
+}
+
+void sim__tell(sim_world *sim, sim_node *node, rfm_input input)
+{
+    if (sim->trace && input.kind != RFM_IN_TIME && input.kind != RFM_IN_AT_END)
+        trace_input(sim, node, &input);
     input.now_ms = input.now_ms ? input.now_ms : sim__node_now_ms(sim, node);
     if (input.kind == RFM_IN_POSITION && input.answer == RFM_DONE && input.term == node->position_term[input.task])
         for (size_t i = 0; i < sim->options.inputs; i++)

@@ -7,10 +7,15 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SEEDS_CI = 1000 };
+enum { SEEDS_CI = 1000, SEED_S_MAX = 120 };
+#ifdef RFM_FAULTS_SELECTABLE
+#define PROGRAM "sim_mutants"
+#else
+#define PROGRAM "sim"
+#endif
 
 static const char usage[] =
-    "Usage: sim [--seeds N] [--first S] [--seed S] [--at-least-once] [--calm] [--stop] [--trace] [--verbose]\n"
+    "Usage: sim [--seeds N] [--first S] [--seed S] [--at-least-once] [--calm] [--twice] [--stop] [--trace] [--verbose]\n"
     "\n"
     "The engine in a simulated world of crashes, lost replies, rebalances, sleeping processes and Redis rolled\n"
     "back; each seed another one. Exit code 0 if nothing was lost, repeated or wrong.\n"
@@ -20,6 +25,7 @@ static const char usage[] =
     "  --seed S    this one alone\n"
     "  --at-least-once   without transactions and WAL: repeats are allowed, nothing else is\n"
     "  --calm      nothing goes wrong\n"
+    "  --twice     each seed again: the same must happen\n"
     "  --stop      at the first that fails\n"
     "  --trace     says what happens\n"
     "  --verbose   a line for each seed\n"
@@ -59,15 +65,27 @@ static int list_faults(void)
 }
 #endif
 
-/* Said when an assertion stops the program. */
-static volatile sig_atomic_t seed_now;
+typedef struct sim_how {
+    bool at_least_once, calm, twice, trace, verbose;
+} sim_how;
 
-static void say_seed(int signal_number)
+/* How to see the present seed again: also said when an assertion stops the program, or an endless loop the clock. */
+static char again[160];
+
+static void note_again(uint64_t seed, const sim_how *how)
 {
-    char text[96];
-    int len = snprintf(text, sizeof text, "sim: stopped by signal %d; to see it again: sim --seed %lld\n",
-                       signal_number, (long long)seed_now);
-    if (len > 0 && write(STDERR_FILENO, text, (size_t)len) < 0)
+    const char *without = "", *name = "";
+#ifdef RFM_FAULTS_SELECTABLE
+    if (rfm__fault_chosen != RFM__FAULT_COUNT)
+        without = " --fault ", name = fault_name[rfm__fault_chosen];
+#endif
+    snprintf(again, sizeof again, "to see it again: %s%s%s%s%s --seed %llu --trace\n", PROGRAM, without, name,
+             how->at_least_once ? " --at-least-once" : "", how->calm ? " --calm" : "", (unsigned long long)seed);
+}
+
+static void say_again(int signal_number)
+{
+    if (write(STDERR_FILENO, again, strlen(again)) < 0)
         _exit(1);
     signal(signal_number, SIG_DFL);
     raise(signal_number);
@@ -83,7 +101,7 @@ static uint64_t pick(uint64_t *random, const uint64_t *of, size_t count)
 #define PICK(...) \
     pick(&random, (const uint64_t[]){__VA_ARGS__}, sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
 
-static sim_options options_of(uint64_t seed)
+static sim_options options_of(uint64_t seed, const sim_how *how)
 {
     uint64_t random = seed * 0x2545f4914f6cdd1du;
     sim_options options = {.transaction_ms = 4000, .busy_us = 20000000};
@@ -113,11 +131,18 @@ static sim_options options_of(uint64_t seed)
     options.grain_ms = (int64_t)PICK(60000, 1800000);
     options.gaps = PICK(0, 1);
     options.expires = PICK(0, 1) && options.calamity <= SIM_OFFSETS_GONE;
+    options.calm = how->calm;
+    options.at_least_once = how->at_least_once;
+    if (how->at_least_once) { /* these are about the WAL, and what goes with it */
+        options.calamity = SIM_NO_CALAMITY;
+        options.expires = false;
+    }
     return options;
 }
 
-/* How often each fault came, over all seeds. */
-static uint64_t fault_counts[SIM_FAULT_COUNT], calamities;
+/* How often each fault came, over all seeds, and how long the longest world took to come to rest. */
+static uint64_t fault_counts[SIM_FAULT_COUNT], calamities[SIM_CALAMITIES];
+static int64_t longest_us;
 
 static void say_faults(void)
 {
@@ -128,55 +153,86 @@ static void say_faults(void)
     for (size_t i = 0; i < SIM_FAULT_COUNT; i++)
         printf(" %s %llu%s", sim_fault_name[i], (unsigned long long)fault_counts[i],
                i + 1 < SIM_FAULT_COUNT ? "," : "");
-    printf("; %llu calamities\n", (unsigned long long)calamities);
+    printf("\ncalamities:");
+    for (size_t i = SIM_NO_CALAMITY + 1; i < SIM_CALAMITIES; i++)
+        printf(" %s %llu%s", sim_calamity_name[i], (unsigned long long)calamities[i], i + 1 < SIM_CALAMITIES ? "," : "");
+    printf("; at rest after %.0f s at the latest\n", (double)longest_us / 1e6);
 }
 
-static bool run_seed(uint64_t seed, bool at_least_once, bool calm, bool trace, bool verbose)
+static sim_world *run_world(uint64_t seed, const sim_options *options, sim_world *reference, bool trace)
 {
-    sim_options options = options_of(seed);
-    options.at_least_once = at_least_once;
-    if (at_least_once)
-        options.calamity = SIM_NO_CALAMITY, options.expires = false; /* they are about the WAL, and what goes with it */
-    sim_world *reference = NULL;
-    options.calm = calm;
-    seed_now = (sig_atomic_t)seed;
-    if (options.clock == RFM_CLOCK_RECORD && options.inputs == 1) {
-        sim_options quiet = options;
-        quiet.calm = true;
-        quiet.nodes = 1;
-        quiet.cache_bytes_max = quiet.dirty_bytes_max = 1 << 24;
-        quiet.step_events_max = 1000;
-        quiet.part_bytes_max = quiet.page_entries_max = 0;
-        reference = sim_new(seed, &quiet, false);
-        sim_run(reference);
-        if (!reference->failed)
-            sim_check_end(reference, NULL);
-        if (reference->failed)
-            printf("sim: seed %llu: the run without faults: %s\n", (unsigned long long)seed, reference->failure);
-    }
-    sim_world *sim = sim_new(seed, &options, trace);
+    sim_world *sim = sim_new(seed, options, trace);
     sim_run(sim);
     if (!sim->failed)
         sim_check_end(sim, reference);
     sim_end_lives(sim);
+    return sim;
+}
+
+/* One process with room for everything. NULL: what happens when is not the shop's alone. */
+static sim_world *run_reference(uint64_t seed, sim_options quiet, bool trace)
+{
+    if (quiet.clock != RFM_CLOCK_RECORD || quiet.inputs != 1)
+        return NULL;
+    quiet.calm = true;
+    quiet.nodes = 1;
+    quiet.cache_bytes_max = quiet.dirty_bytes_max = 1 << 24;
+    quiet.step_events_max = 1000;
+    quiet.part_bytes_max = quiet.page_entries_max = 0;
+    sim_world *reference = run_world(seed, &quiet, NULL, false);
+    if (!reference->failed)
+        return reference;
+    printf(PROGRAM ": seed %llu: the run without faults: %s\n", (unsigned long long)seed, reference->failure);
+    if (trace) /* what is looked for is there */
+        sim_free(run_world(seed, &quiet, NULL, true));
+    return reference;
+}
+
+/* Nothing but the seed decides: not an address, not the machine's time. */
+static void check_repeats(sim_world *sim, sim_world *reference)
+{
+    sim_world *second = run_world(sim->seed, &sim->options, reference, false);
+    if (second->random != sim->random || second->turns != sim->turns || second->now_us != sim->now_us)
+        sim_fail(sim, "a second run goes another way: %llu events instead of %llu", (unsigned long long)second->turns,
+                 (unsigned long long)sim->turns);
+    sim_free(second);
+}
+
+static void say_world(const sim_world *sim)
+{
+    const sim_options *options = &sim->options;
+    printf("seed %llu: %zu nodes, %zu inputs, %s clock, %zu events, %.1f s, %llu turns, %zu triggers, %llu take-overs"
+           ", %llu aborts, %llu rollbacks, %llu evictions\n",
+           (unsigned long long)sim->seed, options->nodes, options->inputs,
+           options->clock == RFM_CLOCK_RECORD ? "record" : "wall", options->events, (double)sim->now_us / 1e6,
+           (unsigned long long)sim->turns, sim->checks.triggers.count, (unsigned long long)sim->stats.takeovers,
+           (unsigned long long)sim->stats.aborts, (unsigned long long)sim->stats.rollbacks,
+           (unsigned long long)sim->stats.evictions);
+}
+
+static bool run_seed(uint64_t seed, const sim_how *how)
+{
+    sim_options options = options_of(seed, how);
+    note_again(seed, how);
+    alarm(SEED_S_MAX);
+    sim_world *reference = run_reference(seed, options, how->trace);
+    sim_world *sim = run_world(seed, &options, reference, how->trace);
+    if (how->twice && !sim->failed)
+        check_repeats(sim, reference);
     for (size_t i = 0; i < SIM_FAULT_COUNT; i++)
         fault_counts[i] += sim->counts[i];
-    calamities += sim->doom.since_us > 0;
+    if (sim->doom.since_us > 0)
+        calamities[options.calamity]++;
+    if (sim->now_us > longest_us)
+        longest_us = sim->now_us;
     bool good = !sim->failed && !(reference && reference->failed);
-    if (verbose)
-        printf(
-            "seed %llu: %zu nodes, %zu inputs, %s clock, %zu events, %.1f s, %llu turns, %zu triggers, %llu take-overs"
-            ", %llu aborts, %llu rollbacks, %llu evictions\n",
-            (unsigned long long)seed, options.nodes, options.inputs,
-            options.clock == RFM_CLOCK_RECORD ? "record" : "wall", options.events, (double)sim->now_us / 1e6,
-            (unsigned long long)sim->turns, sim->checks.triggers.count, (unsigned long long)sim->stats.takeovers,
-            (unsigned long long)sim->stats.aborts, (unsigned long long)sim->stats.rollbacks,
-            (unsigned long long)sim->stats.evictions);
+    if (how->verbose)
+        say_world(sim);
     if (sim->failed)
-        printf("sim: seed %llu, after %.4f s: %s\n", (unsigned long long)seed, (double)sim->now_us / 1e6, sim->failure);
+        printf(PROGRAM ": seed %llu, after %.4f s: %s\n", (unsigned long long)seed, (double)sim->now_us / 1e6,
+               sim->failure);
     if (!good)
-        printf("to see it again: sim --seed %llu%s%s --trace\n", (unsigned long long)seed,
-               at_least_once ? " --at-least-once" : "", calm ? " --calm" : "");
+        fputs(again, stdout);
     if (reference)
         sim_free(reference);
     sim_free(sim);
@@ -187,7 +243,8 @@ static bool run_seed(uint64_t seed, bool at_least_once, bool calm, bool trace, b
 int main(int argc, char **argv)
 {
     uint64_t first = 1, seeds = SEEDS_CI, failed = 0;
-    bool at_least_once = false, calm = false, stop = false, trace = false, verbose = false;
+    sim_how how = {0};
+    bool stop = false;
     for (int i = 1; i < argc; i++) {
         bool more = i + 1 < argc;
         if (strcmp(argv[i], "--seeds") == 0 && more)
@@ -197,15 +254,17 @@ int main(int argc, char **argv)
         else if (strcmp(argv[i], "--seed") == 0 && more)
             first = strtoull(argv[++i], NULL, 10), seeds = 1;
         else if (strcmp(argv[i], "--at-least-once") == 0)
-            at_least_once = true;
+            how.at_least_once = true;
         else if (strcmp(argv[i], "--calm") == 0)
-            calm = true;
+            how.calm = true;
+        else if (strcmp(argv[i], "--twice") == 0)
+            how.twice = true;
         else if (strcmp(argv[i], "--stop") == 0)
             stop = true;
         else if (strcmp(argv[i], "--trace") == 0)
-            trace = true;
+            how.trace = true;
         else if (strcmp(argv[i], "--verbose") == 0)
-            verbose = true;
+            how.verbose = true;
 #ifdef RFM_FAULTS_SELECTABLE
         else if (strcmp(argv[i], "--faults") == 0)
             return list_faults();
@@ -218,10 +277,11 @@ int main(int argc, char **argv)
             return help ? 0 : 2;
         }
     }
-    signal(SIGABRT, say_seed);
-    signal(SIGSEGV, say_seed);
+    signal(SIGABRT, say_again);
+    signal(SIGSEGV, say_again);
+    signal(SIGALRM, say_again);
     for (uint64_t seed = first; seed < first + seeds && !(stop && failed); seed++)
-        failed += !run_seed(seed, at_least_once, calm, trace, verbose);
+        failed += !run_seed(seed, &how);
     say_faults();
     printf("%llu seeds, %llu failed\n", (unsigned long long)seeds, (unsigned long long)failed);
     return failed > 0;

@@ -17,7 +17,7 @@ while IFS=$'\t' read -r fault text; do
     [ $# -eq 0 ] || [[ " $* " == *" $fault "* ]] || continue
     said=$(timeout 100 "$program" "${options[@]}" --fault "$fault" 2>&1)
     code=$?
-    seed=$(sed -n 's/.*to see it again: sim --seed \([0-9]*\).*/\1/p' <<< "$said" | head -1)
+    seed=$(sed -n 's/.*to see it again: .* --seed \([0-9]*\).*/\1/p' <<< "$said" | head -1)
     if [ $code -ne 0 ] && [ -n "$seed" ]; then
         printf '%-18s seed %3s  %s: %s\n' "$fault" "$seed" "$text" "$(head -1 <<< "$said" | cut -c1-160)"
         found=$((found + 1))

@@ -34,7 +34,8 @@ typedef enum sim_calamity {
     SIM_WAL_CUT,      /* Redis restored from a backup that is older than the WAL's beginning */
     SIM_INPUT_CUT,    /* records expired unread */
     SIM_INPUT_ANEW,   /* a topic made anew */
-    SIM_KAFKA_BEHIND  /* Kafka restored from a backup that is older than Redis */
+    SIM_KAFKA_BEHIND, /* Kafka restored from a backup that is older than Redis */
+    SIM_CALAMITIES
 } sim_calamity;
 
 /* What a seed chooses; `calm`: none of what goes wrong. */
@@ -173,6 +174,7 @@ typedef struct sim_connection {
     uint32_t node, life, task;
     bool broken;           /* the client knows or will know */
     int64_t drop_after_us; /* what reaches the server later than this is lost */
+    bool deposed;          /* at a primary that is none any more */
     uint64_t watched;
     int64_t command_us, reply_us; /* of the last */
 } sim_connection;
@@ -185,6 +187,7 @@ typedef struct sim_store {
     rfm_view *replica[SIM_TASKS];
     int64_t replica_us[SIM_TASKS]; /* when it has what was sent to it last */
     uint32_t replica_life[SIM_TASKS];
+    rfm_view *deposed[SIM_TASKS]; /* the last primary, which may take writes for a while that nobody will know of; or NULL */
     sim_snapshot snapshot[SIM_SNAPSHOTS];
     size_t snapshots; /* taken so far */
     bool full;
@@ -195,7 +198,9 @@ void sim_store_release(sim_world *sim);
 void sim_store_snapshot(sim_world *sim);
 int64_t sim_store_oldest(const sim_world *sim, uint32_t task); /* the least `wal` that it may hold from now on */
 void sim_store_restore(sim_world *sim, uint32_t task, const sim_snapshot *snapshot);
-void sim_store_fail_over(sim_world *sim); /* to the replica, which has not got everything */
+/* To the replica, which has not got everything. Connections break now, or stay with the primary that was for a while. */
+void sim_store_fail_over(sim_world *sim, bool splits);
+rfm_view *sim_store_view(const sim_world *sim, const sim_connection *connection);
 void sim_store_roll_back(sim_world *sim, bool one_task, bool breaks);
 void sim_store_break(sim_world *sim, sim_connection *connection);
 rfm_answer sim_store_exec(sim_world *sim, sim_connection *connection, const rfm_effect *store);
@@ -319,6 +324,7 @@ typedef struct sim_doom {
     int64_t since_us;
     bool met;
 } sim_doom;
+extern const char *const sim_calamity_name[SIM_CALAMITIES];
 void sim_calamity_init(sim_world *sim);
 void sim_calamity_halted(sim_world *sim, const sim_node *node, const char *reason);
 
@@ -339,7 +345,7 @@ void sim_checks_init(sim_world *sim);
 void sim_checks_release(sim_world *sim);
 void sim_check_committed(sim_world *sim, const sim_transaction *transaction);
 void sim_check_sent(sim_world *sim, size_t topic, const sim_record *record);
-void sim_check_stored(sim_world *sim, uint32_t task, const rfm_effect *store);
+void sim_check_stored(sim_world *sim, const rfm_view *view, const rfm_effect *store); /* `view`: before it */
 bool sim_check_settled(sim_world *sim);
 uint32_t sim_seen_find(const sim_seen *seen, rfm_bytes id); /* RFM_TABLE_NONE: not there */
 /* By the wall clock: the rule `quiet` is never early, never misses a backlog, never forgets. */

@@ -23,6 +23,7 @@ void sim_store_release(sim_world *sim)
     for (size_t task = 0; task < SIM_TASKS; task++) {
         rfm_view_free(sim->store.view[task]);
         rfm_view_free(sim->store.replica[task]);
+        rfm_view_free(sim->store.deposed[task]);
     }
     for (size_t i = 0; i < SIM_SNAPSHOTS; i++)
         forget_snapshot(&sim->store.snapshot[i]);
@@ -118,14 +119,44 @@ void sim_store_restore(sim_world *sim, uint32_t task, const sim_snapshot *snapsh
     set_view(sim, task, rfm_view_copy(snapshot->view[task]));
 }
 
-void sim_store_fail_over(sim_world *sim)
+/* It learns that it is none any more, and closes what it has. */
+static void step_down(sim_world *sim, void *argument)
 {
+    (void)argument;
+    for (uint32_t task = 0; task < SIM_TASKS; task++)
+        for (size_t i = 0; i < SIM_NODES; i++)
+            if (sim->node[i].link[task].connection && sim->node[i].link[task].connection->deposed)
+                sim_store_break(sim, sim->node[i].link[task].connection);
+}
+
+static void depose(sim_world *sim, uint32_t task)
+{
+    rfm_view_free(sim->store.deposed[task]);
+    sim->store.deposed[task] = rfm_view_copy(sim->store.view[task]);
+    for (size_t i = 0; i < SIM_NODES; i++)
+        if (sim->node[i].link[task].connection)
+            sim->node[i].link[task].connection->deposed = true;
+}
+
+void sim_store_fail_over(sim_world *sim, bool splits)
+{
+    step_down(sim, NULL); /* of an earlier one */
     for (uint32_t task = 0; task < SIM_TASKS; task++) {
+        if (splits)
+            depose(sim, task);
         set_view(sim, task, rfm_view_copy(sim->store.replica[task]));
-        sim_trace(sim, "store: the replica takes over, task %u at %lld", task,
+        sim_trace(sim, "store: the replica takes over%s, task %u at %lld", splits ? ", the primary goes on" : "", task,
                   (long long)wal_of(sim->store.view[task]));
-        break_all(sim, task);
+        if (!splits)
+            break_all(sim, task);
     }
+    if (splits)
+        sim_after(sim, (int64_t)sim_below(sim, 2000000), step_down, NULL);
+}
+
+rfm_view *sim_store_view(const sim_world *sim, const sim_connection *connection)
+{
+    return (connection->deposed ? sim->store.deposed : sim->store.view)[connection->task];
 }
 
 void sim_store_roll_back(sim_world *sim, bool one_task, bool breaks)
@@ -153,12 +184,14 @@ rfm_answer sim_store_exec(sim_world *sim, sim_connection *connection, const rfm_
     uint32_t task = effect->task;
     if (store->full || (effect->store.fenced && connection->watched != store->version[task]))
         return RFM_NOT_STORED;
-    sim_check_stored(sim, task, effect);
+    rfm_view *view = sim_store_view(sim, connection);
+    sim_check_stored(sim, view, effect);
     for (size_t i = 0; i < effect->store.redo_count; i++)
-        if (rfm_view_apply(store->view[task], effect->store.redo[i]) != RFM_OK)
+        if (rfm_view_apply(view, effect->store.redo[i]) != RFM_OK)
             sim_fail(sim, "task %u: a redo that cannot be read was stored", task);
-    rfm_view_set_wal(store->view[task], effect->store.wal_value);
+    rfm_view_set_wal(view, effect->store.wal_value);
     store->version[task]++;
-    replicate_later(sim, task, effect);
+    if (!connection->deposed)
+        replicate_later(sim, task, effect);
     return RFM_DONE;
 }
