@@ -84,7 +84,7 @@ static bool evict_one(rfm__cache *cache)
 
 bool rfm__cache_has_room(rfm__cache *cache)
 {
-    while (rfm__cache_bytes(cache) + ORDINARY_BYTES > cache->bytes_max)
+    while (rfm__cache_bytes(cache) + ORDINARY_BYTES > cache->bytes_max && !RFM_FAULT(CACHE_BOUND))
         if (!evict_one(cache))
             return false;
     return true;
@@ -92,7 +92,8 @@ bool rfm__cache_has_room(rfm__cache *cache)
 
 void rfm__cache_shrink(rfm__cache *cache)
 {
-    for (size_t looks = cache->count / 8 + 64; looks > 0 && rfm__cache_bytes(cache) > cache->bytes_max; looks--)
+    for (size_t looks = RFM_FAULT(CACHE_BOUND) ? 0 : cache->count / 8 + 64;
+         looks > 0 && rfm__cache_bytes(cache) > cache->bytes_max; looks--)
         (void)move_hand(cache);
 }
 

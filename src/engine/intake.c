@@ -9,7 +9,8 @@ bool rfm_worker_takes(const rfm_worker *worker)
 {
     if (worker->halted || worker->resetting || worker->making->records >= worker->conf.step_events_max)
         return false;
-    if (worker->dirty_bytes >= worker->conf.dirty_bytes_max || worker->making->arena.used_bytes >= RFM__STEP_BYTES_MAX)
+    bool full = worker->dirty_bytes >= worker->conf.dirty_bytes_max && !RFM_FAULT(DIRTY_BOUND);
+    if (full || worker->making->arena.used_bytes >= RFM__STEP_BYTES_MAX)
         return false;
     if (rfm__awaits_edges(worker))
         return false;

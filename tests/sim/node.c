@@ -330,6 +330,7 @@ void sim__turn(sim_world *sim, sim_node *node)
             return;
         }
         if (!rfm_worker_next(node->worker, &effect)) {
+            sim_check_bounds(sim, node);
             bool fed = sim__feed(sim, node);
             sim__tell_ends(sim, node);
             if (!fed && !rfm_worker_next(node->worker, &effect))

@@ -227,8 +227,10 @@ void sim__publish(sim_world *sim, sim_node *node, rfm_step *step)
     job->step = step;
     job->message_count = step->message_count;
     job->messages = sim_take(sim, step->message_count * sizeof *job->messages + 1);
+    size_t redo_bytes = 0;
     for (size_t i = 0; i < step->message_count; i++) {
         sim_check_published(sim, node, &step->messages[i]);
+        redo_bytes += step->messages[i].topic == RFM_TOPIC_WAL ? step->messages[i].value.len : 0;
         job->messages[i] = step->messages[i];
         job->messages[i].key = sim__copy_of(sim, step->messages[i].key);
         job->messages[i].value = sim__copy_of(sim, step->messages[i].value);
@@ -244,6 +246,8 @@ void sim__publish(sim_world *sim, sim_node *node, rfm_step *step)
         if (!node->held[job->tasks[i]])
             sim_trace(sim, "%s publishes for task %u, which it does not hold", node->id, job->tasks[i]);
     }
+    if (redo_bytes > node->step_bytes_max)
+        node->step_bytes_max = redo_bytes;
     start_jobs(sim, node, job);
 }
 

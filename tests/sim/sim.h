@@ -222,6 +222,7 @@ typedef struct sim_node {
     uint32_t position_term[SIM_TASKS];      /* of the last question for it */
     int64_t log_end[SIM_TASKS][SIM_INPUTS]; /* as answered to that */
     rfm_worker *worker;
+    size_t step_bytes_max; /* of redo, of all steps so far */
     char id[16];
     /* group */
     uint64_t member;
@@ -346,6 +347,7 @@ void sim_checks_release(sim_world *sim);
 void sim_check_committed(sim_world *sim, const sim_transaction *transaction);
 void sim_check_sent(sim_world *sim, size_t topic, const sim_record *record);
 void sim_check_stored(sim_world *sim, const rfm_view *view, const rfm_effect *store); /* `view`: before it */
+void sim_check_bounds(sim_world *sim, const sim_node *node); /* of memory */
 bool sim_check_settled(sim_world *sim);
 uint32_t sim_seen_find(const sim_seen *seen, rfm_bytes id); /* RFM_TABLE_NONE: not there */
 /* By the wall clock: the rule `quiet` is never early, never misses a backlog, never forgets. */
