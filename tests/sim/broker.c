@@ -99,8 +99,8 @@ static void add_marker(sim_transaction *transaction, sim_log *log, uint32_t task
         if (transaction->markers[i].log == log)
             return;
     RFM_ASSERT(transaction->marker_count < sizeof transaction->markers / sizeof *transaction->markers);
-    transaction->markers[transaction->marker_count++] =
-        (sim_marker){.transaction = transaction, .log = log, .task = task};
+    transaction->markers[transaction->marker_count++] = (sim_marker){
+        .transaction = transaction, .log = log, .task = task};
 }
 
 /* From here on it is so. Each log, and each task's offsets, learns of it at a time of its own. */

@@ -111,7 +111,8 @@ static void strike(sim_world *sim, void *argument)
         happened = happen(sim, task);
     if (happened)
         sim->doom.since_us = sim->now_us;
-    sim_trace(sim, "calamity %s: %s", sim_calamity_name[sim->options.calamity], happened ? "has happened" : "nothing to take");
+    sim_trace(sim, "calamity %s: %s", sim_calamity_name[sim->options.calamity],
+              happened ? "has happened" : "nothing to take");
     sim->doom.held = false;
 }
 

@@ -206,8 +206,7 @@ void sim_check_committed(sim_world *sim, const sim_transaction *transaction)
 /* at_least_once: one whole change, made on what Redis holds, which gets a value above that. */
 static void check_change(sim_world *sim, const rfm_view *view, const rfm_effect *store)
 {
-    int64_t before = rfm_wal_value_parse(rfm_view_wal(view)),
-            after = rfm_wal_value_parse(store->store.wal_value);
+    int64_t before = rfm_wal_value_parse(rfm_view_wal(view)), after = rfm_wal_value_parse(store->store.wal_value);
     bool good = after > before && store->store.redo_count > 0;
     for (size_t i = 0; i < store->store.redo_count; i++) {
         rfm_redo_header header = {0};
@@ -217,8 +216,8 @@ static void check_change(sim_world *sim, const rfm_view *view, const rfm_effect 
         sim->checks.changes += good && changes_something(rest);
     }
     if (!good)
-        sim_fail(sim, "task %u: what is stored on %lld and makes it %lld was not made on it", store->task, (long long)before,
-                 (long long)after);
+        sim_fail(sim, "task %u: what is stored on %lld and makes it %lld was not made on it", store->task,
+                 (long long)before, (long long)after);
 }
 
 static void count_removals(sim_world *sim, const rfm_effect *store)
@@ -243,8 +242,7 @@ void sim_check_stored(sim_world *sim, const rfm_view *view, const rfm_effect *st
         return;
     }
     const sim_chain *chain = &sim->broker.chain[task];
-    int64_t before = rfm_wal_value_parse(rfm_view_wal(view)),
-            after = rfm_wal_value_parse(store->store.wal_value);
+    int64_t before = rfm_wal_value_parse(rfm_view_wal(view)), after = rfm_wal_value_parse(store->store.wal_value);
     size_t at = 0, part = 0;
     while (at < chain->count && chain->items[at].last <= before)
         at++;

@@ -57,9 +57,9 @@ static void trace_input(sim_world *sim, const sim_node *node, const rfm_input *i
         snprintf(more, sizeof more, ", %lld..%lld%s", (long long)input->wal.offsets[0],
                  (long long)input->wal.offsets[input->wal.count - 1], input->wal.last ? ", the last" : "");
     else if (input->kind == RFM_IN_OPENED || input->kind == RFM_IN_STORED || input->kind == RFM_IN_LOADED)
-        snprintf(more, sizeof more, ", R %lld",
-                 (long long)rfm_wal_value_parse(input->kind == RFM_IN_LOADED ? input->loaded.wal_value
-                                                                             : input->wal_value));
+        snprintf(
+            more, sizeof more, ", R %lld",
+            (long long)rfm_wal_value_parse(input->kind == RFM_IN_LOADED ? input->loaded.wal_value : input->wal_value));
     sim_trace(sim, "%s <- %s task %u term %u answer %d%s", node->id, name[input->kind], input->task, input->term,
               (int)input->answer, more);
 }

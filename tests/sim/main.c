@@ -155,7 +155,8 @@ static void say_faults(void)
                i + 1 < SIM_FAULT_COUNT ? "," : "");
     printf("\ncalamities:");
     for (size_t i = SIM_NO_CALAMITY + 1; i < SIM_CALAMITIES; i++)
-        printf(" %s %llu%s", sim_calamity_name[i], (unsigned long long)calamities[i], i + 1 < SIM_CALAMITIES ? "," : "");
+        printf(" %s %llu%s", sim_calamity_name[i], (unsigned long long)calamities[i],
+               i + 1 < SIM_CALAMITIES ? "," : "");
     printf("; at rest after %.0f s at the latest\n", (double)longest_us / 1e6);
 }
 

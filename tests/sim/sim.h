@@ -187,7 +187,8 @@ typedef struct sim_store {
     rfm_view *replica[SIM_TASKS];
     int64_t replica_us[SIM_TASKS]; /* when it has what was sent to it last */
     uint32_t replica_life[SIM_TASKS];
-    rfm_view *deposed[SIM_TASKS]; /* the last primary, which may take writes for a while that nobody will know of; or NULL */
+    rfm_view
+        *deposed[SIM_TASKS]; /* the last primary, which may take writes for a while that nobody will know of; or NULL */
     sim_snapshot snapshot[SIM_SNAPSHOTS];
     size_t snapshots; /* taken so far */
     bool full;
@@ -347,7 +348,7 @@ void sim_checks_release(sim_world *sim);
 void sim_check_committed(sim_world *sim, const sim_transaction *transaction);
 void sim_check_sent(sim_world *sim, size_t topic, const sim_record *record);
 void sim_check_stored(sim_world *sim, const rfm_view *view, const rfm_effect *store); /* `view`: before it */
-void sim_check_bounds(sim_world *sim, const sim_node *node); /* of memory */
+void sim_check_bounds(sim_world *sim, const sim_node *node);                          /* of memory */
 bool sim_check_settled(sim_world *sim);
 uint32_t sim_seen_find(const sim_seen *seen, rfm_bytes id); /* RFM_TABLE_NONE: not there */
 /* By the wall clock: the rule `quiet` is never early, never misses a backlog, never forgets. */

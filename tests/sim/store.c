@@ -171,8 +171,8 @@ void sim_store_roll_back(sim_world *sim, bool one_task, bool breaks)
         if (one_task && task != only)
             continue;
         sim_store_restore(sim, task, snapshot);
-        sim_trace(sim, "store: task %u rolled back to %lld%s", task,
-                  (long long)wal_of(store->view[task]), breaks ? "" : ", connections stay");
+        sim_trace(sim, "store: task %u rolled back to %lld%s", task, (long long)wal_of(store->view[task]),
+                  breaks ? "" : ", connections stay");
         if (breaks)
             break_all(sim, task);
     }
