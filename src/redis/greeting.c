@@ -206,7 +206,7 @@ uint32_t rfm__format_of(rfm_bytes text, rfm_bytes *rest)
     size_t i = 0;
     for (; i < text.len && text.at[i] >= '0' && text.at[i] <= '9'; i++)
         format = format < UINT32_MAX ? format * 10 + (uint64_t)(text.at[i] - '0') : format;
-    *rest = rfm_bytes_of(text.at + i, text.len - i);
+    *rest = i > 0 ? rfm_bytes_of(text.at + i, text.len - i) : text; /* which may be nil */
     return format < UINT32_MAX ? (uint32_t)format : UINT32_MAX;
 }
 

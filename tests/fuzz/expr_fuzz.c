@@ -151,6 +151,8 @@ static void check_condition(const rfm_expr_env *env, const rfm_expr *expr, uint8
         return; /* too large by now */
     uint64_t sifted = 1 | UINT64_C(1) << 63;
     rfm_expr_result one = result_of(expr, &frame, seed, &sifted), two = result_of(plain, &frame, seed, NULL);
+    if (one.fault == RFM_EXPR_OK && two.fault == RFM_EXPR_TOO_LARGE)
+        return; /* the list around it needs room of its own */
     RFM_ASSERT(one.fault == two.fault);
     if (one.fault == RFM_EXPR_OK)
         RFM_ASSERT(one.value.truth == two.value.truth);
