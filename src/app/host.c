@@ -407,6 +407,7 @@ static void add_counters(rfm_host *host, const rfm_worker_stats *stats)
                  {RFM_METRIC_TIMERS_FIRED, stats->timers_fired},
                  {RFM_METRIC_TAKEOVERS, stats->takeovers},
                  {RFM_METRIC_ROLLBACKS, stats->rollbacks},
+                 {RFM_METRIC_STALLS, stats->stalls},
                  {RFM_METRIC_CAUSES_TOO_OLD, stats->causes_too_old},
                  {RFM_METRIC_TIMERS_DUE, stats->timers_due}};
     rfm_snapshot_add(to, RFM_METRIC_TIMERS_LATE, NULL, NULL, (double)stats->timers_late_ms / 1e3);

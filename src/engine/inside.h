@@ -30,6 +30,7 @@ enum {
     RFM__STEP_BYTES_MAX = 32 << 20,           /* of messages and waiting records: large ones make smaller steps */
     RFM__WINDOW = 32,                         /* records decoded and prefetched ahead */
     RFM__RETRY_MS = 1000,                     /* a take-over that is blocked, a store that was refused */
+    RFM__STALLED_RETRY_MS = 15000,            /* a task that held up the others */
     RFM__CHECK_MS = 1000,                     /* an idle task compares Redis `wal` */
     RFM__SKEW_MS = 60000, /* an earlier owner's clock may have been ahead by so much; beyond, it was wrong */
 };
@@ -54,9 +55,10 @@ typedef struct rfm__load {
     uint32_t task;
     rfm__load_purpose purpose;
     rfm_load_kind what;
-    bool sent;         /* asked for on the present connection */
-    uint8_t table;     /* FOR_TABLE: which */
-    uint32_t list;     /* FOR_PAGE: which of the page's */
+    bool sent;     /* asked for on the present connection */
+    uint8_t table; /* FOR_TABLE: which */
+    uint32_t list; /* FOR_PAGE: which of the page's */
+    int64_t made_ms;
     int64_t known_wal; /* stored, as known when it was asked */
     int64_t from, length;
     rfm_arena arena;
@@ -135,6 +137,7 @@ typedef struct rfm__pending_store {
 typedef struct rfm__task {
     uint32_t number, term, assignment;
     rfm__phase phase;
+    bool stalled;     /* held up the others when it was last looked: see stall.c */
     bool revoking;    /* to be released when nothing of it is in flight */
     bool linked;      /* Redis can be asked */
     bool consuming;   /* told from where; records and ends that come before were meant for an earlier term */
@@ -211,7 +214,7 @@ struct rfm_worker {
     bool edges_known, resetting, renew, renewing, halted;
     const rfm_client_conf *new_client;
     const rfm_rules *new_rules;
-    int64_t now_ms;
+    int64_t now_ms, looked_ms; /* looked_ms: for tasks that hold up the others */
     char reason[512];
     uint8_t packed[RFM_CLIENT_PACKED_MAX];
     rfm_buffer value, headers, data;
@@ -227,6 +230,9 @@ static inline rfm__task *rfm__task_at(const rfm_worker *worker, uint32_t number)
 {
     return number < worker->conf.partition_count ? worker->tasks[number] : NULL;
 }
+
+/* stall.c */
+void rfm__leave_stalled(rfm_worker *worker);
 
 /* worker.c */
 void rfm__effect(rfm_worker *worker, const rfm_effect *effect);
@@ -296,6 +302,7 @@ void rfm__stores_forget(rfm_worker *worker, rfm__task *task);
 
 /* takeover.c */
 void rfm__takeover_begin(rfm_worker *worker, rfm__task *task);
+void rfm__takeover_begin_later(rfm_worker *worker, rfm__task *task, int64_t delay_ms);
 void rfm__takeover_tell(rfm_worker *worker, rfm__task *task, const rfm_input *input);
 void rfm__takeover_wake(rfm_worker *worker, rfm__task *task);
 void rfm__table_loaded(rfm_worker *worker, rfm__task *task, const rfm__load *load, const rfm_bytes *values,

@@ -27,6 +27,7 @@ rfm__load *rfm__load_new(rfm_worker *worker, rfm__task *task, rfm__load_purpose 
     load->purpose = purpose;
     load->what = what;
     load->sent = false;
+    load->made_ms = worker->now_ms;
     load->from = load->length = 0;
     load->keys.count = load->fields.count = load->entries.count = 0;
     RFM_NEED(rfm_table_add(&worker->load_places, place_of(load->number), (uint32_t)worker->loads.count) == RFM_OK);

@@ -46,10 +46,22 @@ void rfm__takeover_begin(rfm_worker *worker, rfm__task *task)
     begin_again(worker, task);
 }
 
-static void rest(rfm_worker *worker, rfm__task *task)
+static void rest_for(rfm_worker *worker, rfm__task *task, int64_t delay_ms)
 {
     task->phase = RFM__RESTING;
-    task->retry_ms = worker->now_ms + RFM__RETRY_MS;
+    task->retry_ms = worker->now_ms + delay_ms;
+}
+
+static void rest(rfm_worker *worker, rfm__task *task)
+{
+    rest_for(worker, task, RFM__RETRY_MS);
+}
+
+void rfm__takeover_begin_later(rfm_worker *worker, rfm__task *task, int64_t delay_ms)
+{
+    task->reread = false;
+    worker->stats.takeovers++;
+    rest_for(worker, task, delay_ms);
 }
 
 void rfm__takeover_wake(rfm_worker *worker, rfm__task *task)

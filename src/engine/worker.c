@@ -203,9 +203,14 @@ static void end_reset(rfm_worker *worker)
         return;
     }
     worker->resetting = false;
-    for (size_t i = 0; i < worker->owned.count; i++)
-        if (worker->owned.items[i]->phase == RFM__HELD)
-            rfm__takeover_begin(worker, worker->owned.items[i]);
+    for (size_t i = 0; i < worker->owned.count; i++) {
+        rfm__task *task = worker->owned.items[i];
+        if (task->phase == RFM__HELD && task->stalled)
+            rfm__takeover_begin_later(worker, task, RFM__STALLED_RETRY_MS);
+        else if (task->phase == RFM__HELD)
+            rfm__takeover_begin(worker, task);
+        task->stalled = false;
+    }
 }
 
 /* -- owning tasks */
@@ -450,6 +455,7 @@ static void check_link(rfm_worker *worker, rfm__task *task)
 
 static void progress(rfm_worker *worker)
 {
+    rfm__leave_stalled(worker);
     end_reset(worker);
     for (size_t i = 0; i < worker->owned.count && !worker->resetting && !worker->halted; i++) {
         rfm__task *task = worker->owned.items[i];

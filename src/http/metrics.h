@@ -46,6 +46,8 @@
     X(REBALANCES, "rebalances_total", COUNTER, "", "Assignments received from the group.")                            \
     X(TAKEOVERS, "takeovers_total", COUNTER, "", "Tasks taken over.")                                                 \
     X(ROLLBACKS, "rollbacks_total", COUNTER, "", "Times that Redis was found behind what had been stored in it.")     \
+    X(STALLS, "stalls_total", COUNTER, "",                                                                            \
+      "Tasks put aside for 15 s: their Redis did not answer, that of others did.")                                    \
     X(RELOADS, "reloads_total", COUNTER, "result", "Reloads of the configuration: taken, refused.")                   \
     X(RULES_VERSION, "rules_version", INFO, "version", "The rule set in use.")                                        \
     X(BUILD, "build", INFO, "version", "The program's version.")                                                      \

@@ -90,3 +90,19 @@ def test_a_slot_moves_and_a_node_dies(cluster, redis_cluster):
         process.wait_ready()
     assert second in redis_cluster.keys_of(nodes[3], "rfm:{*}:wal")
     story.rest().check()
+
+
+def test_a_slot_that_is_being_moved_holds_up_its_partition_alone(cluster, redis_cluster):
+    """The step that all partitions of a worker share waited for clients of the one."""
+    nodes = redis_cluster.nodes
+    live = cluster(config={"redis": {"url": redis_cluster.url}}, redis=nodes[0], rules=STORY_RULES).start()
+    story = Story(live, clients=2_000).tell(0.3)
+    live.wait_consumed()
+    wal = redis_cluster.keys_of(nodes[0], "rfm:{*}:wal")[0]
+    redis_cluster.begin_to_move(wal, nodes[0], nodes[2])
+    redis_cluster.move_keys(redis_cluster.keys_of(nodes[0], wal.replace(":wal", ":b:*")), nodes[0], nodes[2])
+    story.tell(0.4)  # of clients, too, that are not in the cache
+    wait_for("the other partitions", lambda: len({partition for _, partition in live.lag()}) == 1, 60)
+    assert counted(live, "rfmd_stalls_total") > 0
+    redis_cluster.move_slot_of(wal, nodes[0], nodes[2])
+    story.rest().check()

@@ -1,5 +1,7 @@
 #include "sim.h"
 
+#include <string.h>
+
 const char *const sim_fault_name[SIM_FAULT_COUNT] = {
 #define X(NAME, name) #name,
     SIM_FAULTS(X)
@@ -28,6 +30,16 @@ static void break_one(sim_world *sim)
         sim_store_break(sim, connection);
 }
 
+/* The server, or a node of a Cluster for longer: the others' tasks must go on. */
+static void take_down(sim_world *sim)
+{
+    uint32_t only = (uint32_t)sim_below(sim, 2 * SIM_TASKS);
+    int64_t until_us = sim->now_us + (int64_t)sim_below(sim, only < SIM_TASKS ? 12000000 : 4000000);
+    for (uint32_t task = 0; task < SIM_TASKS; task++)
+        if (only >= SIM_TASKS || only == task)
+            sim->store.down_until_us[task] = until_us;
+}
+
 static void strike(sim_world *sim, sim_fault fault)
 {
     sim->counts[fault]++;
@@ -36,7 +48,7 @@ static void strike(sim_world *sim, sim_fault fault)
     case SIM_FAULT_PAUSE: sim_node_pause(sim, any_node(sim), (int64_t)sim_below(sim, 9000000)); break;
     case SIM_FAULT_BREAK: break_one(sim); break;
     case SIM_FAULT_ROLL_BACK: sim_store_roll_back(sim, sim_one_in(sim, 2), !sim_one_in(sim, 3)); break;
-    case SIM_FAULT_DOWN: sim->store.down_until_us = sim->now_us + (int64_t)sim_below(sim, 4000000); break;
+    case SIM_FAULT_DOWN: take_down(sim); break;
     case SIM_FAULT_FULL: sim->store.full = !sim->store.full; break;
     case SIM_FAULT_REBALANCE: sim_group_rebalance(sim); break;
     case SIM_FAULT_STOP: sim_node_stop(sim, any_node(sim)); break;
@@ -70,7 +82,7 @@ static void end_faults(sim_world *sim, void *argument)
     sim_trace(sim, "faults end");
     sim->faults = false;
     sim->store.full = false;
-    sim->store.down_until_us = 0;
+    memset(sim->store.down_until_us, 0, sizeof sim->store.down_until_us);
 }
 
 static void tick(sim_world *sim, void *argument)

@@ -19,11 +19,12 @@ static void connect_later(sim_world *sim, sim_node *node, uint32_t task, int64_t
 static void at_server(sim_world *sim, void *argument)
 {
     struct command *command = argument;
-    if (sim->now_us < sim->store.down_until_us && !command->connection->broken)
+    bool down = sim_store_is_down(sim, command->connection->task);
+    if (down && !command->connection->broken)
         sim_store_break(sim, command->connection);
     if (command->connection->broken && sim->now_us > command->connection->drop_after_us)
         return;
-    if (sim->now_us >= sim->store.down_until_us)
+    if (!down)
         command->act(sim, command);
 }
 
@@ -142,7 +143,7 @@ static void connect_now(sim_world *sim, sim_node *node, void *argument)
     uint32_t task = *(const uint32_t *)argument;
     if (!node->link[task].wanted || node->link[task].connection)
         return;
-    if (sim->now_us < sim->store.down_until_us) {
+    if (sim_store_is_down(sim, task)) {
         connect_later(sim, node, task, 50000 + (int64_t)sim_below(sim, 500000));
         return;
     }

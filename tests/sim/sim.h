@@ -192,7 +192,7 @@ typedef struct sim_store {
     sim_snapshot snapshot[SIM_SNAPSHOTS];
     size_t snapshots; /* taken so far */
     bool full;
-    int64_t down_until_us;
+    int64_t down_until_us[SIM_TASKS]; /* the server, or a Cluster's node */
 } sim_store;
 void sim_store_init(sim_world *sim);
 void sim_store_release(sim_world *sim);
@@ -203,6 +203,7 @@ void sim_store_restore(sim_world *sim, uint32_t task, const sim_snapshot *snapsh
 void sim_store_fail_over(sim_world *sim, bool splits);
 rfm_view *sim_store_view(const sim_world *sim, const sim_connection *connection);
 void sim_store_roll_back(sim_world *sim, bool one_task, bool breaks);
+bool sim_store_is_down(const sim_world *sim, uint32_t task);
 void sim_store_break(sim_world *sim, sim_connection *connection);
 rfm_answer sim_store_exec(sim_world *sim, sim_connection *connection, const rfm_effect *store);
 

@@ -62,6 +62,11 @@ void sim_store_break(sim_world *sim, sim_connection *connection)
     sim_node_disconnected(sim, connection);
 }
 
+bool sim_store_is_down(const sim_world *sim, uint32_t task)
+{
+    return sim->now_us < sim->store.down_until_us[task];
+}
+
 static void break_all(sim_world *sim, uint32_t task)
 {
     for (size_t i = 0; i < SIM_NODES; i++) {

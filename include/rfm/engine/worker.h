@@ -43,7 +43,7 @@ typedef struct rfm_worker_conf {
 #define RFM_WORKER_STATS(X) \
     X(records) X(repeats) X(dead_letters) X(ignored) X(triggers) X(suppressions) X(steps) \
     X(redo_bytes) X(stores) X(cache_hits) X(cache_misses) X(evictions) X(loads) \
-    X(looks) X(timers_fired) X(takeovers) X(rollbacks) X(aborts) X(causes_too_old) \
+    X(looks) X(timers_fired) X(takeovers) X(rollbacks) X(stalls) X(aborts) X(causes_too_old) \
     X(erasures) X(events_forgotten) X(traits_undeclared) X(traits_refused) X(zones_unknown)
 /* clang-format on */
 enum { RFM_STEP_TIMES = 64 };

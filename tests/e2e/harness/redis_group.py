@@ -165,16 +165,25 @@ class RedisCluster:
 
     def move_slot_of(self, key: str, source: RedisServer, target: RedisServer) -> int:
         """As `redis-cli --cluster reshard` does it; returns how many keys went."""
-        slot = ask(source.port, "CLUSTER", "KEYSLOT", key)
-        ask(target.port, "CLUSTER", "SETSLOT", slot, "IMPORTING", self.node_id(source))
-        ask(source.port, "CLUSTER", "SETSLOT", slot, "MIGRATING", self.node_id(target))
+        slot = self.begin_to_move(key, source, target)
         moved = 0
         while keys := ask(source.port, "CLUSTER", "GETKEYSINSLOT", slot, 20):
-            ask(source.port, "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+            self.move_keys(keys, source, target)
             moved += len(keys)
         for node in (target, source):
             ask(node.port, "CLUSTER", "SETSLOT", slot, "NODE", self.node_id(target))
         return moved
+
+    def begin_to_move(self, key: str, source: RedisServer, target: RedisServer) -> int:
+        """Returns the slot."""
+        slot = ask(source.port, "CLUSTER", "KEYSLOT", key)
+        ask(target.port, "CLUSTER", "SETSLOT", slot, "IMPORTING", self.node_id(source))
+        ask(source.port, "CLUSTER", "SETSLOT", slot, "MIGRATING", self.node_id(target))
+        return slot
+
+    @staticmethod
+    def move_keys(keys: list, source: RedisServer, target: RedisServer) -> None:
+        ask(source.port, "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
 
     def kill(self) -> None:
         for node in self.nodes:

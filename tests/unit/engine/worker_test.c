@@ -24,6 +24,8 @@ typedef struct desk {
     rfm_effect last[KINDS];
     rfm_effect loads[2048];
     size_t load_count, published, stored; /* published, stored: of those seen, carried out */
+    uint32_t task;                        /* that is told of */
+    int64_t now_ms;                       /* where nothing else is said */
 } desk;
 
 /* Takes what the worker wants now. */
@@ -41,27 +43,31 @@ static void take(desk *at)
 static void tell(desk *at, rfm_input input)
 {
     if (input.now_ms == 0)
-        input.now_ms = NOW_MS;
+        input.now_ms = at->now_ms;
+    input.task = at->task;
     rfm_worker_tell(at->worker, &input);
     take(at);
 }
 
-static desk *desk_without_edges(size_t cache_bytes_max, size_t input_count, rfm_rule *rule, rfm_format format)
+/* The first of `partition_count` tasks is assigned. */
+static desk *desk_with(uint32_t partition_count, size_t cache_bytes_max, size_t input_count, rfm_rule *rule,
+                       rfm_format format)
 {
     rfm_error error = {0};
     desk *at = calloc(1, sizeof *at);
     assert_non_null(at);
+    at->now_ms = NOW_MS;
     rfm_client_conf_defaults(&at->client);
     at->rules = (rfm_rules){.rule = rule,
                             .count = rule != NULL,
                             .topic_count = 1,
                             .max_trigger_age_ms = INT64_MAX,
                             .silent_until_ms = INT64_MIN};
-    rfm_worker_conf conf = {.partition_count = 1,
+    rfm_worker_conf conf = {.partition_count = partition_count,
                             .input_count = input_count,
                             .input_topic = {"visits", "more"},
                             .input_reading = {{.format = format}},
-                            .check_records = true,
+                            .check_records = partition_count == 1,
                             .cache_bytes_max = cache_bytes_max,
                             .dirty_bytes_max = 64 << 20,
                             .step_events_max = 20000,
@@ -71,6 +77,11 @@ static desk *desk_without_edges(size_t cache_bytes_max, size_t input_count, rfm_
     assert_int_equal(rfm_worker_new(&conf, &at->worker, &error), RFM_OK);
     tell(at, (rfm_input){.kind = RFM_IN_ASSIGNED, .assignment = 1});
     return at;
+}
+
+static desk *desk_without_edges(size_t cache_bytes_max, size_t input_count, rfm_rule *rule, rfm_format format)
+{
+    return desk_with(1, cache_bytes_max, input_count, rule, format);
 }
 
 static desk *desk_of(size_t cache_bytes_max, size_t input_count, rfm_rule *rule, rfm_format format)
@@ -109,6 +120,7 @@ static void tell_opened(desk *at, const char *wal)
 /* A new task of an empty log, up to where it consumes. */
 static void begin_new(desk *at)
 {
+    size_t before = at->seen[RFM_OUT_CONSUME_FROM];
     tell_position(at, RFM_OFFSET_NONE, RFM_OFFSET_NONE);
     tell_opened(at, NULL);
     tell(at, (rfm_input){.kind = RFM_IN_WAL, .term = at->last[RFM_OUT_READ_WAL].term, .wal = {.last = true}});
@@ -117,7 +129,7 @@ static void begin_new(desk *at)
         tell(at, (rfm_input){.kind = RFM_IN_LOADED,
                              .term = at->last[RFM_OUT_LOAD].term,
                              .loaded = {.load = at->loads[i].load.load}});
-    assert_int_equal(at->seen[RFM_OUT_CONSUME_FROM], 1);
+    assert_int_equal(at->seen[RFM_OUT_CONSUME_FROM], before + 1);
     at->load_count = 0;
 }
 
@@ -417,6 +429,8 @@ static void answer_loads(desk *at, const rfm_view *view, int64_t now_ms)
         const rfm_effect load = at->loads[i];
         rfm_input input = {
             .kind = RFM_IN_LOADED, .term = load.term, .now_ms = now_ms, .loaded = {.load = load.load.load}};
+        if (load.task != at->task)
+            continue;
         input.loaded.wal_value = rfm_view_wal(view);
         input.loaded.count = rfm_view_load(view, &load, &arena, &input.loaded.values);
         tell(at, input);
@@ -765,6 +779,85 @@ static void test_a_state_of_a_newer_program_stops_it(void **state)
     desk_free(at);
 }
 
+/* Two tasks that consume. */
+static desk *desk_of_two_tasks(int64_t now_ms)
+{
+    desk *at = desk_with(2, 1 << 20, 1, NULL, RFM_FORMAT_NATIVE);
+    at->now_ms = now_ms;
+    tell(at, (rfm_input){.kind = RFM_IN_EDGES, .edges = &(rfm_edges){0}});
+    begin_new(at);
+    at->task = 1;
+    tell(at, (rfm_input){.kind = RFM_IN_ASSIGNED, .assignment = 1});
+    begin_new(at);
+    return at;
+}
+
+/* The first visit of each. */
+static void feed_tasks(desk *at, uint32_t first, uint32_t last, int64_t now_ms)
+{
+    char text[2][200];
+    rfm_record visits[2];
+    size_t count = 0;
+    for (uint32_t task = first; task <= last; task++, count++) {
+        visits[count] = event_of(text[count], 0, 0, "visit", now_ms, now_ms);
+        visits[count].task = task;
+    }
+    assert_int_equal(rfm_worker_feed(at->worker, visits, count, now_ms), count);
+    take(at);
+}
+
+/* Of a Cluster one node is away. Its partition's client was waited for by the step that all share, and nothing moved in the
+ * worker until the node was back. */
+static void test_a_task_whose_redis_is_away_does_not_hold_up_the_others(void **state)
+{
+    (void)state;
+    const int64_t now_ms = (int64_t)NOW_MS * 1000;
+    rfm_view *view = rfm_view_new();
+    desk *at = desk_of_two_tasks(now_ms);
+    at->task = 0;
+    tell(at, (rfm_input){.kind = RFM_IN_CLOSED, .term = at->last[RFM_OUT_OPEN].term, .now_ms = now_ms});
+    feed_tasks(at, 0, 1, now_ms);
+    at->task = 1;
+    answer_loads(at, view, now_ms);
+    tell(at, (rfm_input){.kind = RFM_IN_TIME, .now_ms = now_ms + 2500});
+    assert_int_equal(at->seen[RFM_OUT_PUBLISH], 0);
+    assert_int_equal(at->seen[RFM_OUT_READ_POSITION], 2);
+    tell(at, (rfm_input){.kind = RFM_IN_TIME, .now_ms = now_ms + 3500});
+    assert_int_equal(rfm_worker_stats_of(at->worker)->stalls, 1);
+    assert_int_equal(at->seen[RFM_OUT_READ_POSITION], 3); /* the other one's */
+    assert_int_equal(at->last[RFM_OUT_READ_POSITION].task, 1);
+    at->load_count = 0;
+    begin_new(at);
+    feed_tasks(at, 1, 1, now_ms + 3500);
+    answer_loads(at, view, now_ms + 3500);
+    assert_int_equal(at->seen[RFM_OUT_PUBLISH], 1);
+    assert_int_equal(at->last[RFM_OUT_PUBLISH].step->change_count, 1);
+    tell(at, (rfm_input){.kind = RFM_IN_TIME, .now_ms = now_ms + 18000});
+    assert_int_equal(at->seen[RFM_OUT_READ_POSITION], 3);
+    tell(at, (rfm_input){.kind = RFM_IN_TIME, .now_ms = now_ms + 18500}); /* then it is tried again */
+    assert_int_equal(at->seen[RFM_OUT_READ_POSITION], 4);
+    assert_int_equal(at->last[RFM_OUT_READ_POSITION].task, 0);
+    desk_free(at);
+    rfm_view_free(view);
+}
+
+/* Where there is but one Redis, giving up a step would help nobody: all ask the same server again. */
+static void test_where_all_wait_none_is_put_aside(void **state)
+{
+    (void)state;
+    const int64_t now_ms = (int64_t)NOW_MS * 1000;
+    desk *at = desk_of_two_tasks(now_ms);
+    for (uint32_t task = 0; task < 2; task++) {
+        at->task = task;
+        tell(at, (rfm_input){.kind = RFM_IN_CLOSED, .term = at->last[RFM_OUT_OPEN].term, .now_ms = now_ms});
+    }
+    feed_tasks(at, 0, 1, now_ms);
+    tell(at, (rfm_input){.kind = RFM_IN_TIME, .now_ms = now_ms + 60000});
+    assert_int_equal(rfm_worker_stats_of(at->worker)->stalls, 0);
+    assert_int_equal(at->seen[RFM_OUT_READ_POSITION], 2);
+    desk_free(at);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -784,6 +877,8 @@ int main(void)
         cmocka_unit_test(test_a_load_is_asked_once_over_each_connection),
         cmocka_unit_test(test_nobody_is_met_before_the_population_is_known),
         cmocka_unit_test(test_a_client_of_an_older_release_moves_with_its_next_look),
+        cmocka_unit_test(test_a_task_whose_redis_is_away_does_not_hold_up_the_others),
+        cmocka_unit_test(test_where_all_wait_none_is_put_aside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
