@@ -4,7 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TIMEOUT_MS = 5000, LEADERS_TIMEOUT_MS = 50, LEADERS_RETRY_MS = 500, LEADERS_KNOWN_MS = 60000 };
+enum {
+    TIMEOUT_MS = 5000,
+    LEADERS_TIMEOUT_MIN_MS = 50,
+    LEADERS_TIMEOUT_MAX_MS = 2000,
+    LEADERS_RETRY_MS = 500,
+    LEADERS_KNOWN_MS = 60000,
+    LEADERS_KEPT_MS = 300000, /* less than librdkafka keeps them (metadata.max.age.ms) */
+};
 
 static const char *name_of(const rfm_kafka_conf *conf, size_t topic)
 {
@@ -62,30 +69,40 @@ static bool take_leaders(rfm__asker *asker, size_t topic, const struct rd_kafka_
     return any;
 }
 
-/* Of the topics that the client knows, which are those held. */
-static bool look_up_leaders(rfm__asker *asker)
+/* Of the topics that the client knows, which are those held. An answer that comes too late is lost, and asking again with as
+ * much patience would not help: where brokers are far or slow it takes more. */
+static void look_up_leaders(rfm__asker *asker)
 {
     const struct rd_kafka_metadata *metadata;
-    if (rd_kafka_metadata(asker->client, 0, NULL, &metadata, LEADERS_TIMEOUT_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return false;
+    int64_t timeout_ms = asker->timeout_ms > 0 ? asker->timeout_ms : LEADERS_TIMEOUT_MIN_MS;
+    rd_kafka_resp_err_t code = rd_kafka_metadata(asker->client, 0, NULL, &metadata, (int)timeout_ms);
+    asker->tried_ms = rfm_clock_steady_ms();
+    if (code == RD_KAFKA_RESP_ERR__TIMED_OUT)
+        timeout_ms = timeout_ms * 2 < LEADERS_TIMEOUT_MAX_MS ? timeout_ms * 2 : LEADERS_TIMEOUT_MAX_MS;
+    asker->timeout_ms = timeout_ms;
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return;
     bool found = asker->all_led = true;
     for (size_t i = 0; i <= asker->conf->input_count; i++)
         found = take_leaders(asker, i, find_topic(metadata, name_of(asker->conf, i))) && found;
     rd_kafka_metadata_destroy(metadata);
-    return found;
+    asker->known_ms = found ? asker->tried_ms : 0;
+}
+
+static bool is_known(const rfm__asker *asker, int64_t for_ms)
+{
+    return asker->known_ms != 0 && rfm_clock_steady_ms() - asker->known_ms < for_ms;
 }
 
 bool rfm__asker_ready(rfm__asker *asker)
 {
-    int64_t now_ms = rfm_clock_steady_ms(), known_for_ms = asker->all_led ? LEADERS_KNOWN_MS : LEADERS_RETRY_MS;
-    if (asker->known_ms != 0 && now_ms - asker->known_ms < known_for_ms)
+    if (is_known(asker, asker->all_led ? LEADERS_KNOWN_MS : LEADERS_RETRY_MS))
         return true;
-    if (asker->tried_ms != 0 && now_ms - asker->tried_ms < LEADERS_RETRY_MS)
-        return false;
-    bool found = look_up_leaders(asker);
-    asker->tried_ms = rfm_clock_steady_ms();
-    asker->known_ms = found ? asker->tried_ms : 0;
-    return found;
+    /* It blocks the loop: a fifth of the time at most. */
+    int64_t pause_ms = asker->timeout_ms * 4 > LEADERS_RETRY_MS ? asker->timeout_ms * 4 : LEADERS_RETRY_MS;
+    if (asker->tried_ms == 0 || rfm_clock_steady_ms() - asker->tried_ms >= pause_ms)
+        look_up_leaders(asker);
+    return is_known(asker, LEADERS_KEPT_MS);
 }
 
 static bool is_led(const rfm__asker *asker, const rd_kafka_topic_partition_t *partition)

@@ -20,13 +20,14 @@ typedef struct rfm__asker {
     bool *led; /* by topic, partition: it has a leader; who has none is not asked for */
     bool all_led;
     int64_t known_ms, tried_ms; /* steady; 0: never */
+    int64_t timeout_ms;         /* of the next look-up; 0: none yet */
 } rfm__asker;
 
 /* RFM_E_MALFORMED: a topic's name. */
 int rfm__asker_init(rfm__asker *asker, const rfm_kafka_conf *conf, rd_kafka_t *client, rfm_error *error);
 void rfm__asker_release(rfm__asker *asker); /* before the client */
 /* Whether it may be asked now; false: try again on a later turn. Looks after the leaders at times, which takes the
- * broker's round trip, and 50 ms where it is away. */
+ * broker's round trip, and where it is away 50 ms at first, up to 2 s later. */
 bool rfm__asker_ready(rfm__asker *asker);
 
 /* Asks for one of them of all the partitions; the answer comes to the queue, an event with `tag` as its opaque. */

@@ -360,6 +360,33 @@ static void test_leaders_are_looked_up_again_after_one_moved(void **state)
     rd_kafka_destroy(owner);
 }
 
+/* An answer that takes longer than the first look-up waits was thrown away, and the next one too: no take-over ended. */
+static void test_leaders_are_found_where_the_broker_is_far(void **state)
+{
+    (void)state;
+    stand at;
+    rd_kafka_t *owner;
+    rd_kafka_mock_cluster_t *two = start_pair("far", &owner);
+    stand_init(&at, rd_kafka_mock_cluster_bootstraps(two), new_group(), 1);
+    give_inputs(&at, "far", NULL);
+    at.consume = false;
+    stand_start_consumer(&at);
+    rfm__asker *asker = rfm__consumer_asker(at.consumer);
+    STAND_UNTIL(&at, 10000, rfm__asker_ready(asker));
+    for (int32_t broker = 1; broker <= 2; broker++)
+        rd_kafka_mock_broker_set_rtt(two, broker, 180);
+    asker->known_ms = 0; /* as after a leader that moved */
+    STAND_UNTIL(&at, 10000, rfm__asker_ready(asker));
+    int64_t known_ms = asker->known_ms -= 61000; /* a refresh that comes to nothing takes nothing away */
+    asker->timeout_ms = 1;
+    asker->tried_ms = 0;
+    assert_true(rfm__asker_ready(asker));
+    assert_int_equal(asker->known_ms, known_ms);
+    stand_release(&at);
+    rd_kafka_mock_cluster_destroy(two);
+    rd_kafka_destroy(owner);
+}
+
 enum { OFFSET_FETCH = 9 };
 
 /* librdkafka's admin keeps to the coordinator that it knows, as long as that broker lives. */
@@ -443,6 +470,7 @@ int main(void)
         cmocka_unit_test(test_close_at_any_moment_of_a_join),
         cmocka_unit_test(test_a_broker_that_is_away_blocks_nothing),
         cmocka_unit_test(test_leaders_are_looked_up_again_after_one_moved),
+        cmocka_unit_test(test_leaders_are_found_where_the_broker_is_far),
         cmocka_unit_test(test_positions_are_found_after_the_coordinator_moved),
         cmocka_unit_test(test_properties),
     };
