@@ -31,7 +31,8 @@ void rfm_publisher_evict(rfm_publisher *publisher, uint32_t task, uint32_t term,
  * have been made under the rules before. Copied. */
 void rfm_publisher_set_trigger_topics(rfm_publisher *publisher, const char *const *topics, size_t count);
 
-/* Stops the thread, which gives up what it does (an open transaction is aborted); blocks for at most about 5 s. */
+/* Stops the thread, which gives up what it does (an open transaction is aborted); blocks for about 5 s at most,
+ * or 10 s for each of two requests that a broker does not answer. */
 void rfm_publisher_free(rfm_publisher *publisher);
 
 /* From any thread. */

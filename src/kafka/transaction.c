@@ -9,7 +9,8 @@
 #include <stdlib.h>
 
 enum {
-    SLICE_MS = 1000, /* blocking calls look at `stop` that often */
+    SLICE_MS = 1000,   /* blocking calls look at `stop` that often */
+    OFFSETS_MS = 5000, /* but for this one, which gives up for good what it could not do within it */
     BEGIN_MS = 15000,
     SEND_MS = 15000, /* messages and offsets; the broker aborts after transaction.timeout.ms anyway */
     COMMIT_MS = 20000,
@@ -36,10 +37,15 @@ struct rfm__producer {
     atomic_bool unanswered; /* a transactional request got no answer; written by librdkafka's threads */
 };
 
-static int slice_ms(int64_t until_ms)
+static int left_ms(int64_t until_ms, int most_ms)
 {
     int64_t left_ms = until_ms - rfm_clock_steady_ms();
-    return left_ms < 0 ? 0 : left_ms > SLICE_MS ? SLICE_MS : (int)left_ms;
+    return left_ms < 0 ? 0 : left_ms > most_ms ? most_ms : (int)left_ms;
+}
+
+static int slice_ms(int64_t until_ms)
+{
+    return left_ms(until_ms, SLICE_MS);
 }
 
 static bool is_stopped(const atomic_bool *stop)
@@ -398,7 +404,7 @@ static int send_offsets(rfm__producer *producer, const rfm__publication *publica
     bool again = list->cnt > 0;
     while (again) {
         rd_kafka_error_t *cause = rd_kafka_send_offsets_to_transaction(
-            producer->client, list, rfm__group_metadata(publication->group), slice_ms(until_ms));
+            producer->client, list, rfm__group_metadata(publication->group), left_ms(until_ms, OFFSETS_MS));
         again = cause && rd_kafka_error_is_retriable(cause) && !rd_kafka_error_txn_requires_abort(cause) &&
                 rfm_clock_steady_ms() < until_ms && !is_stopped(producer->stop);
         if (cause && !again)
