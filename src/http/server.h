@@ -10,8 +10,8 @@ typedef struct rfm_http_conf {
     const char *host;         /* an address ("127.0.0.1", "::1", "0.0.0.0") or a name */
     uint16_t port;            /* 0: a free one */
     const char *token;        /* bearer token of what is guarded; NULL or "": none */
-    unsigned connections_max; /* 0: 64 */
-    unsigned idle_timeout_s;  /* 0: 10 */
+    unsigned connections_max; /* 0: 64; a quarter of them, at least one, from one address */
+    unsigned idle_timeout_s;  /* without a byte; 0: 10 */
 } rfm_http_conf;
 
 /* Called on the server's thread, one at a time; they take no long locks. */

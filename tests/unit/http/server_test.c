@@ -1,5 +1,6 @@
 #include "http/server.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -47,15 +48,22 @@ static rfm_http *start(struct state *state, rfm_http_conf conf)
     return http;
 }
 
-static int connect_to(uint16_t port)
+static int connect_from(const char *source, uint16_t port)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(source)};
+    assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
     struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct timeval limit = {.tv_sec = 20};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
     return fd;
+}
+
+static int connect_to(uint16_t port)
+{
+    return connect_from("127.0.0.1", port);
 }
 
 /* What comes until the server closes. */
@@ -189,7 +197,7 @@ static void test_limits(void **unused)
 {
     (void)unused;
     struct state state = {0};
-    rfm_http *http = start(&state, (rfm_http_conf){.host = "127.0.0.1", .connections_max = 2, .idle_timeout_s = 1});
+    rfm_http *http = start(&state, (rfm_http_conf){.host = "127.0.0.1", .connections_max = 8, .idle_timeout_s = 1});
     int idle[2];
     for (int i = 0; i < 2; i++) {
         idle[i] = connect_to(rfm_http_port(http));
@@ -199,6 +207,31 @@ static void test_limits(void **unused)
     for (int i = 0; i < 2; i++)
         free(read_rest(idle[i]));
     expect(http, "GET", "/livez", "", "HTTP/1.1 200 ", "ok");
+    rfm_http_stop(http);
+}
+
+/* A host that sends a byte now and then never counts as idle: it has a part of the connections, and no more. */
+static void test_one_address_does_not_take_all_connections(void **unused)
+{
+    (void)unused;
+    struct state state = {0};
+    rfm_http *http = start(&state, (rfm_http_conf){.host = "127.0.0.1", .connections_max = 12, .idle_timeout_s = 60});
+    int slow[3];
+    for (int i = 0; i < 3; i++) {
+        slow[i] = connect_to(rfm_http_port(http));
+        dprintf(slow[i], "GET /livez HTTP/1.1\r\n");
+    }
+    char byte;
+    int beyond = connect_to(rfm_http_port(http));
+    assert_true(read(beyond, &byte, 1) <= 0); /* closed at once */
+    close(beyond);
+    int other = connect_from("127.0.0.2", rfm_http_port(http));
+    dprintf(other, "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    char *answer = read_rest(other);
+    assert_contains(answer, "HTTP/1.1 200 ");
+    free(answer);
+    for (int i = 0; i < 3; i++)
+        close(slow[i]);
     rfm_http_stop(http);
 }
 
@@ -246,7 +279,7 @@ int main(void)
         cmocka_unit_test(test_problems),        cmocka_unit_test(test_token),
         cmocka_unit_test(test_beyond_loopback), cmocka_unit_test(test_bad_requests_do_not_stop_it),
         cmocka_unit_test(test_limits),          cmocka_unit_test(test_port_taken),
-        cmocka_unit_test(test_many_at_once),
+        cmocka_unit_test(test_many_at_once),    cmocka_unit_test(test_one_address_does_not_take_all_connections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
