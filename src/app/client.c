@@ -37,7 +37,8 @@ static int read_edges(struct reading *reading)
 {
     if (!rfm_client_conf_needs_population(&reading->config->client))
         return RFM_OK;
-    int code = rfm_tables_edges(reading->reader, NULL, reading->partition_count, &reading->edges, &reading->error);
+    int code = rfm_tables_edges(reading->reader, NULL, reading->partition_count, NULL, &reading->edges,
+                                &reading->error);
     reading->edges_known = code == RFM_OK;
     return code;
 }

@@ -97,7 +97,7 @@ int rfm_demo_summary_clients(const rfm_config *config, uint32_t partition_count,
     rfm_store_conf_of(config, partition_count, &conf);
     int code = rfm_store_reader_new(&conf, &census->reader, error);
     if (code == RFM_OK)
-        code = rfm_tables_edges(census->reader, NULL, partition_count, &census->edges, error);
+        code = rfm_tables_edges(census->reader, NULL, partition_count, NULL, &census->edges, error);
     for (uint32_t task = 0; code == RFM_OK && task < partition_count; task++)
         code = rfm_tables_clients(&(rfm_tables){.reader = census->reader, .task = task}, count_client, census, error);
     if (code == RFM_OK) {

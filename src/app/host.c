@@ -50,6 +50,7 @@ struct rfm_host {
     rfm_snapshot *snapshot;
     /* shared with other threads */
     _Atomic int64_t moved_ms;
+    _Atomic uint64_t rebalances; /* as of the last report */
     _Atomic(const rfm_rules *) rules;
     _Atomic bool ready, stop_asked, ended;
     pthread_mutex_t mutex; /* guards what follows */
@@ -440,6 +441,7 @@ static void set_trouble(rfm_host *host)
 {
     char text[200] = "";
     rfm_consumer_stats joined = rfm_consumer_stats_of(host->consumer);
+    host->rebalances = joined.rebalances;
     rfm_store_trouble(host->store, text, sizeof text);
     bool taken_over = rfm_worker_ready(host->worker);
     host->ready = joined.joined && taken_over && text[0] == 0 && rfm_publisher_stats_of(host->publisher).ready &&
@@ -540,7 +542,7 @@ const rfm_rules *rfm_host_rules(const rfm_host *host)
 }
 uint64_t rfm_host_rebalances(const rfm_host *host)
 {
-    return rfm_consumer_stats_of(host->consumer).rebalances;
+    return host->rebalances;
 }
 
 /* -- making */

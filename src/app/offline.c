@@ -195,7 +195,7 @@ void rfm_offline_sum_population(rfm_offline *offline)
     if (!rfm_client_conf_needs_population(&offline->config->client) ||
         (offline->edges_known && stats->stores == offline->summed_stores))
         return;
-    RFM_NEED(rfm_tables_edges(NULL, offline->views, offline->partition_count, &offline->edges, NULL) == RFM_OK);
+    RFM_NEED(rfm_tables_edges(NULL, offline->views, offline->partition_count, NULL, &offline->edges, NULL) == RFM_OK);
     offline->edges_known = true;
     offline->summed_stores = stats->stores;
     rfm_worker_tell(offline->worker, &(rfm_input){.kind = RFM_IN_EDGES, .now_ms = 1, .edges = &offline->edges});

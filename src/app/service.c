@@ -24,6 +24,7 @@ enum {
     TOPICS_TIMEOUT_MS = 5000,
     AGAIN_TIMEOUT_MS = 2000,
     AGAIN_MS = 5000,
+    CHECKS_REFUSED_MAX = 3,
     STOP_TIMEOUT_MS = 23000, /* of the workers */
     LEAVE_MS = 24500,        /* of all */
     LIVE_MS = 30000,
@@ -58,9 +59,11 @@ struct rfm_service {
     char waiting_for[600];                 /* before workers run: why */
     pthread_mutex_t mutex;                 /* waiting_for, hosts */
     _Atomic bool stop, failed, reload;
-    rfm_texts watched; /* the files of the last load, taken or refused */
+    _Atomic bool ending; /* either of the first two: what takes long is cut short */
+    rfm_texts watched;   /* the files of the last load, taken or refused */
     rfm_arena watched_arena;
     int64_t started_ms, begun_ms, refreshed_ms, refresh_again_ms, watched_ms, check_again_ms, files_stamp;
+    int checks_refused; /* of the topics, one after the other */
     uint64_t rebalances, reloads_taken, reloads_refused;
     rfm_store_reader *reader;
 };
@@ -80,12 +83,12 @@ static void take_signal(rfm_service *service, uint32_t number)
     if (number == SIGHUP) {
         service->reload = true;
     } else if (!service->stop) {
-        rfm_log(RFM_LOG_INFO, "%s: finishing what is in flight", number == SIGTERM ? "SIGTERM" : "SIGINT");
-        service->stop = true;
+        service->stop = service->ending = true;
         pthread_mutex_lock(&service->mutex);
         for (size_t i = 0; i < service->host_count; i++)
             rfm_host_stop(service->hosts[i]);
         pthread_mutex_unlock(&service->mutex);
+        rfm_log(RFM_LOG_INFO, "%s: finishing what is in flight", number == SIGTERM ? "SIGTERM" : "SIGINT");
     }
     ring(service->wake);
 }
@@ -382,7 +385,8 @@ static void make_instance(rfm_service *service)
 static void on_failed(void *owner, const char *reason)
 {
     (void)reason;
-    ((rfm_service *)owner)->failed = true;
+    rfm_service *service = owner;
+    service->failed = service->ending = true;
 }
 
 static void on_published(void *owner, const rfm_message *message)
@@ -472,7 +476,7 @@ static int read_edges(rfm_service *service, rfm_edges *edges, rfm_error *error)
         if (code != RFM_OK)
             return code;
     }
-    return rfm_tables_edges(service->reader, NULL, service->topics.partition_count, edges, error);
+    return rfm_tables_edges(service->reader, NULL, service->topics.partition_count, &service->ending, edges, error);
 }
 
 /* Whether what Redis says now will do. Workers wait for the first edges; those wait until every partition is taken over, since
@@ -494,6 +498,8 @@ static void refresh_population(rfm_service *service)
     rfm_error error = {0};
     rfm_edges edges;
     if (read_edges(service, &edges, &error) != RFM_OK) {
+        if (service->ending)
+            return;
         rfm_log(RFM_LOG_WARN, "population: %s; %s", error.message,
                 service->edges_known ? "the edges stay as they were" : "nothing is read until they are known");
         service->refresh_again_ms = rfm_clock_steady_ms() + (service->edges_known ? REFRESH_AGAIN_MS : FIRST_AGAIN_MS);
@@ -688,6 +694,10 @@ static void check_after_rebalance(rfm_service *service)
     service->check_again_ms = now_ms + AGAIN_MS;
     if (code == RFM_E_AWAY || code == RFM_E_DENIED) /* denied: a login may fail for a while */
         return;
+    /* A broker that has just started may not know a topic yet. */
+    if (code != RFM_OK && ++service->checks_refused < CHECKS_REFUSED_MAX)
+        return;
+    service->checks_refused = 0;
     service->rebalances = rebalances;
     if (code == RFM_OK && !topics_differ(service, &topics, why, sizeof why))
         return;

@@ -189,15 +189,16 @@ int rfm_tables_clients(const rfm_tables *from, rfm_tables_each each, void *owner
 
 /* -- edges */
 
-int rfm_tables_edges(rfm_store_reader *reader, rfm_view *const *views, uint32_t task_count, rfm_edges *edges,
-                     rfm_error *error)
+int rfm_tables_edges(rfm_store_reader *reader, rfm_view *const *views, uint32_t task_count, const _Atomic bool *stop,
+                     rfm_edges *edges, rfm_error *error)
 {
     rfm_population *population = rfm_population_new();
     RFM_NEED(population != NULL);
     int code = RFM_OK;
     for (uint32_t task = 0; code == RFM_OK && task < task_count; task++) {
         rfm_tables from = {.reader = reader, .view = views != NULL ? views[task] : NULL, .task = task};
-        code = rfm_tables_population(&from, population, error);
+        code = stop != NULL && *stop ? rfm_fail(error, RFM_E_AWAY, "stopped before all partitions were read")
+                                     : rfm_tables_population(&from, population, error);
     }
     if (code == RFM_OK)
         rfm_population_edges(population, edges);

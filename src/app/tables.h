@@ -28,8 +28,8 @@ int rfm_tables_client(const rfm_tables *from, rfm_bytes id, rfm_bytes *packed, r
 typedef bool (*rfm_tables_each)(void *owner, rfm_bytes id, rfm_bytes packed);
 int rfm_tables_clients(const rfm_tables *from, rfm_tables_each each, void *owner, rfm_error *error);
 
-/* Edges of the tasks from 0 on; views NULL: of Redis. */
-int rfm_tables_edges(rfm_store_reader *reader, rfm_view *const *views, uint32_t task_count, rfm_edges *edges,
-                     rfm_error *error);
+/* Edges of the tasks from 0 on; views NULL: of Redis. `stop`, which may be NULL, is looked at between tasks: RFM_E_AWAY. */
+int rfm_tables_edges(rfm_store_reader *reader, rfm_view *const *views, uint32_t task_count, const _Atomic bool *stop,
+                     rfm_edges *edges, rfm_error *error);
 
 #endif

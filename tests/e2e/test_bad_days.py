@@ -1,8 +1,11 @@
 """Servers that are away, full, slow, old or not the right ones: a wait or a clear error, never a wrong state."""
+import contextlib
 import json
+import os
 import random
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
@@ -510,6 +513,26 @@ def test_sigterm_while_nobody_answers(cluster):
     assert process.stop(26) == 0, process.log_tail()
     for server in silent:
         server.close()
+
+
+def test_sigterm_while_nobody_reads_the_log(cluster):
+    """Standard error is a pipe that is full, as behind a log driver that hangs: neither work nor the end waits for it."""
+    live = cluster(rules=STORY_RULES).start()
+    live.stop()
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    child = subprocess.Popen([binary(), "run", "-c", live.processes[0].config_path], stderr=writer)
+    os.close(writer)
+    story = Story(live).tell(1.0)
+    live.wait_consumed()
+    child.send_signal(signal.SIGTERM)
+    assert child.wait(25) == 0
+    os.close(reader)
+    story.check()
 
 
 def test_sigterm_while_redis_is_full(cluster):
