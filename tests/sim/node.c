@@ -157,6 +157,8 @@ static void got_assigned(sim_world *sim, sim_node *node, void *argument)
     node->assignment++;
     node->generation = notice->generation;
     for (uint32_t task = 0; task < SIM_TASKS; task++) {
+        if (node->held[task])
+            sim_fail(sim, "%s is assigned tasks before it has given up task %u", node->id, task);
         node->held[task] = notice->tasks[task];
         if (notice->tasks[task])
             sim__tell(sim, node, (rfm_input){.kind = RFM_IN_ASSIGNED, .task = task, .assignment = node->assignment});
@@ -443,7 +445,7 @@ void sim_node_crash(sim_world *sim, sim_node *node)
 
 void sim_node_pause(sim_world *sim, sim_node *node, int64_t pause_us)
 {
-    if (!node->alive || sim->now_us + pause_us <= node->paused_until_us)
+    if (!node->alive || sim->now_us < node->paused_until_us) /* a longer one would put its mail out of order */
         return;
     sim_trace(sim, "%s sleeps for %lld ms", node->id, (long long)pause_us / 1000);
     node->paused_until_us = sim->now_us + pause_us;
