@@ -270,9 +270,8 @@ static void on_store_timing(void *self, rfm_store_timing what, uint64_t us)
     rfm_histogram_observe(what == RFM_STORE_LOADED ? &host->redis_load : &host->redis_store, (double)us / 1e6, 1);
 }
 
-static void on_kafka_log(void *self, rfm_kafka_log_level level, const char *message)
+static void on_kafka_log(rfm_kafka_log_level level, const char *message)
 {
-    (void)self;
     static const rfm_log_level levels[] = {RFM_LOG_ERROR, RFM_LOG_WARN, RFM_LOG_INFO, RFM_LOG_DEBUG};
     rfm_log(levels[level], "kafka: %s", message);
 }
@@ -726,7 +725,7 @@ int rfm_host_start(const rfm_host_conf *conf, rfm_host **out, rfm_error *error)
     if (code == RFM_OK)
         code = make_adapters(host, error);
     if (code == RFM_OK && pthread_create(&host->thread, NULL, thread_main, host) != 0)
-        code = rfm_fail(error, RFM_E_NO_MEMORY, "no thread for a worker");
+        code = rfm_fail(error, RFM_E_IO, "no thread for a worker");
     *out = host;
     host->thread_started = code == RFM_OK;
     if (code != RFM_OK) {

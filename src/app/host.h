@@ -19,7 +19,6 @@ typedef struct rfm_host_conf {
     rfm_store_field meta[RFM_META_FIELDS_MAX];
     size_t meta_count;
     rfm_metrics *metrics; /* source `number` is this host's */
-    bool mock;            /* Kafka is librdkafka's mock cluster */
     /* On the host's thread: it cannot go on. */
     void (*failed)(void *owner, const char *reason);
     /* For the demo: every published message. May be NULL. */
@@ -33,6 +32,8 @@ void rfm_kafka_conf_drop(rfm_kafka_conf *kafka);
 void rfm_store_conf_of(const rfm_config *config, uint32_t partition_count, rfm_store_conf *conf);
 
 typedef struct rfm_host rfm_host;
+/* Starts its thread. Any error of the adapters, RFM_E_IO: no descriptor or thread is left. *host may be set all the same, and is
+ * then to be joined and freed. What `conf` points to outlives it. */
 int rfm_host_start(const rfm_host_conf *conf, rfm_host **host, rfm_error *error);
 /* Any thread. */
 void rfm_host_set_edges(rfm_host *host, const rfm_edges *edges);

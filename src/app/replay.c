@@ -36,7 +36,7 @@ struct replay {
     rfm_arena early; /* unreadable lines before the first event */
     rfm_bytes *early_lines;
     size_t early_count;
-    int64_t clock_ms, until_ms, flushed_ms;
+    int64_t clock_ms, until_ms;
     rfm_format format;
     uint64_t events;
 };

@@ -403,7 +403,6 @@ static int start_hosts(rfm_service *service, rfm_error *error)
     conf->topics = &service->topics;
     conf->instance = service->instance;
     conf->metrics = service->metrics;
-    conf->mock = service->conf.mock;
     conf->failed = on_failed;
     conf->published = service->conf.published != NULL ? on_published : NULL;
     conf->owner = service;
@@ -440,10 +439,9 @@ rfm_worker_stats rfm_service_stats(rfm_service *service)
     pthread_mutex_lock(&service->mutex);
     for (size_t i = 0; i < service->host_count; i++) {
         rfm_worker_stats stats = rfm_host_stats(service->hosts[i]);
-        const uint64_t *from = (const uint64_t *)&stats;
-        uint64_t *to = (uint64_t *)&sum;
-        for (size_t k = 0; k < sizeof sum / sizeof *to; k++)
-            to[k] += from[k];
+#define X(name) sum.name += stats.name;
+        RFM_WORKER_STATS(X)
+#undef X
     }
     pthread_mutex_unlock(&service->mutex);
     return sum;

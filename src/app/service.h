@@ -26,7 +26,7 @@ void rfm_service_free(rfm_service *service);
 /* Any thread; also after the run, as it was at its end. */
 void rfm_service_stop(rfm_service *service);
 bool rfm_service_ready(rfm_service *service);
-rfm_worker_stats rfm_service_stats(rfm_service *service); /* summed over workers */
+rfm_worker_stats rfm_service_stats(rfm_service *service); /* the counters of RFM_WORKER_STATS, summed over workers */
 rfm_histogram rfm_service_latency(rfm_service *service);  /* from an event's append to its commit */
 
 #endif

@@ -216,7 +216,8 @@ static rfm_figure change_of(rfm_figure_kind kind, rfm_figure before, rfm_figure 
     return number(kind == RFM_FIGURE_SHARE ? to - from : from != 0 ? (to - from) / fabs(from) : NAN);
 }
 
-rfm_bytes rfm_kpi_period_text(rfm_arena *arena, bool by_day, int32_t period)
+/* "2026-11", "2026-11-22". */
+static rfm_bytes period_text(rfm_arena *arena, bool by_day, int32_t period)
 {
     char text[32];
     int year, month, day_of_month;
@@ -241,7 +242,7 @@ static void add_periods(struct making *making, const char *name, const rfm_colum
     for (size_t row = 0; row < rows; row++) {
         int32_t at = query->from + (int32_t)row;
         sum_period(making, at, &sums);
-        rfm_figure *now = add_row(sheet, rfm_kpi_period_text(&report->arena, query->by_day, at));
+        rfm_figure *now = add_row(sheet, period_text(&report->arena, query->by_day, at));
         figures_of(&sums, now);
         for (size_t i = 0; i < column_count; i++) {
             sheet->changes[row * column_count + i] = change_of(columns[i].kind, before[i], now[i]);
@@ -368,7 +369,7 @@ static void add_cohorts(struct making *making)
         if (clients == 0) {
             continue;
         }
-        rfm_figure *row = add_row(sheet, rfm_kpi_period_text(&making->report->arena, false, first));
+        rfm_figure *row = add_row(sheet, period_text(&making->report->arena, false, first));
         row[0] = count(clients);
         for (int32_t later = 1; later < RFM_COHORT_MONTHS && first + later <= to; later++) {
             int64_t bought = cell_of(making, RFM_KPI_COHORT, first, (unsigned)later);

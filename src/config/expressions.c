@@ -157,11 +157,10 @@ const rfm__kind rfm__named = {"map of names to expressions", false, false, read_
 
 /* -- compiling */
 
-static bool has_zone(void *context, rfm_bytes name)
+static bool has_zone(rfm_bytes name)
 {
     char text[64];
     rfm_zone *zone = NULL;
-    (void)context;
     if (name.len == 0 || name.len >= sizeof text)
         return false;
     memcpy(text, name.at, name.len);

@@ -24,7 +24,7 @@ void rfm__table_init(const rfm__table *table, void *target)
     }
 }
 
-const rfm__key *rfm__table_find(const rfm__table *table, const char *path)
+static const rfm__key *find_key(const rfm__table *table, const char *path)
 {
     for (size_t i = 0; i < table->count; i++) {
         if (strcmp(table->keys[i].path, path) == 0)
@@ -91,7 +91,7 @@ static void check_child(rfm__loader *loader, const rfm__table *table, const rfm_
     char path[128], nearest[128];
     snprintf(path, sizeof path, "%s%.60s", prefix, child->key);
     bool dotted = strchr(child->key, '.') != NULL;
-    if (!dotted && rfm__table_find(table, path))
+    if (!dotted && find_key(table, path))
         return;
     if (dotted || !rfm__table_has_section(table, path)) {
         rfm__report_key(loader, child, "unknown key \"%s\"; the nearest known one is \"%s\"",

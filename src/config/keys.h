@@ -52,7 +52,6 @@ const char *rfm__table_nearest(const rfm__table *table, const char *prefix, cons
 /* "" in all texts of a new struct. */
 void rfm__table_init(const rfm__table *table, void *target);
 const rfm_yaml *rfm__find_path(const rfm_yaml *map, const char *path);
-const rfm__key *rfm__table_find(const rfm__table *table, const char *path);
 bool rfm__table_has_section(const rfm__table *table, const char *path);
 
 /* Kinds, by what `at` is. */

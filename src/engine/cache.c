@@ -82,7 +82,8 @@ static bool evict_one(rfm__cache *cache)
     return false;
 }
 
-bool rfm__cache_has_room(rfm__cache *cache)
+/* For another entry of ordinary size, evicting if need be. */
+static bool has_room(rfm__cache *cache)
 {
     while (rfm__cache_bytes(cache) + ORDINARY_BYTES > cache->bytes_max && !RFM_FAULT(CACHE_BOUND))
         if (!evict_one(cache))
@@ -133,7 +134,7 @@ static uint32_t unused_index(rfm__cache *cache)
 
 uint32_t rfm__cache_add(rfm__cache *cache, uint32_t task, rfm_bytes key, uint64_t hash, bool pressing)
 {
-    if (!rfm__cache_has_room(cache) && !pressing)
+    if (!has_room(cache) && !pressing)
         return RFM_TABLE_NONE;
     uint8_t *block = rfm_pool_take(cache->pool, key.len);
     RFM_NEED(block != NULL);

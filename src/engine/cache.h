@@ -47,8 +47,6 @@ uint32_t rfm__cache_find(rfm__cache *cache, uint32_t task, rfm_bytes key, uint64
 /* A new entry in state loading. RFM_TABLE_NONE: the limit is reached and nothing can go; `pressing` goes beyond it. */
 uint32_t rfm__cache_add(rfm__cache *cache, uint32_t task, rfm_bytes key, uint64_t hash, bool pressing);
 void rfm__cache_put(rfm__cache *cache, uint32_t index, rfm_bytes packed); /* may go beyond the limit */
-/* Whether there is room for another entry of ordinary size, evicting if need be. */
-bool rfm__cache_has_room(rfm__cache *cache);
 /* Back to the limit, or a part of the way, where states have grown: without new clients nobody asks for room. */
 void rfm__cache_shrink(rfm__cache *cache);
 

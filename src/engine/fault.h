@@ -22,10 +22,10 @@
     X(REPLAY_PARTS, replay_parts, "parts of a redo record stored as they come") \
     X(REPLAY_GAP, replay_gap, "a redo record replayed on another than its predecessor") \
     X(RESTORED_ANSWER, restored_answer, "a replay believed stored, whatever `wal` says after it") \
-    X(REDIS_AHEAD, redis_ahead, "R > M gone on from") \
+    X(REDIS_AHEAD, redis_ahead, "work goes on although R > M") \
     X(MISFIT_REREAD, misfit_reread, "what does not fit is not read once more") \
-    X(POSITION_RANGE, position_range, "offsets outside of the input's log gone on from") \
-    X(NEXT_OF_REDIS, next_of_redis, "without committed offsets: Redis' next offsets not gone on from") \
+    X(POSITION_RANGE, position_range, "work goes on from offsets outside of the input's log") \
+    X(NEXT_OF_REDIS, next_of_redis, "without committed offsets: Redis' next offsets are not used") \
     X(OFFSETS, offsets, "a step without records commits no offsets") \
     X(OFFSETS_OUTSIDE, offsets_outside, "offsets committed by themselves, not with the transaction (the simulator's publisher)") \
     X(UNKNOWN_AS_DONE, unknown_as_done, "a commit in doubt taken as done") \

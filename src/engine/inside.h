@@ -271,7 +271,7 @@ void rfm__join_step(rfm_worker *worker, rfm__task *task);
 
 /* timer.c */
 int64_t rfm__next_review_ms(uint64_t hash, int64_t after_ms);
-/* Moments up to this one may fire (contract, "One event, one instant"). */
+/* Moments up to this one may fire: all records before it have been met (docs/rules.md, "Delay and cancellation"). */
 int64_t rfm__timer_bound_ms(const rfm_worker *worker, const rfm__task *task);
 void rfm__timers_advance(rfm_worker *worker, rfm__task *task);
 void rfm__page_loaded(rfm_worker *worker, rfm__task *task, uint32_t list, const rfm_bytes *values, size_t count);
@@ -289,7 +289,6 @@ void rfm__unlist_minute(rfm_worker *worker, rfm__task *task, rfm_bytes client_id
 
 /* step.c */
 rfm__step *rfm__step_new(rfm_worker *worker);
-void rfm__step_recycle(rfm_worker *worker, rfm__step *step);
 void rfm__step_free(rfm__step *step);
 void rfm__step_drop_changes(rfm_worker *worker, rfm__step *step);
 bool rfm__step_is_empty(const rfm_worker *worker);
@@ -307,7 +306,6 @@ void rfm__takeover_tell(rfm_worker *worker, rfm__task *task, const rfm_input *in
 void rfm__takeover_wake(rfm_worker *worker, rfm__task *task);
 void rfm__table_loaded(rfm_worker *worker, rfm__task *task, const rfm__load *load, const rfm_bytes *values,
                        size_t count);
-void rfm__forget_tables(rfm_worker *worker, rfm__task *task);
 void rfm__bind_rules(rfm_worker *worker, rfm__task *task);
 
 #endif

@@ -15,7 +15,7 @@ rfm__step *rfm__step_new(rfm_worker *worker)
     return step;
 }
 
-void rfm__step_recycle(rfm_worker *worker, rfm__step *step)
+static void recycle(rfm_worker *worker, rfm__step *step)
 {
     rfm_arena_reset(&step->arena);
     step->messages.count = step->changed.count = step->waiting.count = step->changes.count = 0;
@@ -42,7 +42,7 @@ void rfm__step_drop_changes(rfm_worker *worker, rfm__step *step)
 {
     for (size_t i = 0; i < worker->owned.count; i++)
         worker->owned.items[i]->in_step = false;
-    rfm__step_recycle(worker, step);
+    recycle(worker, step);
 }
 
 bool rfm__step_is_empty(const rfm_worker *worker)
@@ -274,7 +274,7 @@ static void keep_for_storing(rfm_worker *worker, rfm__step *step)
         rfm__push(&worker->storing, step);
     } else {
         worker->dirty_bytes -= step->redo_bytes;
-        rfm__step_recycle(worker, step);
+        recycle(worker, step);
     }
 }
 
@@ -289,7 +289,7 @@ void rfm__step_published(rfm_worker *worker, const rfm_input *input)
         return;
     }
     worker->dirty_bytes -= step->redo_bytes;
-    rfm__step_recycle(worker, step);
+    recycle(worker, step);
     if (input->answer != RFM_DONE)
         worker->stats.aborts++;
     rfm__reset(worker, input->answer != RFM_DONE && !RFM_FAULT(RENEW));
@@ -327,7 +327,7 @@ static void release_store(rfm_worker *worker, rfm__step *step)
                 (--worker->storing.count - i) * sizeof *worker->storing.items);
         break;
     }
-    rfm__step_recycle(worker, step);
+    recycle(worker, step);
 }
 
 void rfm__store_done(rfm_worker *worker, rfm__task *task)

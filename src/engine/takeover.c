@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Taking a task over, step by step as design's protocol has it: (1) the stable committed position names M; (2) Redis holds R, and
+/* Taking a task over, step by step as docs/exactly-once.md has it: (1) the stable committed position names M; (2) Redis holds R, and
  * the WAL from R + 1 to M is stored by the one rule; (3) tables are loaded and the inputs consumed from the position. Whatever
  * does not fit begins again at (1); what does not fit twice stops the program with what to restore. */
 
@@ -175,9 +175,30 @@ static void read_wal(rfm_worker *worker, rfm__task *task)
                                       .read_wal = {.from = task->replay_from, .until = until}});
 }
 
+static void forget_tables(rfm_worker *worker, rfm__task *task)
+{
+    worker->owners[task->number].epoch++;
+    worker->owners[task->number].stored_step = worker->step_number - 1; /* the step in the making may be its first */
+    worker->cache.stuck = false;
+    rfm_names_clear(task->names);
+    task->names_written = 0;
+    rfm__counters_clear(&task->counters);
+    rfm__due_clear(&task->due);
+    rfm__erased_clear(&task->erased);
+    task->buckets_touched.count = 0;
+    task->ring_minute = task->ring_minute_written = INT64_MIN;
+    task->bundled_minute = task->bundled_minute_written = INT64_MIN;
+    task->ring_from = 0;
+    memset(task->minute_list, RFM__MINUTE_UNKNOWN, sizeof task->minute_list);
+    task->clock_ms = task->closed_ms = INT64_MIN;
+    task->last_step = 0;
+    task->page.state = RFM__PAGE_NONE;
+    task->tables_kept = false;
+}
+
 static void load_tables(rfm_worker *worker, rfm__task *task)
 {
-    rfm__forget_tables(worker, task);
+    forget_tables(worker, task);
     task->phase = RFM__TABLES;
     task->tables_left = TABLE_COUNT;
     for (uint8_t table = 0; table < TABLE_COUNT; table++) {
@@ -548,27 +569,6 @@ void rfm__table_loaded(rfm_worker *worker, rfm__task *task, const rfm__load *loa
         return;
     know_bundled(task);
     run(worker, task);
-}
-
-void rfm__forget_tables(rfm_worker *worker, rfm__task *task)
-{
-    worker->owners[task->number].epoch++;
-    worker->owners[task->number].stored_step = worker->step_number - 1; /* the step in the making may be its first */
-    worker->cache.stuck = false;
-    rfm_names_clear(task->names);
-    task->names_written = 0;
-    rfm__counters_clear(&task->counters);
-    rfm__due_clear(&task->due);
-    rfm__erased_clear(&task->erased);
-    task->buckets_touched.count = 0;
-    task->ring_minute = task->ring_minute_written = INT64_MIN;
-    task->bundled_minute = task->bundled_minute_written = INT64_MIN;
-    task->ring_from = 0;
-    memset(task->minute_list, RFM__MINUTE_UNKNOWN, sizeof task->minute_list);
-    task->clock_ms = task->closed_ms = INT64_MIN;
-    task->last_step = 0;
-    task->page.state = RFM__PAGE_NONE;
-    task->tables_kept = false;
 }
 
 void rfm__bind_rules(rfm_worker *worker, rfm__task *task)

@@ -1,6 +1,6 @@
 #include <rfm/event/headers.h>
 
-void rfm_headers_add_bytes(rfm_buffer *headers, rfm_bytes name, rfm_bytes value)
+static void add_header(rfm_buffer *headers, rfm_bytes name, rfm_bytes value)
 {
     size_t len_before = headers->len;
     rfm_write_sized(headers, name);
@@ -12,7 +12,7 @@ void rfm_headers_add_bytes(rfm_buffer *headers, rfm_bytes name, rfm_bytes value)
 
 void rfm_headers_add(rfm_buffer *headers, const char *name, rfm_bytes value)
 {
-    rfm_headers_add_bytes(headers, rfm_text(name), value);
+    add_header(headers, rfm_text(name), value);
 }
 
 bool rfm_headers_next(rfm_bytes *rest, rfm_bytes *name, rfm_bytes *value)

@@ -399,7 +399,7 @@ static bool check_zone(checking *checker, const rfm__node *node)
     const rfm__node *zone = node->last;
     if (node->op != RFM__OP_TIME_PART_IN || zone->kind != RFM__NODE_LITERAL || !env->has_zone)
         return true;
-    return rfm__is_fixed_zone(zone->value.text) || env->has_zone(env->zone_context, zone->value.text) ||
+    return rfm__is_fixed_zone(zone->value.text) || env->has_zone(zone->value.text) ||
            rfm__complain(checker->source, zone->mark, "no such time zone: names are as in Europe/Berlin or +02:00");
 }
 

@@ -33,11 +33,6 @@ void rfm_csv_free(rfm_csv *csv)
     free(csv);
 }
 
-char rfm_csv_separator(const rfm_csv *csv)
-{
-    return csv->separator;
-}
-
 static int fill(rfm_csv *csv, rfm_error *error)
 {
     memmove(csv->buffer, csv->buffer + csv->begin, csv->end - csv->begin);

@@ -23,7 +23,6 @@ typedef struct rfm_csv_record {
 typedef struct rfm_csv rfm_csv;
 rfm_csv *rfm_csv_new(rfm_csv_read read, void *owner);
 void rfm_csv_free(rfm_csv *csv);
-char rfm_csv_separator(const rfm_csv *csv); /* 0: nothing was read yet */
 /* *more false: no record is left. RFM_E_IO; RFM_E_MALFORMED: the file is UTF-16. */
 int rfm_csv_next(rfm_csv *csv, rfm_csv_record *record, bool *more, rfm_error *error);
 

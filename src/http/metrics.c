@@ -84,7 +84,7 @@ void rfm_snapshot_free(rfm_snapshot *snapshot)
     free(snapshot);
 }
 
-void rfm_snapshot_clear(rfm_snapshot *snapshot)
+static void clear_snapshot(rfm_snapshot *snapshot)
 {
     snapshot->count = 0;
     snapshot->histogram_count = 0;
@@ -186,7 +186,7 @@ rfm_snapshot *rfm_metrics_publish(rfm_metrics *metrics, size_t source, rfm_snaps
     pthread_mutex_unlock(&metrics->lock);
     if (!earlier)
         return rfm_snapshot_new();
-    rfm_snapshot_clear(earlier);
+    clear_snapshot(earlier);
     return earlier;
 }
 

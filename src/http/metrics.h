@@ -77,7 +77,6 @@ double rfm_histogram_quantile(const rfm_histogram *histogram, double q);
 typedef struct rfm_snapshot rfm_snapshot;
 rfm_snapshot *rfm_snapshot_new(void); /* NULL: no memory */
 void rfm_snapshot_free(rfm_snapshot *snapshot);
-void rfm_snapshot_clear(rfm_snapshot *snapshot);
 /* Labels in the table's order; NULL for those that the metric does not have. Beyond 65,536 samples: left out. */
 void rfm_snapshot_add(rfm_snapshot *snapshot, rfm_metric metric, const char *label, const char *label2, double value);
 void rfm_snapshot_add_histogram(rfm_snapshot *snapshot, rfm_metric metric, const char *label,

@@ -288,7 +288,7 @@ void rfm__kafka_log(const rfm_kafka_conf *conf, rfm_kafka_log_level level, const
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    conf->log(conf->log_owner, level, message);
+    conf->log(level, message);
 }
 
 bool rfm__kafka_unauthenticated(rd_kafka_resp_err_t code)

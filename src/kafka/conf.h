@@ -35,8 +35,7 @@ typedef struct rfm_kafka_conf {
     /* Handed to librdkafka last, so that they win; those that would break a promise are refused by name. */
     rfm_kafka_properties properties, consumer, producer;
     /* From any thread, never with a secret in it. NULL: silence. */
-    void (*log)(void *log_owner, rfm_kafka_log_level level, const char *message);
-    void *log_owner;
+    void (*log)(rfm_kafka_log_level level, const char *message);
 } rfm_kafka_conf;
 
 /* Checks all properties against librdkafka, without a connection: an unknown name, a bad value, one that is not ours to

@@ -172,7 +172,7 @@ const rd_kafka_topic_partition_t *rfm__offsets_at(rfm__asker *asker, rd_kafka_ev
     return partition;
 }
 
-uintptr_t rfm__offsets_tag(rd_kafka_event_t *event)
+static uintptr_t tag_of(rd_kafka_event_t *event)
 {
     return (uintptr_t)rd_kafka_event_opaque(event);
 }
@@ -223,7 +223,7 @@ bool rfm__round_take(rfm__round *round,
                 continue;
             note_error(round, partition->err, NULL);
             if (partition->err == RD_KAFKA_RESP_ERR_NO_ERROR && partition->offset >= 0)
-                each(self, (rfm__which)rfm__offsets_tag(event), partition);
+                each(self, (rfm__which)tag_of(event), partition);
         }
         done = --round->waiting == 0;
         rd_kafka_event_destroy(event);

@@ -36,7 +36,6 @@ void rfm__offsets_ask(const rfm__asker *asker, const rd_kafka_topic_partition_li
 /* A partition of an answer, by index below *count; its err is set where it has no offset. One whose leader was another makes
  * the asker look up the leaders again before it is ready. */
 const rd_kafka_topic_partition_t *rfm__offsets_at(rfm__asker *asker, rd_kafka_event_t *event, size_t i, size_t *count);
-uintptr_t rfm__offsets_tag(rd_kafka_event_t *event);
 
 /* Several of them of the same partitions at once; one round at a time. */
 typedef struct rfm__round {

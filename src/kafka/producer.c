@@ -161,8 +161,3 @@ int rfm_producer_flush(rfm_producer *producer, int64_t timeout_ms, rfm_error *er
                         rd_kafka_outq_len(producer->client), (long long)timeout_ms / 1000, producer->conf->brokers);
     return failure_of(producer, error);
 }
-
-uint64_t rfm_producer_delivered(const rfm_producer *producer)
-{
-    return producer->delivered;
-}

@@ -24,6 +24,5 @@ int rfm_producer_send(rfm_producer *producer, const char *topic, int32_t partiti
                       int64_t timestamp_ms, rfm_error *error);
 /* Waits until all is delivered. RFM_E_AWAY: not within the time. */
 int rfm_producer_flush(rfm_producer *producer, int64_t timeout_ms, rfm_error *error);
-uint64_t rfm_producer_delivered(const rfm_producer *producer);
 
 #endif

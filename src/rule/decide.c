@@ -256,7 +256,7 @@ static bool pass_quiet_hours(rfm_hearing *hearing, const rfm_offer *offer)
     return false;
 }
 
-/* Steps 6 and 7; the variant of one that is sent. */
+/* 6 and 7 of docs/rules.md, "The order of a decision"; the variant of one that is sent. */
 static rfm_suppression hold_back(const rfm_hearing *hearing, const rfm_offer *offer, uint8_t *variant)
 {
     const rfm_turn *turn = &hearing->turn;

@@ -239,7 +239,7 @@ typedef struct sim_node {
     sim_fetch fetch[SIM_TASKS][SIM_INPUTS];
     struct {
         sim_connection *connection;
-        uint32_t term, attempt;
+        uint32_t term;
         bool wanted;
     } link[SIM_TASKS];
     rfm_rules *rules, *old_rules;

@@ -1,4 +1,4 @@
-/* XXH3 with seed 0: placement, ids, buckets. The values are public (contract: trigger ids), so never another hash. */
+/* XXH3 with seed 0: placement, ids, buckets. The values are public (docs/rules.md, "Ids"), so never another hash. */
 #ifndef RFM_BASE_HASH_H
 #define RFM_BASE_HASH_H
 

@@ -1,6 +1,6 @@
 /* A client: facts, marks, slots. Facts are a function of the set of accepted events whatever their order (within a
- * lateness of 63 days); marks are what the last look saw; slots belong to the rule layer and are opaque here. Decoded on
- * the stack, packed in cache, WAL and Redis. An all-zero rfm_client is a client without events. */
+ * lateness of 63 days); marks are what the last look saw; slots belong to the rule layer and are opaque here. Decoded
+ * while it is worked on, packed in cache, WAL and Redis. An all-zero rfm_client is a client without events. */
 #ifndef RFM_CLIENT_CLIENT_H
 #define RFM_CLIENT_CLIENT_H
 
@@ -210,9 +210,9 @@ bool rfm_client_facts_equal(const rfm_client *a, const rfm_client *b);
 int64_t rfm_client_last_event_ms(const rfm_client *client);
 
 typedef enum rfm_permission { RFM_PERMISSION_UNKNOWN, RFM_PERMISSION_GRANTED, RFM_PERMISSION_REFUSED } rfm_permission;
-/* Consent facts and unsubscribed / complained messages together (contract, Deciding 4), the latest by time; a tie: refusal. */
+/* Consent facts and unsubscribed / complained messages together (docs/rules.md, "Consent"), the latest by time; a tie: refusal. */
 rfm_permission rfm_client_permission(const rfm_client *client, uint16_t channel, rfm_class class_);
-/* A permanent bounce after the last delivery (contract, Deciding 4). */
+/* A permanent bounce after the last delivery (docs/rules.md, "Channels"). */
 bool rfm_client_bounces(const rfm_client *client, uint16_t channel);
 
 /* Response to messages on a channel: the mean of a Beta(RFM_RESPONSE_ALPHA, RFM_RESPONSE_BETA) prior after so many clicks and

@@ -57,7 +57,7 @@ typedef struct rfm_client_conf {
 } rfm_client_conf;
 
 bool rfm_client_conf_needs_population(const rfm_client_conf *conf); /* any axis is by quintiles */
-/* Defaults of the contract (EUR, UTC, population r and m, classic-11, CDNOW's parameters in weeks, cap 5). */
+/* The documented defaults (EUR, UTC, population r and m, classic-11, CDNOW's parameters in weeks, cap 5). */
 void rfm_client_conf_defaults(rfm_client_conf *conf);
 /* The classic-11 and rf-10 tables. RFM_E_NOT_FOUND: no such preset. */
 int rfm_segments_preset(rfm_segments *segments, const char *preset);

@@ -1,4 +1,4 @@
-/* The public JSON of a client's state (contract, "Client state"): one object, one line, fields in the contract's order. */
+/* The public JSON of a client's state (docs/state.md): one object, one line, fields in that page's order. */
 #ifndef RFM_CLIENT_JSON_H
 #define RFM_CLIENT_JSON_H
 

@@ -69,7 +69,5 @@ int rfm_kpi_report_init(rfm_kpi_report *report, const rfm_kpi_sums *sums, const 
 void rfm_kpi_report_release(rfm_kpi_report *report);
 /* One object, one line, without its end: the sheets by their names, each a list of rows. */
 void rfm_kpi_report_json(const rfm_kpi_report *report, const rfm_money_conf *money, rfm_buffer *json);
-/* "2026-11", "2026-11-22". */
-rfm_bytes rfm_kpi_period_text(rfm_arena *arena, bool by_day, int32_t period);
 
 #endif

@@ -12,7 +12,7 @@ typedef struct rfm_scores {
     double idle_days, t_x_days, p_alive, p_active, churn_risk, activity_ratio;
 } rfm_scores;
 
-/* `edges` may be NULL or of few clients: then fixed thresholds (contract, RFM scores). */
+/* `edges` may be NULL or of few clients: then fixed thresholds (docs/models.md, "RFM"). */
 void rfm_scores_at(const rfm_client *client, const rfm_client_conf *conf, const rfm_edges *edges, int64_t now_ms,
                    rfm_scores *scores);
 uint8_t rfm_client_segment_at(const rfm_client *client, const rfm_client_conf *conf, const rfm_edges *edges,

@@ -9,7 +9,7 @@ typedef struct rfm_view rfm_view;
 rfm_view *rfm_view_new(void);
 void rfm_view_free(rfm_view *view);
 rfm_view *rfm_view_copy(const rfm_view *view);      /* a snapshot */
-int rfm_view_apply(rfm_view *view, rfm_bytes part); /* RFM_E_CORRUPT */
+int rfm_view_apply(rfm_view *view, rfm_bytes part); /* RFM_E_CORRUPT, RFM_E_VERSION */
 void rfm_view_set_wal(rfm_view *view, rfm_bytes value);
 rfm_bytes rfm_view_wal(const rfm_view *view);
 rfm_bytes rfm_view_get(const rfm_view *view, rfm_bytes key);   /* a string; at NULL: absent */

@@ -38,7 +38,7 @@ typedef struct rfm_worker_conf {
     const rfm_rules *rules;
 } rfm_worker_conf;
 
-/* Counters since the start; read from other threads as they are (plain words). */
+/* Counters since the start; on the worker's thread. */
 /* clang-format off */
 #define RFM_WORKER_STATS(X) \
     X(records) X(repeats) X(dead_letters) X(ignored) X(triggers) X(suppressions) X(steps) \

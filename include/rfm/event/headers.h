@@ -7,7 +7,6 @@
 #include <rfm/event/decode.h>
 
 void rfm_headers_add(rfm_buffer *headers, const char *name, rfm_bytes value); /* value.at NULL: a null value */
-void rfm_headers_add_bytes(rfm_buffer *headers, rfm_bytes name, rfm_bytes value);
 /* Walks a block: *rest starts as the whole block; false at its end or where it is broken. */
 bool rfm_headers_next(rfm_bytes *rest, rfm_bytes *name, rfm_bytes *value);
 bool rfm_headers_find(rfm_bytes headers, const char *name, rfm_bytes *value);

@@ -80,8 +80,7 @@ typedef struct rfm_expr_env {
     size_t field_count;
     uint32_t scope; /* fields are known if they have one of these bits (or none) */
     /* Whether there is such a time zone, for names written in the text; NULL: not checked at load. */
-    bool (*has_zone)(void *context, rfm_bytes name);
-    void *zone_context;
+    bool (*has_zone)(rfm_bytes name);
 } rfm_expr_env;
 
 /* By type; NULL has none. A map or struct is the host's own, behind its class. */

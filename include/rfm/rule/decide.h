@@ -87,7 +87,7 @@ void rfm_named_count(const rfm_client *client, const rfm_names *names, uint16_t 
 /* Slots as they come from a store: RFM_E_CORRUPT, RFM_E_VERSION. rfm_decide takes readable slots for granted. */
 int rfm_slots_check(rfm_bytes packed);
 
-/* The messages of a decision. Value and headers as contract "Triggers out", CloudEvents in binary or structured mode; an audit
+/* The messages of a decision. Value and headers as in docs/rules.md, "Triggers", CloudEvents in binary or structured mode; an audit
  * record has `suppressed_by` besides. */
 void rfm_trigger_encode(const rfm_rules *rules, const rfm_client_conf *conf, const rfm_names *names,
                         const rfm_decision *decision, const rfm_client *client, const rfm_moment *moment,

@@ -143,9 +143,8 @@ static const rfm_zone *world_zone(void *context, rfm_bytes name)
     return rfm_bytes_is(name, "Europe/Berlin") ? world->zone : NULL;
 }
 
-static bool world_has_zone(void *context, rfm_bytes name)
+static bool world_has_zone(rfm_bytes name)
 {
-    (void)context;
     return rfm_bytes_is(name, "Europe/Berlin");
 }
 

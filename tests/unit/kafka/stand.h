@@ -139,9 +139,8 @@ static inline void stand_closed(void *self)
     at->closed = true;
 }
 
-static inline void stand_log(void *owner, rfm_kafka_log_level level, const char *message)
+static inline void stand_log(rfm_kafka_log_level level, const char *message)
 {
-    (void)owner;
     if (getenv("KAFKA_TEST_LOG"))
         fprintf(stderr, "%lld %d %s\n", (long long)rfm_clock_wall_ms(), (int)level, message);
 }

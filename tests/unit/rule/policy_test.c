@@ -1,4 +1,4 @@
-/* Policies, sentence by sentence of the contract's "Deciding". The client is alice; her buckets, and her jitter, by Python's
+/* Policies, sentence by sentence of docs/rules.md, "The order of a decision". The client is alice; her buckets, and her jitter, by Python's
  * xxhash: "global-1" 54, "winback-1" 7403. */
 #include "rule/slot.h"
 #include "scene.h"

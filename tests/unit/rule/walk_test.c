@@ -1,4 +1,4 @@
-/* A random walk of one client among random rules, against a model that remembers nothing but the contract's words: facts
+/* A random walk of one client among random rules, against a model that remembers nothing but docs/rules.md's words: facts
  * before and after each event compared, moments searched by bisection over the values themselves. */
 #include "scene.h"
 
