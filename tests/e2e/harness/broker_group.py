@@ -108,8 +108,8 @@ class BrokerGroup(Brokers):
         node.start()
         return gave_up
 
-    def move_leaders(self, rng: random.Random, share: float = 0.5) -> int:
-        """Another leader for a share of all partitions, internal topics included; returns how many did move."""
+    def move_leaders(self, rng: random.Random, share: float = 0.5) -> list[tuple[str, int]]:
+        """Another leader for a share of all partitions, internal topics included; returns those that did move."""
         before = self._leaders()
         wanted = {}
         for part, (leader, replicas, in_sync) in before.items():
@@ -122,9 +122,9 @@ class BrokerGroup(Brokers):
             reassign(address, wanted)
             elect_preferred(address, list(wanted))
         except (Refused, OSError, KafkaException):
-            return 0  # its controller was moving itself
+            return []  # its controller was moving itself
         after = self._leaders()
-        return sum(after[part][0] not in (-1, before[part][0]) for part in wanted if part in after)
+        return [part for part in wanted if part in after and after[part][0] not in (-1, before[part][0])]
 
     def _leaders(self) -> dict[tuple[str, int], tuple[int, list[int], list[int]]]:
         known = self.admin().list_topics(timeout=10).topics

@@ -148,6 +148,17 @@ class Chaos:
         while self._away:
             self._away.pop().start(wait=False)
 
+    def blanks(self, assignments: int) -> list[str]:
+        """What was to strike and hit nothing: a run that did nothing must not be green."""
+        found = []
+        if self.plan.leader_moves >= 10 and self.survived["coordinators moved"] == 0:
+            found.append("no coordinator of the group or of transactions moved")
+        if self.plan.full_disks > 0 and self.survived["gave up on a full disk"] == 0:
+            found.append("no broker gave up on a full disk")
+        if assignments < self.plan.rebalances:
+            found.append(f"{self.plan.rebalances} processes came or went, but there were {assignments} assignments")
+        return found
+
     # -- faults
 
     def _do_kill(self, choice: dict) -> None:
@@ -230,7 +241,9 @@ class Chaos:
         self.cluster.redis = self.sentinels.master
 
     def _do_leaders(self, choice: dict) -> None:
-        self.survived["leaders moved"] += self.cluster.broker.move_leaders(random.Random(choice["seed"]))
+        moved = self.cluster.broker.move_leaders(random.Random(choice["seed"]))
+        self.survived["leaders moved"] += len(moved)
+        self.survived["coordinators moved"] += sum(topic.startswith("__") for topic, _ in moved)
 
     def _do_roll(self, choice: dict) -> None:
         self.cluster.broker.roll()

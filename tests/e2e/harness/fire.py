@@ -314,7 +314,9 @@ def _finish(verdict: Verdict, cluster: Cluster, chaos: Chaos | None, events: int
         verdict.died += chaos.died
         verdict.counts["faults"] = len(chaos.steps)
         verdict.counts.update({_PLURALS.get(kind, kind): count for kind, count in sorted(chaos.survived.items())})
-        verdict.counts["assignments"] = sum(process.log_text().count(": assignment ") for process in cluster.processes)
+        assignments = sum(process.log_text().count(": assignment ") for process in cluster.processes)
+        verdict.counts["assignments"] = assignments
+        verdict.other += chaos.blanks(assignments)
 
 
 # -- the form with the record clock: one input topic, byte for byte
