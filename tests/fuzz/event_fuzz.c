@@ -1,6 +1,7 @@
 /* Any bytes as an event: a refusal explains itself in ASCII, an accepted event keeps every promise of event.h. A first byte
  * S, G, C or A is no part of the value: it says segment, ga4, cloudevents or auto; c and a say the latter two of a record
- * with headers, whose length is the next byte. */
+ * with headers, whose length is the next byte. What auto takes, one of the formats takes by its name, as the same event. */
+#include <rfm/base/hash.h>
 #include <rfm/base/time.h>
 #include <rfm/base/utf8.h>
 #include <rfm/event/decode.h>
@@ -82,6 +83,30 @@ static struct input input_of(const uint8_t *data, size_t size)
     return input;
 }
 
+static uint64_t sum_of(const rfm_event *event)
+{
+    const rfm_bytes texts[] = {event->id,      event->client_id, event->order_id, event->channel,
+                               event->cart_id, event->campaign,  event->sku,      event->category};
+    uint64_t sum = event->type;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        sum = sum * 31 + rfm_hash64(texts[i]);
+    return ((sum * 31 + (uint64_t)event->time_ms) * 31 + (uint64_t)event->amount_minor) * 31 + event->id48;
+}
+
+static bool is_taken_by_name(rfm_decoder *decoder, const struct input *in, int64_t append_ms, uint64_t sum)
+{
+    static const rfm_format named[] = {RFM_FORMAT_NATIVE, RFM_FORMAT_SEGMENT, RFM_FORMAT_GA4, RFM_FORMAT_CLOUDEVENTS};
+    for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
+        rfm_reading reading = in->reading;
+        rfm_event event;
+        reading.format = named[i];
+        if (rfm_decode_as(decoder, &reading, in->value, in->headers, append_ms, &event, NULL) == RFM_REASON_NONE &&
+            sum_of(&event) == sum)
+            return true;
+    }
+    return false;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static rfm_decoder *decoder;
@@ -103,6 +128,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         CHECK(*at >= ' ' && *at <= '~');
     CHECK(rfm_decode_as(decoder, &in.reading, in.value, in.headers, append_ms, &again, NULL) == reason);
     CHECK(reason != RFM_REASON_NONE || (again.id48 == event.id48 && rfm_bytes_equal(again.category, event.category)));
+    if (reason == RFM_REASON_NONE && in.reading.format == RFM_FORMAT_AUTO)
+        CHECK(is_taken_by_name(decoder, &in, append_ms, sum_of(&event)));
     rfm_decoder_reset(decoder);
     return 0;
 }
