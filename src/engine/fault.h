@@ -28,6 +28,7 @@
     X(NEXT_OF_REDIS, next_of_redis, "without committed offsets: Redis' next offsets are not used") \
     X(OFFSETS, offsets, "a step without records commits no offsets") \
     X(OFFSETS_OUTSIDE, offsets_outside, "offsets committed by themselves, not with the transaction (the simulator's publisher)") \
+    X(TROUBLE, trouble, "a commit that succeeded at a second attempt taken as done") \
     X(UNKNOWN_AS_DONE, unknown_as_done, "a commit in doubt taken as done") \
     X(RENEW, renew, "the producer kept after a step that failed") \
     X(CACHE_AFTER_RESET, cache_after_reset, "cached states kept after a step that failed") \

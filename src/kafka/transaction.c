@@ -4,6 +4,7 @@
 #include "publisher.h"
 
 #include <rfm/base/time.h>
+#include <rfm/engine/outcome.h>
 #include <rfm/event/headers.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -431,16 +432,17 @@ static bool goes_on(const rd_kafka_error_t *cause)
     return rd_kafka_error_code(cause) == RD_KAFKA_RESP_ERR__TIMED_OUT;
 }
 
-/* Every request answered, no trouble reported: nothing of this transaction can still be on its way. */
-static bool is_clean(rfm__producer *producer)
+/* Whether a request had no answer, or trouble was reported. */
+static bool is_troubled(rfm__producer *producer)
 {
     rd_kafka_poll(producer->client, 0);
-    return !producer->trouble && !atomic_load(&producer->unanswered);
+    return producer->trouble || atomic_load(&producer->unanswered);
 }
 
-static rfm_answer commit_step(rfm__producer *producer, rfm_error *error)
+static void commit_step(rfm__producer *producer, rfm_attempt *attempt, rfm_error *error)
 {
     int64_t until_ms = rfm_clock_steady_ms() + COMMIT_MS;
+    attempt->asked = true;
     for (;;) {
         rd_kafka_error_t *cause = rd_kafka_commit_transaction(producer->client, slice_ms(until_ms));
         if (cause == NULL)
@@ -449,23 +451,24 @@ static rfm_answer commit_step(rfm__producer *producer, rfm_error *error)
                      !is_stopped(producer->stop);
         if (!again) {
             fail_step(cause, "committing", error);
-            return RFM_UNKNOWN;
+            return;
         }
         producer->trouble = producer->trouble || !goes_on(cause);
         rd_kafka_error_destroy(cause);
     }
-    if (is_clean(producer))
-        return RFM_DONE;
-    rfm_fail(error, RFM_E_AWAY, "the commit succeeded, but not at the first attempt");
-    return RFM_UNKNOWN;
+    attempt->succeeded = true;
+    attempt->troubled = is_troubled(producer);
+    if (attempt->troubled)
+        rfm_fail(error, RFM_E_AWAY, "the commit succeeded, but not at the first attempt");
 }
 
-static rfm_answer publish_once(rfm__producer *producer, const rfm__publication *publication, rfm_error *error)
+static void publish_once(rfm__producer *producer, const rfm__publication *publication, rfm_attempt *attempt,
+                         rfm_error *error)
 {
     rd_kafka_error_t *cause = rd_kafka_begin_transaction(producer->client);
     if (cause) {
         fail_step(cause, "beginning a transaction", error);
-        return RFM_FENCED;
+        return;
     }
     int code = send_messages(producer, publication, error);
     if (code == RFM_OK)
@@ -474,18 +477,21 @@ static rfm_answer publish_once(rfm__producer *producer, const rfm__publication *
         code = send_offsets(producer, publication, error);
     if (code != RFM_OK) {
         abort_step(producer);
-        return RFM_FENCED;
+        return;
     }
-    producer->trouble =
-        false; /* what had happened before is over: every message is acknowledged, the offsets are taken */
-    return commit_step(producer, error);
+    /* What had happened before is over: every message is acknowledged, the offsets are taken. */
+    producer->trouble = false;
+    commit_step(producer, attempt, error);
 }
 
 rfm_answer rfm__producer_publish(rfm__producer *producer, const rfm__publication *publication, rfm_error *error)
 {
     *error = (rfm_error){0};
     begin_step(producer, publication->step);
+    rfm_attempt attempt = {0};
     if (producer->conf->transactional_id)
-        return publish_once(producer, publication, error);
-    return send_messages(producer, publication, error) == RFM_OK ? RFM_DONE : RFM_UNKNOWN;
+        publish_once(producer, publication, &attempt, error);
+    else
+        attempt = (rfm_attempt){.asked = true, .succeeded = send_messages(producer, publication, error) == RFM_OK};
+    return rfm_outcome_of(&attempt);
 }

@@ -1,6 +1,7 @@
 #include "node.h"
 
 #include <engine/fault.h>
+#include <rfm/engine/outcome.h>
 
 /* One job after the other, each in stages, each stage a request and its reply */
 
@@ -13,6 +14,7 @@ struct sim_job {
     uint32_t life, number, task, term, epoch;
     job_stage stage;
     sim_reply reply;
+    rfm_attempt attempt;
     rfm_step *step; /* the engine's; only while the process lives */
     rfm_message *messages;
     rfm_position *to;
@@ -36,8 +38,9 @@ static void job_over(sim_world *sim, sim_node *node, rfm_input input)
     sim__turn(sim, node);
 }
 
-static void published(sim_world *sim, sim_node *node, sim_job *job, rfm_answer outcome)
+static void published(sim_world *sim, sim_node *node, sim_job *job)
 {
+    rfm_answer outcome = rfm_outcome_of(&job->attempt);
     for (size_t i = 0; i < job->change_count; i++)
         job->step->changes[i].to.wal = job->to[i].wal;
     if (outcome != RFM_DONE)
@@ -54,7 +57,17 @@ static void commit_late(sim_world *sim, void *argument)
 
 static void give_up_commit(sim_world *sim, sim_node *node, void *argument)
 {
-    published(sim, node, argument, RFM_UNKNOWN);
+    published(sim, node, argument);
+}
+
+/* The answer is lost for good; or a first request got none and is still on its way when the second succeeds. */
+static void committed(sim_world *sim, sim_node *node, sim_job *job)
+{
+    job->attempt.succeeded = !sim_fault_now(sim, SIM_FAULT_UNKNOWN, 40);
+    job->attempt.troubled = job->stage == STAGE_COMMIT && sim_fault_now(sim, SIM_FAULT_UNKNOWN, 40);
+    if (job->attempt.troubled)
+        sim_after(sim, (int64_t)sim_below(sim, 1000000), commit_late, job);
+    published(sim, node, job);
 }
 
 static void request(sim_world *sim, sim_node *node, sim_job *job);
@@ -66,15 +79,13 @@ static void publish_reply(sim_world *sim, sim_node *node, sim_job *job)
         return;
     }
     if (job->reply == SIM_FENCED || (job->stage != STAGE_COMMIT && sim_fault_now(sim, SIM_FAULT_UNKNOWN, 200))) {
-        published(sim, node, job, RFM_FENCED);
+        job->attempt.asked = job->stage == STAGE_COMMIT;
+        published(sim, node, job);
         return;
     }
-    if (job->stage == STAGE_COMMIT) {
-        published(sim, node, job, sim_fault_now(sim, SIM_FAULT_UNKNOWN, 40) ? RFM_UNKNOWN : RFM_DONE);
-        return;
-    }
-    if (sim->options.at_least_once && job->at == job->message_count) {
-        published(sim, node, job, sim_fault_now(sim, SIM_FAULT_UNKNOWN, 40) ? RFM_UNKNOWN : RFM_DONE);
+    if (job->stage == STAGE_COMMIT || (sim->options.at_least_once && job->at == job->message_count)) {
+        job->attempt.asked = true;
+        committed(sim, node, job);
         return;
     }
     if (job->stage == STAGE_PRODUCE && job->at == job->message_count) {
@@ -87,6 +98,7 @@ static void publish_reply(sim_world *sim, sim_node *node, sim_job *job)
     } else if (job->stage == STAGE_OFFSETS && job->at == job->change_count) {
         job->stage = STAGE_COMMIT;
         if (sim_fault_now(sim, SIM_FAULT_UNKNOWN, 40)) { /* it is on its way for so long that it is given up */
+            job->attempt.asked = true;
             sim_after(sim, (int64_t)sim_below(sim, 3000000), commit_late, job);
             sim__post(sim, node, (int64_t)sim_below(sim, 1000000), give_up_commit, job);
             return;
@@ -179,7 +191,7 @@ static void request(sim_world *sim, sim_node *node, sim_job *job)
 
 static void not_sent(sim_world *sim, sim_node *node, void *argument)
 {
-    published(sim, node, argument, RFM_FENCED);
+    published(sim, node, argument);
 }
 
 static void job_next(sim_world *sim, sim_node *node)
