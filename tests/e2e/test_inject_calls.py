@@ -70,6 +70,21 @@ def test_files_are_read_and_written_in_pieces(tmp_path, seed):
         assert calm.code == 0 and wrong is None, f"{command.name}: {wrong}"
 
 
+@pytest.mark.parametrize("seed", range(1, 41 if ALL else 5))
+def test_a_disk_that_fails_now_and_then(tmp_path, seed):
+    """No room for one write, an error of one read or fsync: 3 and a message, or all of it."""
+    events, env = tmp_path / "events.ndjson", environment(calls="enospc:100000,eio:100000", seed=seed, report=tmp_path / "faults")
+    gen = ["gen", "--clients", 20, "--events", 600, "--days", 60, "--start", "2026-01-01T00:00:00Z"]
+    assert run_command(*gen, "--output", events).returncode == 0
+    replay = ["replay", "-c", ROOT / "conf" / "rfmd.yaml", "--events", events, "--clients", "{out}/c", "--triggers", "{out}/t"]
+    for command in (Command("gen", [*gen, "--output", "{out}/e"], ("e",)), Command("replay", replay, ("c", "t"))):
+        calm = command.run(tmp_path / command.name)
+        run = command.run(tmp_path / command.name, env)
+        assert calm.code == 0 and run.code in (0, 1, 3), run
+        assert (run.stdout, run.files) == (calm.stdout, calm.files) if run.code == 0 else run.stderr.strip(), run
+    assert struck(tmp_path / "faults"), "nothing failed"
+
+
 def test_no_descriptor_is_left_at_the_start(cluster, tmp_path):
     """A start that fails says why; what fails later is tried again."""
     live = cluster(rules=STORY_RULES)

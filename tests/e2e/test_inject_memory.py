@@ -3,6 +3,7 @@ of it, exactly once. RFM_INJECT=all: every place with all its callers, more seed
 import json
 import os
 import random
+import signal
 
 import pytest
 
@@ -133,6 +134,34 @@ def test_run_dies_under_load_and_then_is_whole(cluster, tmp_path, seed):
                 deaths += 1
                 process.start(wait=False)
     assert deaths > 0 and (tmp_path / "report").exists()
+    for process in live.processes:
+        process.env = {}
+        process.kill()
+    live.start()
+    story.told(sender).check(90)
+
+
+@pytest.mark.parametrize("seed", range(1, 13 if ALL else 2))
+@pytest.mark.parametrize("libraries, rate, ways_to_end", (
+    ("rdkafka", 300, {NO_MEMORY, -signal.SIGABRT, -signal.SIGSEGV}),  # it uses some of what it was not given
+    ("hiredis,libuv,yyjson", 3000, {NO_MEMORY, -signal.SIGABRT})), ids=("rdkafka", "others"))
+def test_run_through_libraries_without_memory(cluster, tmp_path, libraries, rate, ways_to_end, seed):
+    """They say so, or end the process; and then all is whole."""
+    live = cluster(rules=STORY_RULES, processes=2)
+    for number, process in enumerate(live.processes):
+        process.env = environment(alloc_from=libraries, alloc_rate=rate, after_ms=2000,
+                                  seed=10 * seed + number, report=tmp_path / f"report-{number}")
+        process.start(wait=False)
+    story = Story(live, seed=seed)
+    sender, ends = story.tell(1.0, over_s=8, wait=False), []
+    while sender.is_alive():
+        sender.join(0.1)
+        for process in live.processes:
+            if not process.running:
+                ends.append(process.child.returncode)
+                process.start(wait=False)
+    assert sum(path.stat().st_size for path in tmp_path.glob("report-*")) > 0, "nothing failed"
+    assert set(ends) <= ways_to_end, ends
     for process in live.processes:
         process.env = {}
         process.kill()
