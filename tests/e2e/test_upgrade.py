@@ -13,7 +13,7 @@ from harness.traffic import _text_of
 from harness.upgrade import rolling
 
 pytestmark = [pytest.mark.rfmd, pytest.mark.timeout(300)]
-RELEASES = ("0.1.0",)
+RELEASES = ("0.1.0", "0.2.0")
 
 
 @pytest.fixture

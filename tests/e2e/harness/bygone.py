@@ -6,13 +6,14 @@ import gzip
 import json
 from pathlib import Path
 
-from confluent_kafka import Consumer, Producer, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection, TopicPartition
 
 from . import topics
 from .cluster import Cluster
 from .fire import QUICK_MODEL, record_config, record_traffic
 from .rfmd import client_lines, merged
 from .traffic import Message, _text_of
+from .waiting import wait_for
 
 PARTITIONS, EVENTS, CLIENTS, SEED, BATCHES = 2, 240, 24, 6, 6
 MARKETING = {"class": "marketing", "topic": "triggers"}
@@ -182,9 +183,19 @@ def _produce_transactions(cluster: Cluster, topic: str, records: list) -> None:
 def _commit(cluster: Cluster, offsets: list) -> None:
     consumer = Consumer({"bootstrap.servers": cluster.broker.address, "group.id": cluster.group, "log_level": 0,
                          "enable.auto.commit": False})
+    wanted = [TopicPartition("events", partition, offset, metadata) for partition, offset, metadata in offsets]
+
+    def committed() -> bool:
+        try:
+            consumer.commit(offsets=wanted, asynchronous=False)
+        except KafkaException as error:
+            if not error.args[0].retriable() and error.args[0].code() != KafkaError.COORDINATOR_LOAD_IN_PROGRESS:
+                raise
+            return False
+        return True
+
     try:
-        consumer.commit(offsets=[TopicPartition("events", partition, offset, metadata)
-                                 for partition, offset, metadata in offsets], asynchronous=False)
+        wait_for("the group's coordinator", committed)
     finally:
         consumer.close()
 

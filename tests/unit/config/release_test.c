@@ -10,6 +10,7 @@ static const struct {
     uint32_t client_version;
 } releases[] = {
     {"tests/fixtures/conf-0.1.0/rfmd.yaml", "34df9224d8ca1dd3ad200d504c786447", 1993298651},
+    {"tests/fixtures/conf-0.2.0/rfmd.yaml", "ab12b2bc98f16243537657d7dd910353", 2585649718},
 };
 
 static char promo[] = "RFMD_PROMO__SECRET=a", redis[] = "RFMD_REDIS__PASSWORD=b", http[] = "RFMD_HTTP__TOKEN=c",
