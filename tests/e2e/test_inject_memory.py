@@ -144,7 +144,7 @@ def test_run_dies_under_load_and_then_is_whole(cluster, tmp_path, seed):
 @pytest.mark.parametrize("seed", range(1, 13 if ALL else 2))
 @pytest.mark.parametrize("libraries, rate, ways_to_end", (
     ("rdkafka", 300, {NO_MEMORY, -signal.SIGABRT, -signal.SIGSEGV}),  # it uses some of what it was not given
-    ("hiredis,libuv,yyjson", 3000, {NO_MEMORY, -signal.SIGABRT})), ids=("rdkafka", "others"))
+    ("hiredis,libuv,yyjson", 50000, {NO_MEMORY, -signal.SIGABRT})), ids=("rdkafka", "others"))
 def test_run_through_libraries_without_memory(cluster, tmp_path, libraries, rate, ways_to_end, seed):
     """They say so, or end the process; and then all is whole."""
     live = cluster(rules=STORY_RULES, processes=2)
