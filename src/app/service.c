@@ -822,5 +822,5 @@ int rfm_service_run(rfm_service *service)
 
 void rfm_service_stop(rfm_service *service)
 {
-    service->stop = true;
+    service->stop = service->ending = true;
 }
