@@ -308,8 +308,9 @@ static bool all_done(const sim_world *sim)
 {
     if (sim->broker.transactions_open > 0)
         return false;
-    for (size_t i = 0; i < sim->options.nodes; i++)
-        if (!rfm_worker_settled(sim->node[i].worker))
+    for (size_t i = 0; i < sim->options.nodes;
+         i++) /* between two pages of lists there is a moment without anything under way */
+        if (!rfm_worker_settled(sim->node[i].worker) || rfm_worker_stats_of(sim->node[i].worker)->timers_due > 0)
             return false;
     for (uint32_t task = 0; task < SIM_TASKS; task++)
         if (!task_done(sim, task))
