@@ -101,8 +101,9 @@ def test_a_slot_that_is_being_moved_holds_up_its_partition_alone(cluster, redis_
     wal = redis_cluster.keys_of(nodes[0], "rfm:{*}:wal")[0]
     redis_cluster.begin_to_move(wal, nodes[0], nodes[2])
     redis_cluster.move_keys(redis_cluster.keys_of(nodes[0], wal.replace(":wal", ":b:*")), nodes[0], nodes[2])
-    story.tell(0.4)  # of clients, too, that are not in the cache
+    story.tell(0.2)  # of clients, too, that are not in the cache
+    wait_for("the partition to be put aside", lambda: counted(live, "rfmd_stalls_total") > 0, 30)
+    story.tell(0.2)
     wait_for("the other partitions", lambda: len({partition for _, partition in live.lag()}) == 1, 60)
-    assert counted(live, "rfmd_stalls_total") > 0
     redis_cluster.move_slot_of(wal, nodes[0], nodes[2])
     story.rest().check()
