@@ -194,16 +194,20 @@ static void test_bad_requests_do_not_stop_it(void **unused)
     rfm_http_stop(http);
 }
 
+/* A connection whose request does not come to its end. */
+static int begin_request(rfm_http *http, const char *source)
+{
+    int fd = connect_from(source, rfm_http_port(http));
+    dprintf(fd, "GET /livez HTTP/1.1\r\n");
+    return fd;
+}
+
 static void test_limits(void **unused)
 {
     (void)unused;
     struct state state = {0};
-    rfm_http *http = start(&state, (rfm_http_conf){.host = "127.0.0.1", .connections_max = 8, .idle_timeout_s = 1});
-    int idle[2];
-    for (int i = 0; i < 2; i++) {
-        idle[i] = connect_to(rfm_http_port(http));
-        dprintf(idle[i], "GET /livez HTTP/1.1\r\n");
-    }
+    rfm_http *http = start(&state, (rfm_http_conf){.host = "127.0.0.1", .connections_max = 2, .idle_timeout_s = 1});
+    int idle[2] = {begin_request(http, "127.0.0.1"), begin_request(http, "127.0.0.2")};
     /* Beyond the limit one waits or is closed; the idle ones are closed after their time, and then there is room. */
     for (int i = 0; i < 2; i++)
         free(read_rest(idle[i]));
@@ -218,10 +222,8 @@ static void test_one_address_does_not_take_all_connections(void **unused)
     struct state state = {0};
     rfm_http *http = start(&state, (rfm_http_conf){.host = "127.0.0.1", .connections_max = 12, .idle_timeout_s = 60});
     int slow[3];
-    for (int i = 0; i < 3; i++) {
-        slow[i] = connect_to(rfm_http_port(http));
-        dprintf(slow[i], "GET /livez HTTP/1.1\r\n");
-    }
+    for (int i = 0; i < 3; i++)
+        slow[i] = begin_request(http, "127.0.0.1");
     char byte;
     int beyond = connect_to(rfm_http_port(http));
     ssize_t got = read(beyond, &byte, 1);
