@@ -207,8 +207,9 @@ static void job_next(sim_world *sim, sim_node *node)
         job->epoch = node->epoch;
         job->member = node->member;
         job->generation = node->generation;
-        if (!node->has_producer)
-            sim_trace(sim, "%s publishes although its producer is not to be used any more", node->id);
+        if (!node->has_producer && !RFM_FAULT(RENEW) &&
+            !RFM_FAULT(UNKNOWN_AS_DONE)) /* theirs is to be seen by its effect */
+            sim_fail(sim, "%s publishes although its producer is not to be used any more", node->id);
     }
     request(sim, node, job);
 }
