@@ -1,8 +1,9 @@
 /* Metrics in Prometheus' text format. One table says what there is; it makes the exposition and docs/metrics.md.
  *
- * Each source (a worker, the process) fills a snapshot of its own when it likes and publishes it: a swap of pointers under
- * a mutex, so that nobody reads what another thread writes and nothing is allocated in the steady state. The exposition
- * adds up the samples of all sources that have the same labels (of an information metric it takes the greatest). */
+ * Each source (a worker, the process) fills a snapshot of its own when it likes and publishes it: a swap of pointers
+ * under a mutex, so that nobody reads what another thread writes and nothing is allocated in the steady state. The
+ * exposition adds up the samples of all sources that have the same labels (of an information metric it takes the
+ * greatest). */
 #ifndef RFM_HTTP_METRICS_H
 #define RFM_HTTP_METRICS_H
 
@@ -42,7 +43,7 @@
     X(TIMERS_DUE, "timers_due", GAUGE, "",                                                                            \
       "Exact moments that have come and wait for the inputs to be read up to them.")                                  \
     X(TIMERS_LATE, "timers_late_seconds", HIGHEST, "", "How long the oldest of them has waited.")                     \
-    X(TASKS, "tasks", GAUGE, "state", "Tasks of this process: taking_over, consuming.")                               \
+    X(TASKS, "tasks", GAUGE, "state", "Tasks: consuming; taking_over: all of a worker that is not ready.")            \
     X(REBALANCES, "rebalances_total", COUNTER, "", "Assignments received from the group.")                            \
     X(TAKEOVERS, "takeovers_total", COUNTER, "", "Tasks taken over.")                                                 \
     X(ROLLBACKS, "rollbacks_total", COUNTER, "", "Times that Redis was found behind what had been stored in it.")     \
@@ -75,7 +76,7 @@ double rfm_histogram_quantile(const rfm_histogram *histogram, double q);
 
 /* What one source has to say now. Labels are copied; any bytes are fine. */
 typedef struct rfm_snapshot rfm_snapshot;
-rfm_snapshot *rfm_snapshot_new(void); /* NULL: no memory */
+rfm_snapshot *rfm_snapshot_new(void);
 void rfm_snapshot_free(rfm_snapshot *snapshot);
 /* Labels in the table's order; NULL for those that the metric does not have. Beyond 65,536 samples: left out. */
 void rfm_snapshot_add(rfm_snapshot *snapshot, rfm_metric metric, const char *label, const char *label2, double value);
@@ -83,10 +84,10 @@ void rfm_snapshot_add_histogram(rfm_snapshot *snapshot, rfm_metric metric, const
                                 const rfm_histogram *histogram);
 
 typedef struct rfm_metrics rfm_metrics;
-rfm_metrics *rfm_metrics_new(size_t source_count); /* NULL: no memory */
-void rfm_metrics_free(rfm_metrics *metrics);       /* with the snapshots that were published */
+rfm_metrics *rfm_metrics_new(size_t source_count);
+void rfm_metrics_free(rfm_metrics *metrics); /* with the snapshots that were published */
 /* Any thread, one at a time per source: gives `snapshot` away and returns another, cleared, to be filled next (the
- * source's earlier one; the first time a new one). NULL: no memory. */
+ * source's earlier one; the first time a new one). */
 rfm_snapshot *rfm_metrics_publish(rfm_metrics *metrics, size_t source, rfm_snapshot *snapshot);
 void rfm_metrics_write(rfm_metrics *metrics, rfm_buffer *text); /* the exposition; any thread */
 void rfm_metrics_reference(rfm_buffer *markdown);               /* docs/metrics.md */
