@@ -53,7 +53,8 @@ foreach(fault IN LISTS faults)
     add_compile_definitions(RFM_FAULT_${fault}=1)
 endforeach()
 
-# Objects carry both forms, so that only the program pays for the optimisation and each test links quickly.
+# Objects carry both forms, so that only what is measured or shipped pays for the optimisation and each test links
+# quickly: without -fno-lto the linker would optimise there too.
 if(RFM_LTO)
     include(CheckIPOSupported)
     check_ipo_supported(RESULT rfm_lto_works LANGUAGES C)
@@ -62,10 +63,9 @@ if(RFM_LTO AND rfm_lto_works AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
     set(CMAKE_AR "${CMAKE_C_COMPILER_AR}")
     set(CMAKE_RANLIB "${CMAKE_C_COMPILER_RANLIB}")
     add_compile_options(-flto=auto -ffat-lto-objects)
+    add_link_options("$<IF:$<BOOL:$<TARGET_PROPERTY:RFM_LINK_TIME>>,-flto=auto;-O3,-fno-lto>")
 endif()
 
 function(rfm_link_time_optimise target)
-    if(RFM_LTO AND rfm_lto_works AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
-        target_link_options(${target} PRIVATE -flto=auto -O3)
-    endif()
+    set_target_properties(${target} PROPERTIES RFM_LINK_TIME ON)
 endfunction()
