@@ -1,5 +1,5 @@
-/* What decoding a purchase costs, on an input of native events and on one whose formats are told apart, beside what the JSON
- * parser alone takes for the same bytes (the floor). */
+/* What decoding a purchase costs, on an input of native events and on one whose formats are told apart, beside what the
+ * JSON parser alone takes for the same bytes (the floor). */
 #include <rfm/base/time.h>
 #include <rfm/event/decode.h>
 

@@ -1,9 +1,11 @@
-/* The least that the work of `rfmd run` can cost: the same librdkafka, yyjson and hiredis calls with nothing around them.
- * Consumes batches, parses each event, writes for each one state of the size that rfmd's have (samples of rfmd's own),
- * as a WAL message and into Redis, sends a trigger (samples of rfmd's own) for each event of a type, and commits offsets with
- * metadata, all in one transaction a step. No cache, no facts, no decisions, no loads, no fences: it cannot be used for
- * anything but as a measure. Steps do not overlap.
+/* The least that the work of `rfmd run` can cost: the same librdkafka, yyjson and hiredis calls with nothing around
+ * them. Consumes batches, parses each event, writes for each one state of the size that rfmd's have (samples of rfmd's
+ * own), as a WAL message and into Redis, sends a trigger (samples of rfmd's own) for each event of a type, and commits
+ * offsets with metadata, all in one transaction a step. No cache, no facts, no decisions, no loads, no fences: it
+ * cannot be used for anything but as a measure. Steps do not overlap.
+ *
  * Usage: bench_e2e_floor BROKERS TOPIC EVENTS STEP SOCKET SAMPLES TYPE WAL TRIGGERS OFFSET...
+ *
  * One OFFSET to begin at for each partition. Prints what it used as one line of JSON. See README.md. */
 #include <librdkafka/rdkafka.h>
 #include <rfm/base/bytes.h>

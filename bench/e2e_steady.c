@@ -1,5 +1,8 @@
-/* Writes events at a steady rate until its standard input ends; then waits for what is under way and prints their number.
+/* Writes events at a steady rate until its standard input ends; then waits for what is under way and prints their
+ * number.
+ *
  * Usage: bench_e2e_steady BROKERS RATE CLIENTS
+ *
  * The clients are a fixed population, and the fewer a client's number, the more often it comes. Of 1000 events 50 are
  * purchases, 760 visits (20 of them begin a checkout), 180 messages, 10 come a second time. */
 #include <librdkafka/rdkafka.h>

@@ -1,5 +1,7 @@
-/* What storing and loading costs beside plain hiredis: batches of keys with 120-byte values, one task, over a unix socket to a
- * redis-server that this program starts. Usage: bench_e2e_store [KEYS_IN_A_BATCH] [BATCHES] */
+/* What storing and loading costs beside plain hiredis: batches of keys with 120-byte values, one task, over a unix
+ * socket to a redis-server that this program starts.
+ *
+ * Usage: bench_e2e_store [KEYS_IN_A_BATCH] [BATCHES] */
 #include "redis/store.h"
 
 #include <rfm/base/hash.h>

@@ -1,7 +1,10 @@
-/* What a population costs in Redis, made for redis_memory.py: the states of a year of `gen`'s shop as the engine keeps them, a
- * task for each 125,000 clients, as Redis commands on the standard output; on the standard error what states are made of.
- * Usage: bench_redis_memory CONFIG CLIENTS EVENTS CLIENTS_FILE: one line a client in the file: its kind, the bytes of its id
- * and of its state. */
+/* What a population costs in Redis, made for redis_memory.py: the states of a year of `gen`'s shop as the engine keeps
+ * them, a task for each 125,000 clients, as Redis commands on the standard output; on the standard error what states
+ * are made of.
+ *
+ * Usage: bench_redis_memory CONFIG CLIENTS EVENTS CLIENTS_FILE
+ *
+ * One line a client in the file: its kind, the bytes of its id and of its state. */
 #include "app/offline.h"
 #include "app/shop.h"
 #include "redis/command.h"
@@ -76,7 +79,8 @@ static void leave_out(rfm_client *client, part which)
     }
 }
 
-/* Part after part is left out; what each took with it is what it costs beside those that stay. The event window is the rest. */
+/* Part after part is left out; what each took with it is what it costs beside those that stay. The event window is the
+ * rest. */
 static client_kind weigh(rfm_bytes packed)
 {
     static rfm_client client;

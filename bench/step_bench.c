@@ -1,5 +1,5 @@
-/* The core without I/O: an engine's worker, driven in memory by a host that answers at once. A million clients, purchases of
- * about 300 bytes, steps of 20,000; times are this thread's processor time. See README.md for the columns.
+/* The core without I/O: an engine's worker, driven in memory by a host that answers at once. A million clients,
+ * purchases of about 300 bytes, steps of 20,000; times are this thread's processor time. See README.md for the columns.
  * Usage: bench_step [CLIENTS] [EVENTS] [ROW], the rows from 0 on, the last: what rules add */
 #include <rfm/base/time.h>
 #include <rfm/engine/redo.h>

@@ -1,5 +1,6 @@
-/* What the made-up shop sells, and what is bought together. Sales go by Zipf's law, among categories as among the products of
- * one; prices are log-normal around their category's. Each product comes in five grades, of which a client keeps to one. */
+/* What the made-up shop sells, and what is bought together. Sales go by Zipf's law, among categories as among the
+ * products of one; prices are log-normal around their category's. Each product comes in five grades, of which a client
+ * keeps to one. */
 #ifndef RFM_APP_BASKET_H
 #define RFM_APP_BASKET_H
 

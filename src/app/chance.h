@@ -1,6 +1,6 @@
-/* Random draws that have the same digits with every compiler and C library: whole numbers, the four operations of IEEE 754
- * and its square root, no libm. The generator is SplitMix64 (Steele, Lea & Flood 2014): one word of state, so that each of
- * a million clients has a stream of its own. Not for secrets. */
+/* Random draws that have the same digits with every compiler and C library: whole numbers, the four operations of IEEE
+ * 754 and its square root, no libm. The generator is SplitMix64 (Steele, Lea & Flood 2014): one word of state, so that
+ * each of a million clients has a stream of its own. Not for secrets. */
 #ifndef RFM_APP_CHANCE_H
 #define RFM_APP_CHANCE_H
 

@@ -1,11 +1,9 @@
 #include "client_history.h"
 #include "command.h"
-#include "host.h"
 #include "kafka/topics.h"
 #include "state_json.h"
 #include "tables.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -146,18 +144,11 @@ static int print_client_by_id(struct reading *reading, const char *id)
     return found ? RFM_OK : rfm_fail(&reading->error, RFM_E_NOT_FOUND, "client '%s' is not known", id);
 }
 
-static int exit_code_of(int code)
-{
-    if (code == RFM_OK)
-        return RFM_EXIT_DONE;
-    return code == RFM_E_NOT_FOUND || code == RFM_E_RANGE ? RFM_EXIT_INPUT : RFM_EXIT_ENVIRONMENT;
-}
-
 /* One that is not known does not hold back the others. */
 static int print_clients(struct reading *reading, char **ids, int id_count)
 {
     int code = RFM_OK;
-    for (int i = 0; i < id_count && exit_code_of(code) != RFM_EXIT_ENVIRONMENT; i++) {
+    for (int i = 0; i < id_count && rfm_exit_code_of(code) != RFM_EXIT_ENVIRONMENT; i++) {
         int own = print_client_by_id(reading, ids[i]);
         code = own != RFM_OK ? own : code;
         say_error(reading);
@@ -184,13 +175,7 @@ static int print_histories(struct reading *reading, char **ids, int id_count)
 
 static int read_clients(struct reading *reading, bool all, char **ids, int id_count)
 {
-    rfm_store_conf conf;
-    rfm_store_conf_of(reading->config, 1, &conf);
-    signal(SIGPIPE, SIG_IGN);
-    int code = rfm_store_reader_new(&conf, &reading->reader, &reading->error);
-    if (code != RFM_OK)
-        return code;
-    code = rfm_store_reader_partitions(reading->reader, &reading->partition_count, &reading->error);
+    int code = rfm_tables_open(reading->config, &reading->reader, &reading->partition_count, &reading->error);
     if (code != RFM_OK)
         return code;
     if (reading->history != NULL)
@@ -242,7 +227,6 @@ int rfm_client_command(int argc, char **argv)
     reading.config = config;
     reading.history = options[HISTORY].given ? rfm_client_history_new(config) : NULL;
     reading.names = rfm_names_new();
-    RFM_NEED(reading.names != NULL);
     rfm_buffer_init(&reading.json, 1 << 20);
     int code = read_clients(&reading, options[ALL].given, argv + operand_at, argc - operand_at);
     if (code != RFM_OK)
@@ -252,5 +236,5 @@ int rfm_client_command(int argc, char **argv)
     rfm_names_free(reading.names);
     rfm_buffer_release(&reading.json);
     rfm_config_free(config);
-    return exit_code_of(code);
+    return rfm_exit_code_of(code);
 }

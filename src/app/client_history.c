@@ -1,10 +1,11 @@
 #include "client_history.h"
 #include "record_text.h"
 
-#include "host.h"
+#include "adapter_conf.h"
 #include "kafka/log_reader.h"
 
 #include <rfm/base/arena.h>
+#include <rfm/base/grow.h>
 #include <rfm/base/hash.h>
 #include <rfm/base/json.h>
 #include <rfm/base/table.h>
@@ -41,26 +42,16 @@ struct rfm_client_history {
     const rfm_config *config;
     rfm_arena arena; /* ids and lines */
     struct asked *asked;
-    size_t asked_count, asked_room;
+    size_t asked_count, asked_size;
     rfm_table by_id;
     struct entry *entries;
-    size_t entry_count, entry_room;
+    size_t entry_count, entry_size;
     rfm_buffer line;
     const char *topics[RFM_TOPICS_MAX + 1]; /* of triggers, then the audit */
     size_t topic_count;
     int64_t since_ms, shown_ms;
     uint64_t unreadable;
 };
-
-static void *grown(void *at, size_t count, size_t *room, size_t size)
-{
-    if (count < *room)
-        return at;
-    *room = *room * 2 + 16;
-    at = realloc(at, *room * size);
-    RFM_ASSERT(at != NULL);
-    return at;
-}
 
 /* -- clients */
 
@@ -79,8 +70,8 @@ void rfm_client_history_ask(rfm_client_history *history, const char *client_id)
     rfm_bytes id = rfm_text(client_id);
     if (client_of(history, id) != RFM_TABLE_NONE)
         return;
-    history->asked = grown(history->asked, history->asked_count, &history->asked_room, sizeof *history->asked);
-    RFM_ASSERT(rfm_table_add(&history->by_id, rfm_hash64(id), (uint32_t)history->asked_count) == RFM_OK);
+    history->asked = rfm_grow(history->asked, history->asked_count, &history->asked_size);
+    rfm_table_add(&history->by_id, rfm_hash64(id), (uint32_t)history->asked_count);
     history->asked[history->asked_count++] = (struct asked){.id = rfm_arena_copy(&history->arena, id)};
 }
 
@@ -93,7 +84,7 @@ static int add_entry(rfm_client_history *history, struct entry entry, rfm_error 
                         "more than %d MiB of records: ask for fewer clients at a time, or for less by --since",
                         BYTES_MAX >> 20);
     entry.line = rfm_arena_copy(&history->arena, rfm_buffer_view(&history->line));
-    history->entries = grown(history->entries, history->entry_count, &history->entry_room, sizeof *history->entries);
+    history->entries = rfm_grow(history->entries, history->entry_count, &history->entry_size);
     history->entries[history->entry_count++] = entry;
     history->asked[entry.client].has_entry = true;
     return RFM_OK;
@@ -295,12 +286,13 @@ static int by_id(const void *a, const void *b)
     return order;
 }
 
-/* What the state remembers and a topic has too is told once: as on the topic. What is older than asked for is not told. */
+/* What the state remembers and a topic has too is told once: as on the topic. What is older than asked for is not
+ * told. */
 static void drop_known(rfm_client_history *history)
 {
     size_t sent = 0, kept = 0;
     struct entry **sends = malloc((history->entry_count + 1) * sizeof(struct entry *));
-    RFM_ASSERT(sends != NULL);
+    RFM_NEED(sends != NULL);
     for (size_t i = 0; i < history->entry_count; i++)
         if (history->entries[i].sent && history->entries[i].id[0] != 0)
             sends[sent++] = &history->entries[i];
@@ -377,11 +369,11 @@ int rfm_client_history_print(const rfm_client_history *history)
 rfm_client_history *rfm_client_history_new(const rfm_config *config)
 {
     rfm_client_history *history = calloc(1, sizeof *history);
-    RFM_ASSERT(history != NULL);
+    RFM_NEED(history != NULL);
     history->config = config;
     rfm_arena_init(&history->arena);
     rfm_buffer_init(&history->line, LINE_MAX_BYTES);
-    RFM_ASSERT(rfm_table_init(&history->by_id, 64) == RFM_OK);
+    rfm_table_init(&history->by_id, 64);
     return history;
 }
 

@@ -1,10 +1,11 @@
-/* What clients were sent, what was held back and why, and what waits: the records on the trigger topics and the audit topic,
- * and what the state remembers besides. An entry is one line of JSON: the record as it stands on its topic, then
+/* What clients were sent, what was held back and why, and what waits: the records on the trigger topics and the audit
+ * topic, and what the state remembers besides. An entry is one line of JSON: the record as it stands on its topic, then
  *
  *   status: sent | held_back | due     suppressed_by: null unless held back     topic, partition, offset
  *
- * What only the state knows (a send whose record is gone, a trigger that is due) has null for what the state does not keep.
- * Take the states first: then what they remember is on the topics by the time that those are asked for their ends. */
+ * What only the state knows (a send whose record is gone, a trigger that is due) has null for what the state does not
+ * keep. Take the states first: then what they remember is on the topics by the time that those are asked for their
+ * ends. */
 #ifndef RFM_APP_CLIENT_HISTORY_H
 #define RFM_APP_CLIENT_HISTORY_H
 
@@ -32,8 +33,8 @@ typedef struct rfm_history_wish {
  * RFM_E_FULL (more records than are kept). */
 int rfm_client_history_read(rfm_client_history *history, const rfm_history_wish *wish, rfm_error *error);
 
-/* Entries of all clients, in the order asked for, each client's by time, to standard output. RFM_E_NOT_FOUND: one or more have
- * neither a state nor an entry, each told on standard error. */
+/* Entries of all clients, in the order asked for, each client's by time, to standard output. RFM_E_NOT_FOUND: one or
+ * more have neither a state nor an entry, each told on standard error. */
 int rfm_client_history_print(const rfm_client_history *history);
 
 #endif

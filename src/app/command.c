@@ -1,9 +1,7 @@
 #include "command.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 static const rfm_command commands[] = {
@@ -202,6 +200,13 @@ int rfm_options_parse(const char *command, int argc, char **argv, rfm_option *op
     return -1;
 }
 
+int rfm_exit_code_of(int code)
+{
+    if (code == RFM_OK)
+        return RFM_EXIT_DONE;
+    return code == RFM_E_NOT_FOUND || code == RFM_E_RANGE ? RFM_EXIT_INPUT : RFM_EXIT_ENVIRONMENT;
+}
+
 bool rfm_options_end(const char *command, int argc, char **argv, int operand_at)
 {
     if (operand_at < argc)
@@ -209,21 +214,12 @@ bool rfm_options_end(const char *command, int argc, char **argv, int operand_at)
     return operand_at >= argc;
 }
 
-/* False: no whole number of 64 bits, and nothing else. */
-static bool read_integer(const char *text, int64_t *integer)
-{
-    char *end;
-    errno = 0;
-    *integer = strtoll(text, &end, 10);
-    return *text != 0 && *end == 0 && errno == 0;
-}
-
 bool rfm_option_number(const char *command, const rfm_option *option, int64_t least, int64_t most, int64_t *number)
 {
     int64_t value;
     if (!option->given)
         return true;
-    if (!read_integer(option->value, &value) || value < least || value > most) {
+    if (rfm_integer_parse(rfm_text(option->value), &value) != RFM_OK || value < least || value > most) {
         fprintf(stderr, "rfmd %s: --%s '%s' is not a whole number from %lld to %lld\n", command, option->name,
                 option->value, (long long)least, (long long)most);
         return false;
@@ -234,11 +230,10 @@ bool rfm_option_number(const char *command, const rfm_option *option, int64_t le
 
 bool rfm_option_time(const char *command, const rfm_option *option, int64_t *time_ms)
 {
-    const int64_t year_9999_ms = INT64_C(253402300799999);
     int64_t value;
     if (!option->given)
         return true;
-    if (read_integer(option->value, &value) && value >= 0 && value <= year_9999_ms) {
+    if (rfm_integer_parse(rfm_text(option->value), &value) == RFM_OK && value >= 0 && value <= RFM_TIME_MAX_MS) {
         *time_ms = value;
         return true;
     }

@@ -39,8 +39,9 @@ typedef struct rfm_option {
     const char *value;
     rfm_option_values *values; /* NULL: it may be given once */
 } rfm_option;
-/* Reads options; what is left are operands, argv[*operand_at ...]. `--help` prints the command's help. Returns -1: go on, else
- * the exit code (usage errors are told on standard error). An option without `values` that is given twice is one. */
+/* Reads options; what is left are operands, argv[*operand_at ...]. `--help` prints the command's help. Returns -1: go
+ * on, else the exit code (usage errors are told on standard error). An option without `values` that is given twice is
+ * one. */
 int rfm_options_parse(const char *command, int argc, char **argv, rfm_option *options, size_t count, int *operand_at);
 /* False, told on standard error: there are operands, and the command takes none. */
 bool rfm_options_end(const char *command, int argc, char **argv, int operand_at);
@@ -51,9 +52,12 @@ bool rfm_option_number(const char *command, const rfm_option *option, int64_t le
 /* RFC 3339 or whole milliseconds since 1970. */
 bool rfm_option_time(const char *command, const rfm_option *option, int64_t *time_ms);
 
+/* How a command ends whose work gave this code: what was asked for is not there, or the environment failed. */
+int rfm_exit_code_of(int code);
 /* Loads the configuration that -c names, telling all errors on standard error; NULL: *exit_code says how to end. */
 rfm_config *rfm_command_config(const char *command, const rfm_option *option, int *exit_code);
-/* How far one that goes from partition to partition has come, on a terminal; `task` as many as there are: it is done. */
+/* How far one that goes from partition to partition has come, on a terminal; `task` as many as there are: it is
+ * done. */
 void rfm_show_partition(uint32_t task, uint32_t partitions);
 
 #endif

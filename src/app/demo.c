@@ -1,3 +1,4 @@
+#include "adapter_conf.h"
 #include "command.h"
 #include "demo_history.h"
 #include "demo_place.h"
@@ -9,16 +10,17 @@
 
 #include <arpa/inet.h>
 #include <pthread.h>
+#include <rfm/base/time.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-/* The parts, in the order in which they are made, and ended in the other: folder, Redis, Kafka, history, service. The service
- * runs on the main thread, which gets the signals; one thread makes the traffic, one shows what happens and ends it. */
+/* The parts, in the order in which they are made, and ended in the other: folder, Redis, Kafka, history, service. The
+ * service runs on the main thread, which gets the signals; one thread makes the traffic, one shows what happens and
+ * ends it. */
 enum {
     PARTITIONS = 4,
     CLIENTS_MAX = 20000,
@@ -55,12 +57,6 @@ struct demo {
     rfm_error traffic_error; /* the traffic thread's until it is joined */
 };
 
-static void rest(int64_t ms)
-{
-    const struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-    nanosleep(&pause, NULL);
-}
-
 /* -- traffic */
 
 static const char *topic_for(const rfm_config *config, rfm_event_type type)
@@ -86,7 +82,7 @@ static void *make_traffic(void *argument)
 {
     struct demo *demo = argument;
     while (!demo->flows && !demo->ended)
-        rest(TICK_MS);
+        rfm_sleep_ms(TICK_MS);
     int64_t begun_ns = rfm_clock_steady_ns();
     int code = RFM_OK;
     while (code == RFM_OK && demo->flows && !demo->ended) {
@@ -94,7 +90,7 @@ static void *make_traffic(void *argument)
         while (code == RFM_OK && demo->flows && !demo->ended && (double)demo->sent < due)
             code = send_next(demo);
         demo->clients_now = rfm_shop_clients(demo->history.shop);
-        rest(TICK_MS);
+        rfm_sleep_ms(TICK_MS);
     }
     if (code == RFM_OK)
         rfm_producer_flush(demo->producer, FLUSH_TIMEOUT_MS, &demo->traffic_error);
@@ -122,7 +118,7 @@ static bool await_ready(struct demo *demo)
             demo->unready = true;
             return false;
         }
-        rest(TICK_MS);
+        rfm_sleep_ms(TICK_MS);
     }
     return !demo->ended;
 }
@@ -132,7 +128,7 @@ static void drain(struct demo *demo)
 {
     int64_t until_ms = rfm_clock_steady_ms() + DRAIN_MS;
     while (!demo->ended && rfm_service_stats(demo->service).records < demo->sent && rfm_clock_steady_ms() < until_ms)
-        rest(TICK_MS);
+        rfm_sleep_ms(TICK_MS);
 }
 
 static void *show(void *argument)
@@ -145,7 +141,7 @@ static void *show(void *argument)
         demo->flows = true;
         while (!demo->ended && rfm_clock_steady_ms() - demo->begun_ms < demo->seconds * 1000) {
             show_numbers(demo);
-            rest(SHOW_MS);
+            rfm_sleep_ms(SHOW_MS);
         }
         demo->ended_ms = rfm_clock_steady_ms();
         demo->flows = false;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <rfm/base/hash.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -57,12 +58,11 @@ static int write_shipped(const rfm_demo_place *place, rfm_error *error)
 
 static int write_secret(const rfm_demo_place *place, rfm_error *error)
 {
-    unsigned char random[32];
+    uint8_t random[32];
     char secret[2 * sizeof random + 1];
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
         return rfm_fail(error, RFM_E_IO, "getrandom: %s", strerror(errno));
-    for (size_t i = 0; i < sizeof random; i++)
-        snprintf(secret + 2 * i, 3, "%02x", random[i]);
+    rfm_hex(random, sizeof random, secret);
     return write_file(place, "promo-secret", secret, sizeof secret - 1, error);
 }
 

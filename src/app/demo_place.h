@@ -1,5 +1,5 @@
-/* The demo's folder for a while: the shipped configuration, a secret made up for it, and demo.yaml, which is the shipped
- * rfmd.yaml with what a demo must have otherwise. Removed with everything in it. */
+/* The demo's folder for a while: the shipped configuration, a secret made up for it, and demo.yaml, which is the
+ * shipped rfmd.yaml with what a demo must have otherwise. Removed with everything in it. */
 #ifndef RFM_APP_DEMO_PLACE_H
 #define RFM_APP_DEMO_PLACE_H
 

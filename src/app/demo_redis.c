@@ -10,16 +10,9 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { START_TIMEOUT_MS = 10000, STOP_TIMEOUT_MS = 2000, LOOK_MS = 10 };
-
-static void rest(void)
-{
-    const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000};
-    nanosleep(&pause, NULL);
-}
 
 static bool find_program(const char *name, char *found, size_t size)
 {
@@ -34,7 +27,8 @@ static bool find_program(const char *name, char *found, size_t size)
     return false;
 }
 
-/* In the child: in a group of its own, so that a Ctrl-C for the demo is not one for Redis, which must outlive the service. */
+/* In the child: in a group of its own, so that a Ctrl-C for the demo is not one for Redis, which must outlive the
+ * service. */
 static _Noreturn void become(const char *program, const char *folder, const char *socket_path, pid_t parent)
 {
     sigset_t none;
@@ -108,7 +102,7 @@ int rfm_demo_redis_start(rfm_demo_redis *redis, const char *folder, const char *
             last_line_of_log(folder, reason, sizeof reason);
             return rfm_fail(error, RFM_E_IO, "%s %s: %s", program, ended ? "has ended" : "does not answer", reason);
         }
-        rest();
+        rfm_sleep_ms(LOOK_MS);
     }
     return RFM_OK;
 }
@@ -121,7 +115,7 @@ void rfm_demo_redis_stop(rfm_demo_redis *redis)
     for (int waited_ms = 0; waitpid(redis->process, NULL, WNOHANG) == 0; waited_ms += LOOK_MS) {
         if (waited_ms == STOP_TIMEOUT_MS)
             kill(redis->process, SIGKILL);
-        rest();
+        rfm_sleep_ms(LOOK_MS);
     }
     redis->process = 0;
 }

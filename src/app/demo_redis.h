@@ -1,5 +1,5 @@
-/* A redis-server for the demo alone: behind a socket in its folder, nothing kept on disk, ended with the demo, also if that
- * is killed. */
+/* A redis-server for the demo alone: behind a socket in its folder, nothing kept on disk, ended with the demo, also if
+ * that is killed. */
 #ifndef RFM_APP_DEMO_REDIS_H
 #define RFM_APP_DEMO_REDIS_H
 

@@ -1,7 +1,7 @@
 #include "demo_summary.h"
 
+#include "adapter_conf.h"
 #include "demo_screen.h"
-#include "host.h"
 #include "state_json.h"
 #include "tables.h"
 
@@ -64,7 +64,6 @@ static int print_client(struct census *census, const char *id, rfm_error *error)
     rfm_bytes value;
     rfm_buffer json, packed;
     rfm_names *names = rfm_names_new();
-    RFM_NEED(names != NULL);
     rfm_buffer_init(&json, 1 << 20);
     rfm_buffer_init(&packed, RFM_CLIENT_PACKED_MAX);
     uint32_t task = rfm_partition_of(census->config->kafka.partitioner, rfm_text(id), census->partition_count);
@@ -77,7 +76,7 @@ static int print_client(struct census *census, const char *id, rfm_error *error)
             code = rfm_state_json(&json, rfm_text(id), rfm_buffer_view(&packed), &census->config->client, names,
                                   &census->edges, census->now_ms, error);
         if (code == RFM_OK)
-            printf("\nA client, as HTTP and `rfmd client` show it\n%.*s\n", (int)json.len, (const char *)json.at);
+            printf("\nA client, as `rfmd client` shows it\n%.*s\n", (int)json.len, (const char *)json.at);
     }
     rfm_buffer_release(&packed);
     rfm_buffer_release(&json);

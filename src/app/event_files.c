@@ -67,7 +67,6 @@ static int open_source(struct source *source, const char *name, const rfm_readin
         return rfm_fail(error, errno == EMFILE || errno == ENFILE || errno == ENOMEM ? RFM_E_IO : RFM_E_NOT_FOUND,
                         "%s: %s", name, strerror(errno));
     source->decoder = rfm_decoder_new(money);
-    RFM_NEED(source->decoder != NULL);
     return read_line(source, error);
 }
 

@@ -1,5 +1,6 @@
-/* Events from NDJSON files: one after the other in file order, several files merged by `time` (equal times: the file named
- * first). A line that cannot be taken as an event stands where its time says, if that can be read, else with the line before it. */
+/* Events from NDJSON files: one after the other in file order, several files merged by `time` (equal times: the file
+ * named first). A line that cannot be taken as an event stands where its time says, if that can be read, else with the
+ * line before it. */
 #ifndef RFM_APP_EVENT_FILES_H
 #define RFM_APP_EVENT_FILES_H
 

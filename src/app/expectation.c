@@ -50,7 +50,7 @@ static bool same_value(const rfm_yaml *node, yyjson_val *value)
     return true;
 }
 
-static bool same_field(const rfm_yaml *field, int64_t start_ms, const rfm_outcome *outcome, yyjson_val *value)
+static bool same_field(const rfm_yaml *field, int64_t start_ms, const rfm_scenario_outcome *outcome, yyjson_val *value)
 {
     int64_t time_ms;
     if (strcmp(field->key, "time") == 0)
@@ -59,7 +59,7 @@ static bool same_field(const rfm_yaml *field, int64_t start_ms, const rfm_outcom
 }
 
 /* What rfmd itself wrote. */
-static yyjson_doc *parse(const rfm_outcome *outcome)
+static yyjson_doc *parse(const rfm_scenario_outcome *outcome)
 {
     yyjson_doc *doc = yyjson_read((const char *)outcome->value.at, outcome->value.len, 0);
     RFM_NEED(doc);
@@ -67,7 +67,8 @@ static yyjson_doc *parse(const rfm_outcome *outcome)
 }
 
 /* How many of the fields differ; each is written, if they are asked for. */
-static size_t compare(const rfm_yaml *expected, int64_t start_ms, const rfm_outcome *outcome, rfm_buffer *differences)
+static size_t compare(const rfm_yaml *expected, int64_t start_ms, const rfm_scenario_outcome *outcome,
+                      rfm_buffer *differences)
 {
     yyjson_doc *doc = parse(outcome);
     yyjson_val *root = yyjson_doc_get_root(doc);
@@ -87,7 +88,7 @@ static size_t compare(const rfm_yaml *expected, int64_t start_ms, const rfm_outc
     return count;
 }
 
-static bool same_rule(const rfm_yaml *expected, const rfm_outcome *outcome)
+static bool same_rule(const rfm_yaml *expected, const rfm_scenario_outcome *outcome)
 {
     const rfm_yaml *rule = rfm_yaml_find(expected, rfm_text("rule"));
     yyjson_doc *doc = parse(outcome);
@@ -97,7 +98,7 @@ static bool same_rule(const rfm_yaml *expected, const rfm_outcome *outcome)
 }
 
 /* The fields that say what a record is. */
-static void write_outcome(rfm_buffer *text, const rfm_outcome *outcome)
+static void write_outcome(rfm_buffer *text, const rfm_scenario_outcome *outcome)
 {
     static const char *const fields[] = {"rule",    "client_id", "time",  "channel",      "template",
                                          "variant", "data",      "cause", "suppressed_by"};
@@ -128,7 +129,7 @@ static bool expects_held_back(const rfm_yaml *expect)
 /* Who has which: outcomes, and for each the expectation that it meets, or NULL; `asked` has been tried for this one. */
 typedef struct pairing {
     int64_t start_ms;
-    const rfm_outcome *outcomes;
+    const rfm_scenario_outcome *outcomes;
     size_t count;
     const rfm_yaml **of;
     bool *asked;
@@ -139,8 +140,8 @@ static bool meets(const pairing *p, const rfm_yaml *expected, size_t i)
     return !p->asked[i] && compare(expected, p->start_ms, &p->outcomes[i], NULL) == 0;
 }
 
-/* One that is free, else one whose expectation finds another (an augmenting path: Kuhn 1955): an expectation with few fields
- * must not take what only one with more fields could not do without. */
+/* One that is free, else one whose expectation finds another (an augmenting path: Kuhn 1955): an expectation with few
+ * fields must not take what only one with more fields could not do without. */
 static bool pair(pairing *p, const rfm_yaml *expected)
 {
     for (size_t i = 0; i < p->count; i++) {
@@ -202,7 +203,7 @@ static void write_extra(const pairing *p, bool audit, rfm_buffer *differences)
     }
 }
 
-bool rfm_expectation_met(const rfm_yaml *expect, int64_t start_ms, const rfm_outcome *outcomes, size_t count,
+bool rfm_expectation_met(const rfm_yaml *expect, int64_t start_ms, const rfm_scenario_outcome *outcomes, size_t count,
                          rfm_buffer *differences)
 {
     pairing p = {start_ms, outcomes, count, calloc(count + 1, sizeof *p.of), calloc(count + 1, sizeof *p.asked)};

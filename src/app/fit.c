@@ -90,8 +90,8 @@ static int hand_out(const struct fitting *fitting, const rfm_study *study, rfm_e
 
 /* From a file. */
 
-/* The end of observation: as named, else the last purchase's day, with a hold-out so many days before it. A hold-out of which
- * nothing is known after the day that was named lies before it. */
+/* The end of observation: as named, else the last purchase's day, with a hold-out so many days before it. A hold-out of
+ * which nothing is known after the day that was named lies before it. */
 static int32_t until_of(const struct fitting *fitting, const rfm_purchases *purchases)
 {
     int32_t last_day = rfm_purchases_last_day(purchases), until = fitting->has_until ? fitting->until : last_day;

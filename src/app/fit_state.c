@@ -1,8 +1,5 @@
 #include "fit_state.h"
-#include "host.h"
 #include "tables.h"
-
-#include <signal.h>
 
 enum { PROGRESS_CLIENTS = 65536 };
 
@@ -44,32 +41,26 @@ static bool on_client(void *owner, rfm_bytes id, rfm_bytes value)
     return true;
 }
 
-static int scan_all(rfm_store_reader *reader, struct scan *scan, rfm_error *error)
+static int scan_all(struct scan *scan, rfm_error *error)
 {
-    uint32_t partition_count;
-    int code = rfm_store_reader_partitions(reader, &partition_count, error);
+    uint32_t partition_count = 0;
+    rfm_store_reader *reader;
+    int code = rfm_tables_open(scan->state->config, &reader, &partition_count, error);
     for (uint32_t task = 0; code == RFM_OK && task < partition_count; task++) {
         code = rfm_tables_clients(&(rfm_tables){.reader = reader, .task = task}, on_client, scan, error);
         code = code != RFM_OK ? code : scan->code;
     }
+    rfm_store_reader_free(reader);
     return code;
 }
 
 int rfm_fit_state_read(rfm_fit_state *state, rfm_histories *histories, rfm_error *error)
 {
     static _Thread_local struct scan scan; /* a client is large */
-    rfm_store_conf conf;
-    rfm_store_reader *reader;
-    rfm_store_conf_of(state->config, 1, &conf);
-    signal(SIGPIPE, SIG_IGN);
-    int code = rfm_store_reader_new(&conf, &reader, error);
-    if (code != RFM_OK)
-        return code;
     scan = (struct scan){.state = state, .histories = histories, .scale = 1, .error = error};
     for (int i = 0; i < state->config->client.money.base.digits; i++)
         scan.scale *= 10;
-    code = scan_all(reader, &scan, error);
-    rfm_store_reader_free(reader);
+    int code = scan_all(&scan, error);
     rfm_histories_seal(histories);
     return code;
 }

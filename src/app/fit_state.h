@@ -1,4 +1,5 @@
-/* The histories of all clients in Redis, read beside a running rfmd, which does not notice: for `rfmd fit --from-state`. */
+/* The histories of all clients in Redis, read beside a running rfmd, which does not notice: for `rfmd fit
+ * --from-state`. */
 #ifndef RFM_APP_FIT_STATE_H
 #define RFM_APP_FIT_STATE_H
 

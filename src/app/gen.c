@@ -1,14 +1,14 @@
+#include "adapter_conf.h"
 #include "command.h"
-#include "host.h"
 #include "kafka/producer.h"
 #include "shop.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <rfm/base/time.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -74,12 +74,6 @@ static int64_t due_events(const struct gen *gen)
     return due < gen->events_max ? due : gen->events_max;
 }
 
-static void wait_tick(void)
-{
-    const struct timespec tick = {.tv_nsec = TICK_MS * 1000000};
-    nanosleep(&tick, NULL);
-}
-
 /* -- to a file */
 
 /* Writes all; false: errno tells. A signal does not cut a line. */
@@ -113,7 +107,7 @@ static bool write_events(struct gen *gen, int file)
         good = write_all(file, lines.at, lines.len);
         rfm_buffer_clear(&lines);
         while (good && goes_on(gen) && (int64_t)gen->events >= due_events(gen))
-            wait_tick();
+            rfm_sleep_ms(TICK_MS);
     }
     int code = errno;
     good = good && write_all(file, lines.at, lines.len);
@@ -181,7 +175,7 @@ static int send_events(struct gen *gen, rfm_producer *producer, const char *cons
             gen->events++;
         }
         show_progress(gen);
-        wait_tick();
+        rfm_sleep_ms(TICK_MS);
     }
     return code;
 }

@@ -1,16 +1,17 @@
 #include "host.h"
 
+#include "adapter_conf.h"
 #include "kafka/publisher.h"
 #include "kafka/wal_reader.h"
 #include "log.h"
 #include <errno.h>
 #include <pthread.h>
-#include <rfm/client/state_format.h>
+#include <rfm/base/grow.h>
+#include <rfm/base/time.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <time.h>
 
 enum {
     REPORT_MS = 1000,
@@ -79,11 +80,7 @@ static void note_fed(rfm_host *host, const rfm_record *records, size_t count)
 {
     if (count == 0)
         return;
-    if (host->fed_count == host->fed_size) {
-        host->fed_size = host->fed_size ? host->fed_size * 2 : 64;
-        host->fed = realloc(host->fed, host->fed_size * sizeof *host->fed);
-        RFM_NEED(host->fed != NULL);
-    }
+    host->fed = rfm_grow(host->fed, host->fed_count, &host->fed_size);
     host->fed[host->fed_count++] = (rfm__fed){records[count / 2].append_ms, count};
 }
 
@@ -134,8 +131,8 @@ static int64_t now_of(rfm_host *host)
     return rfm_even_clock_at(&host->clock, wall_ms, steady_ns);
 }
 
-/* Adapters go by the machine's clock, the worker by the even one: where that was set back, what has been read up to a moment of
- * the one would seem to lie long before all that is due by the other. */
+/* Adapters go by the machine's clock, the worker by the even one: where that was set back, what has been read up to a
+ * moment of the one would seem to lie long before all that is due by the other. */
 static int64_t even_of(rfm_host *host, int64_t wall_ms)
 {
     return now_of(host) - (rfm_clock_wall_ms() - wall_ms);
@@ -248,11 +245,6 @@ static void on_tell(void *self, const rfm_input *input)
     pump(host);
 }
 
-static void on_store_answer(void *self, const rfm_input *input)
-{
-    on_tell(self, input);
-}
-
 static void on_fatal(void *self, const rfm_error *error)
 {
     fail(self, error->message);
@@ -268,12 +260,6 @@ static void on_store_timing(void *self, rfm_store_timing what, uint64_t us)
 {
     rfm_host *host = self;
     rfm_histogram_observe(what == RFM_STORE_LOADED ? &host->redis_load : &host->redis_store, (double)us / 1e6, 1);
-}
-
-static void on_kafka_log(rfm_kafka_log_level level, const char *message)
-{
-    static const rfm_log_level levels[] = {RFM_LOG_ERROR, RFM_LOG_WARN, RFM_LOG_INFO, RFM_LOG_DEBUG};
-    rfm_log(levels[level], "kafka: %s", message);
 }
 
 /* -- stopping */
@@ -493,7 +479,6 @@ static void on_report(uv_timer_t *timer)
     rfm_snapshot_add_histogram(host->snapshot, RFM_METRIC_REDIS, "load", &host->redis_load);
     rfm_snapshot_add_histogram(host->snapshot, RFM_METRIC_REDIS, "store", &host->redis_store);
     host->snapshot = rfm_metrics_publish(host->conf.metrics, host->conf.number, host->snapshot);
-    RFM_NEED(host->snapshot != NULL);
     bool late = host->stopping && uv_hrtime() > host->stop_deadline_ns;
     if (host->closed || !(late || (host->stopping && host->failed)))
         return;
@@ -502,32 +487,29 @@ static void on_report(uv_timer_t *timer)
     on_closed(host);
 }
 
-bool rfm_host_ready(const rfm_host *host, rfm_buffer *reason)
+bool rfm_host_ready(rfm_host *host, rfm_buffer *reason)
 {
     if (host->ready)
         return true;
-    rfm_host *locked = (rfm_host *)(uintptr_t)host;
-    pthread_mutex_lock(&locked->mutex);
+    pthread_mutex_lock(&host->mutex);
     rfm_write_format(reason, "worker %u: %s", host->conf.number, host->trouble);
-    pthread_mutex_unlock(&locked->mutex);
+    pthread_mutex_unlock(&host->mutex);
     return false;
 }
 
-rfm_worker_stats rfm_host_stats(const rfm_host *host)
+rfm_worker_stats rfm_host_stats(rfm_host *host)
 {
-    rfm_host *locked = (rfm_host *)(uintptr_t)host;
-    pthread_mutex_lock(&locked->mutex);
+    pthread_mutex_lock(&host->mutex);
     rfm_worker_stats stats = host->stats;
-    pthread_mutex_unlock(&locked->mutex);
+    pthread_mutex_unlock(&host->mutex);
     return stats;
 }
 
-rfm_histogram rfm_host_latency(const rfm_host *host)
+rfm_histogram rfm_host_latency(rfm_host *host)
 {
-    rfm_host *locked = (rfm_host *)(uintptr_t)host;
-    pthread_mutex_lock(&locked->mutex);
+    pthread_mutex_lock(&host->mutex);
     rfm_histogram latency = host->latency_shared;
-    pthread_mutex_unlock(&locked->mutex);
+    pthread_mutex_unlock(&host->mutex);
     return latency;
 }
 
@@ -545,62 +527,6 @@ uint64_t rfm_host_rebalances(const rfm_host *host)
 }
 
 /* -- making */
-
-static rfm_kafka_properties properties_of(const rfm_settings *settings)
-{
-    rfm_kafka_property *at = calloc(settings->count + 1, sizeof *at);
-    RFM_NEED(at != NULL);
-    for (size_t i = 0; i < settings->count; i++)
-        at[i] = (rfm_kafka_property){settings->items[i].name, settings->items[i].value};
-    return (rfm_kafka_properties){at, settings->count};
-}
-
-void rfm_kafka_conf_of(const rfm_config *config, rfm_kafka_conf *kafka, const char *trigger_topics[RFM_TOPICS_MAX])
-{
-    *kafka = (rfm_kafka_conf){.brokers = config->kafka.brokers,
-                              .group = config->kafka.group,
-                              .input_count = config->kafka.input_count,
-                              .wal = config->kafka.wal,
-                              .dead_letters = config->kafka.dead_letters,
-                              .audit = config->kafka.audit,
-                              .trigger_topics = trigger_topics,
-                              .trigger_topic_count = config->rules.topic_count,
-                              .log = on_kafka_log};
-    for (size_t i = 0; i < kafka->input_count; i++)
-        kafka->input_topic[i] = config->kafka.input[i].topic;
-    for (size_t i = 0; i < kafka->trigger_topic_count; i++)
-        trigger_topics[i] = config->rules.topic[i];
-    kafka->properties = properties_of(&config->kafka.properties);
-    kafka->consumer = properties_of(&config->kafka.consumer);
-    kafka->producer = properties_of(&config->kafka.producer);
-}
-
-void rfm_kafka_conf_drop(rfm_kafka_conf *kafka)
-{
-    free((void *)(uintptr_t)kafka->properties.at);
-    free((void *)(uintptr_t)kafka->consumer.at);
-    free((void *)(uintptr_t)kafka->producer.at);
-}
-
-static const char *none_if_empty(const char *text)
-{
-    return text[0] == 0 ? NULL : text;
-}
-
-void rfm_store_conf_of(const rfm_config *config, uint32_t partition_count, rfm_store_conf *conf)
-{
-    *conf = (rfm_store_conf){.url = config->redis.url,
-                             .username = none_if_empty(config->redis.username),
-                             .password = none_if_empty(config->redis.password),
-                             .sentinel_password = none_if_empty(config->redis.sentinel_password),
-                             .ca_file = none_if_empty(config->redis.ca_file),
-                             .cert_file = none_if_empty(config->redis.cert_file),
-                             .key_file = none_if_empty(config->redis.key_file),
-                             .prefix = config->redis.prefix,
-                             .timeout_ms = (uint32_t)config->redis.timeout_ms,
-                             .partition_count = partition_count,
-                             .format = RFM_STATE_FORMAT};
-}
 
 static void make_names(rfm_host *host)
 {
@@ -642,7 +568,7 @@ static int make_worker(rfm_host *host, rfm_error *error)
 static int make_adapters(rfm_host *host, rfm_error *error)
 {
     rfm_kafka_owner owner = {host, on_feed, on_tell, on_fatal};
-    rfm_store_calls calls = {.answer = on_store_answer, .log = on_store_log, .timing = on_store_timing, .owner = host};
+    rfm_store_calls calls = {.answer = on_tell, .log = on_store_log, .timing = on_store_timing, .owner = host};
     rfm_store_conf store;
     rfm_store_conf_of(host->conf.config, host->conf.topics->partition_count, &store);
     store.meta = host->conf.meta;
@@ -714,7 +640,6 @@ int rfm_host_start(const rfm_host_conf *conf, rfm_host **out, rfm_error *error)
     host->rules = &conf->config->rules;
     host->moved_ms = rfm_clock_steady_ms();
     host->snapshot = rfm_snapshot_new();
-    RFM_NEED(host->snapshot != NULL);
     pthread_mutex_init(&host->mutex, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -737,12 +662,7 @@ int rfm_host_start(const rfm_host_conf *conf, rfm_host **out, rfm_error *error)
 
 bool rfm_host_join(rfm_host *host, int64_t timeout_ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += timeout_ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000)
-        until.tv_sec++, until.tv_nsec -= 1000000000;
+    struct timespec until = rfm_steady_after(timeout_ms);
     pthread_mutex_lock(&host->mutex);
     int code = 0;
     while (!host->ended && code == 0)

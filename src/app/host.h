@@ -1,5 +1,6 @@
-/* One worker in the world: a thread with its loop, its consumer, its Redis connections, its publisher, and the engine's worker
- * between them. It decides nothing: what the engine asks for is handed to the adapter that can do it, and answers back. */
+/* One worker in the world: a thread with its loop, its consumer, its Redis connections, its publisher, and the engine's
+ * worker between them. It decides nothing: what the engine asks for is handed to the adapter that can do it, and
+ * answers back. */
 #ifndef RFM_APP_HOST_H
 #define RFM_APP_HOST_H
 
@@ -26,25 +27,20 @@ typedef struct rfm_host_conf {
     void *owner;
 } rfm_host_conf;
 
-/* The adapters' configurations, from ours. The Kafka one holds memory of its own until it is dropped. */
-void rfm_kafka_conf_of(const rfm_config *config, rfm_kafka_conf *kafka, const char *trigger_topics[RFM_TOPICS_MAX]);
-void rfm_kafka_conf_drop(rfm_kafka_conf *kafka);
-void rfm_store_conf_of(const rfm_config *config, uint32_t partition_count, rfm_store_conf *conf);
-
 typedef struct rfm_host rfm_host;
-/* Starts its thread. Any error of the adapters, RFM_E_IO: no descriptor or thread is left. *host may be set all the same, and is
- * then to be joined and freed. What `conf` points to outlives it. */
+/* Starts its thread. Any error of the adapters, RFM_E_IO: no descriptor or thread is left. *host may be set all the
+ * same, and is then to be joined and freed. What `conf` points to outlives it. */
 int rfm_host_start(const rfm_host_conf *conf, rfm_host **host, rfm_error *error);
 /* Any thread. */
 void rfm_host_set_edges(rfm_host *host, const rfm_edges *edges);
 void rfm_host_set_rules(rfm_host *host, const rfm_client_conf *conf, const rfm_rules *rules);
-bool rfm_host_ready(const rfm_host *host, rfm_buffer *reason);
+bool rfm_host_ready(rfm_host *host, rfm_buffer *reason);
 int64_t rfm_host_moved_ms(const rfm_host *host);       /* steady clock at which its loop last turned */
 const rfm_rules *rfm_host_rules(const rfm_host *host); /* those that the worker uses now */
 uint64_t rfm_host_rebalances(const rfm_host *host);
-rfm_worker_stats rfm_host_stats(const rfm_host *host);
-rfm_histogram rfm_host_latency(const rfm_host *host); /* from an event's append to its commit */
-void rfm_host_stop(rfm_host *host);                   /* asks it to finish what is in flight; does not wait */
+rfm_worker_stats rfm_host_stats(rfm_host *host);
+rfm_histogram rfm_host_latency(rfm_host *host); /* from an event's append to its commit */
+void rfm_host_stop(rfm_host *host);             /* asks it to finish what is in flight; does not wait */
 /* Waits until it has ended; false: not within timeout_ms (then it must not be freed). */
 bool rfm_host_join(rfm_host *host, int64_t timeout_ms);
 void rfm_host_free(rfm_host *host);

@@ -201,7 +201,8 @@ void rfm_offline_sum_population(rfm_offline *offline)
     rfm_worker_tell(offline->worker, &(rfm_input){.kind = RFM_IN_EDGES, .now_ms = 1, .edges = &offline->edges});
 }
 
-/* Edges are taken when the clock passes a multiple of rfm.refresh: after everything before it, before everything from it on. */
+/* Edges are taken when the clock passes a multiple of rfm.refresh: after everything before it, before everything from
+ * it on. */
 static int pass_refresh(rfm_offline *offline, int64_t clock_ms, rfm_error *error)
 {
     int64_t refresh_ms = offline->config->client.rfm.refresh_ms,

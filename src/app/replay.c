@@ -7,14 +7,15 @@
 #include "tables.h"
 
 #include <errno.h>
+#include <rfm/base/grow.h>
 #include <rfm/base/utf8.h>
 #include <rfm/event/headers.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-/* One output: lines are gathered over a stretch of the clock and written in the order of (time, client, decision), so that
- * neither the number of partitions nor the size of batches shows. */
+/* One output: lines are gathered over a stretch of the clock and written in the order of (time, client, decision), so
+ * that neither the number of partitions nor the size of batches shows. */
 struct line {
     rfm_bytes time, client, text;
     size_t number; /* among those gathered: a client's lines come as they were decided */
@@ -35,7 +36,7 @@ struct replay {
     rfm_arena arena; /* of the lines that are gathered */
     rfm_arena early; /* unreadable lines before the first event */
     rfm_bytes *early_lines;
-    size_t early_count;
+    size_t early_count, early_size;
     int64_t clock_ms, until_ms;
     rfm_format format;
     uint64_t events;
@@ -90,11 +91,7 @@ static void write_lines(struct output *output)
 
 static void add_line(struct output *output, const struct line *added)
 {
-    if (output->count == output->size) {
-        output->size = output->size ? output->size * 2 : 1024;
-        output->lines = realloc(output->lines, output->size * sizeof *output->lines);
-        RFM_NEED(output->lines != NULL);
-    }
+    output->lines = rfm_grow(output->lines, output->count, &output->size);
     output->lines[output->count] = *added;
     output->lines[output->count].number = output->count;
     output->count++;
@@ -108,8 +105,8 @@ static void write_sized_json(rfm_buffer *json, rfm_bytes text)
         rfm_write_json_string(json, text);
 }
 
-/* {"key": ..., "value": ..., "headers": {...}}; bytes that are not UTF-8 become U+FFFD. The partition is 0 and the offset the
- * number of the event, since results do not depend on --partitions. */
+/* {"key": ..., "value": ..., "headers": {...}}; bytes that are not UTF-8 become U+FFFD. The partition is 0 and the
+ * offset the number of the event, since results do not depend on --partitions. */
 static rfm_bytes dead_letter_json(struct replay *replay, const rfm_message *message)
 {
     rfm_buffer json;
@@ -179,8 +176,7 @@ static int feed_early(struct replay *replay, rfm_error *error)
 
 static void keep_early(struct replay *replay, rfm_bytes value)
 {
-    replay->early_lines = realloc(replay->early_lines, (replay->early_count + 1) * sizeof *replay->early_lines);
-    RFM_NEED(replay->early_lines != NULL);
+    replay->early_lines = rfm_grow(replay->early_lines, replay->early_count, &replay->early_size);
     replay->early_lines[replay->early_count++] = rfm_arena_copy(&replay->early, value);
 }
 
@@ -262,7 +258,6 @@ static int add_client(struct replay *replay, rfm_bytes id, rfm_bytes packed, con
 static int add_clients_of(struct replay *replay, const rfm_view *view, rfm_error *error)
 {
     rfm_names *names = rfm_names_new();
-    RFM_NEED(names != NULL);
     rfm_bytes id, packed;
     rfm_view_cursor cursor = {0};
     int code = rfm_tables_names(&(rfm_tables){.view = view}, names, error);

@@ -1,14 +1,8 @@
 #include "report.h"
 
 #include "experiments.h"
-#include "host.h"
-#include "kafka/topics.h"
 #include "report_text.h"
 #include "tables.h"
-
-#include <signal.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 enum { MONTHS_SHOWN = 12, DAYS_SHOWN = 30 };
 
@@ -107,7 +101,6 @@ int rfm_report_add_view(rfm_kpi_sums *sums, const rfm_view *view, const rfm_conf
                         rfm_error *error)
 {
     rfm_names *names = rfm_names_new();
-    RFM_NEED(names != NULL);
     rfm_bytes id, state;
     rfm_view_cursor cursor = {0};
     int code = add_tables(&(rfm_tables){.view = view}, names, sums, error);
@@ -163,13 +156,8 @@ static bool on_client(void *owner, rfm_bytes id, rfm_bytes value)
 
 static int read_all(struct reading *reading)
 {
-    rfm_store_conf conf;
     uint32_t partitions = 0;
-    rfm_store_conf_of(reading->config, 1, &conf);
-    signal(SIGPIPE, SIG_IGN);
-    int code = rfm_store_reader_new(&conf, &reading->reader, &reading->error);
-    if (code == RFM_OK)
-        code = rfm_store_reader_partitions(reading->reader, &partitions, &reading->error);
+    int code = rfm_tables_open(reading->config, &reading->reader, &partitions, &reading->error);
     for (uint32_t task = 0; code == RFM_OK && task < partitions; task++) {
         rfm_show_partition(task, partitions);
         rfm_tables from = {.reader = reading->reader, .task = task};
@@ -183,17 +171,9 @@ static int read_all(struct reading *reading)
     return code;
 }
 
-static int exit_code_of(int code)
-{
-    if (code == RFM_OK)
-        return RFM_EXIT_DONE;
-    return code == RFM_E_NOT_FOUND || code == RFM_E_RANGE ? RFM_EXIT_INPUT : RFM_EXIT_ENVIRONMENT;
-}
-
 static int report(struct reading *reading, const rfm_kpi_query *query, rfm_report_format format)
 {
     reading->names = rfm_names_new();
-    RFM_NEED(reading->names != NULL);
     rfm_kpi_sums_init(&reading->sums);
     int code = read_all(reading);
     if (code == RFM_OK && reading->experiments)
@@ -225,10 +205,8 @@ int rfm_report_command(int argc, char **argv)
     int operand_at, exit_code = rfm_options_parse("report", argc, argv, options, OPTION_COUNT, &operand_at);
     if (exit_code >= 0)
         return exit_code;
-    if (operand_at < argc) {
-        fprintf(stderr, "rfmd report: '%s' is no option\n", argv[operand_at]);
+    if (!rfm_options_end("report", argc, argv, operand_at))
         return RFM_EXIT_USAGE;
-    }
     rfm_config *config = rfm_command_config("report", &options[CONFIG], &exit_code);
     if (config == NULL)
         return exit_code;
@@ -237,7 +215,7 @@ int rfm_report_command(int argc, char **argv)
     exit_code = RFM_EXIT_USAGE;
     if (rfm_report_query("report", &options[QUERY], config, reading.as_of_ms, &query) &&
         rfm_report_format_of("report", &options[QUERY + RFM_REPORT_FORMAT], &format))
-        exit_code = exit_code_of(report(&reading, &query, format));
+        exit_code = rfm_exit_code_of(report(&reading, &query, format));
     rfm_config_free(config);
     return exit_code;
 }

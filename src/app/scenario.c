@@ -6,6 +6,7 @@
 #include "offline.h"
 #include "record_text.h"
 
+#include <rfm/base/grow.h>
 #include <rfm/base/nearest.h>
 #include <rfm/base/time.h>
 #include <rfm/base/utf8.h>
@@ -30,7 +31,7 @@ typedef struct scenario {
     int64_t start_ms, until_ms;
     scenario_event *events;
     size_t event_count;
-    rfm_outcome *outcomes;
+    rfm_scenario_outcome *outcomes;
     size_t outcome_count, outcome_size;
     bool bad;
 } scenario;
@@ -233,12 +234,8 @@ static void take_message(void *owner, const rfm_message *message)
         take_dead_letter(s, message);
         return;
     }
-    if (s->outcome_count == s->outcome_size) {
-        s->outcome_size = s->outcome_size ? 2 * s->outcome_size : 64;
-        s->outcomes = realloc(s->outcomes, s->outcome_size * sizeof *s->outcomes);
-        RFM_NEED(s->outcomes);
-    }
-    rfm_outcome *outcome = &s->outcomes[s->outcome_count++];
+    s->outcomes = rfm_grow(s->outcomes, s->outcome_count, &s->outcome_size);
+    rfm_scenario_outcome *outcome = &s->outcomes[s->outcome_count++];
     rfm_record_text(message, &s->arena, &outcome->value, &time);
     outcome->held_back = message->topic == RFM_TOPIC_AUDIT;
     RFM_ASSERT(rfm_time_parse(time, &outcome->time_ms) == RFM_OK);
@@ -257,7 +254,7 @@ static int pass_time(rfm_offline *offline, int64_t *clock_ms, int64_t until_ms, 
 
 static int compare_outcomes(const void *a, const void *b)
 {
-    const rfm_outcome *left = a, *right = b;
+    const rfm_scenario_outcome *left = a, *right = b;
     if (left->time_ms != right->time_ms)
         return left->time_ms < right->time_ms ? -1 : 1;
     return rfm_bytes_compare(left->value, right->value);

@@ -1,4 +1,5 @@
-/* A file of scenarios: events and a clock on the one side, the triggers to expect on the other (docs/rules-testing.md). */
+/* A file of scenarios: events and a clock on the one side, the triggers to expect on the other
+ * (docs/rules-testing.md). */
 #ifndef RFM_APP_SCENARIO_H
 #define RFM_APP_SCENARIO_H
 

@@ -1,22 +1,21 @@
 #include "service.h"
 
+#include "adapter_conf.h"
+#include "file_watch.h"
 #include "http/server.h"
 #include "kafka/topics.h"
 #include "log.h"
+#include "process_metrics.h"
+#include "signals.h"
 #include "tables.h"
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
+#include <rfm/base/hash.h>
 #include <rfm/client/state_format.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <sys/random.h>
-#include <sys/resource.h>
-#include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -51,105 +50,43 @@ struct rfm_service {
     rfm_metrics *metrics;
     rfm_snapshot *snapshot;
     rfm_http *http;
-    int signals, wake, quit; /* a signalfd; eventfds for the main thread, for that of the signals */
-    pthread_t signal_thread;
-    bool watches_signals, misconfigured, edges_known;
+    rfm_signals signals;
+    rfm_file_watch files; /* of the last load, taken or refused */
+    bool misconfigured, edges_known;
     char instance[280], partition_text[16], format_text[32], input_names[RFM_INPUTS_MAX][280];
     char inputs_text[RFM_INPUTS_MAX * 80]; /* the inputs' names in their order */
     char waiting_for[600];                 /* before workers run: why */
     pthread_mutex_t mutex;                 /* waiting_for, hosts */
     _Atomic bool stop, failed, reload;
     _Atomic bool ending; /* either of the first two: what takes long is cut short */
-    rfm_texts watched;   /* the files of the last load, taken or refused */
-    rfm_arena watched_arena;
-    int64_t started_ms, begun_ms, refreshed_ms, refresh_again_ms, watched_ms, check_again_ms, files_stamp;
+    int64_t started_ms, begun_ms, refreshed_ms, refresh_again_ms, watched_ms, check_again_ms;
     int checks_refused; /* of the topics, one after the other */
     uint64_t rebalances, reloads_taken, reloads_refused;
     rfm_store_reader *reader;
 };
 
-/* -- signals: a thread takes them, since the main one may be held up by a name server, by Kafka or Redis */
+/* -- signals, on their thread */
 
-/* A full counter has rung already. */
-static void ring(int event)
+static void on_reload(void *owner)
 {
-    const uint64_t once = 1;
-    while (write(event, &once, sizeof once) < 0 && errno == EINTR)
-        continue;
+    ((rfm_service *)owner)->reload = true;
 }
 
-static void take_signal(rfm_service *service, uint32_t number)
+static void on_stop(void *owner, const char *name)
 {
-    if (number == SIGHUP) {
-        service->reload = true;
-    } else if (!service->stop) {
-        service->stop = service->ending = true;
-        pthread_mutex_lock(&service->mutex);
-        for (size_t i = 0; i < service->host_count; i++)
-            rfm_host_stop(service->hosts[i]);
-        pthread_mutex_unlock(&service->mutex);
-        rfm_log(RFM_LOG_INFO, "%s: finishing what is in flight", number == SIGTERM ? "SIGTERM" : "SIGINT");
-    }
-    ring(service->wake);
+    rfm_service *service = owner;
+    service->stop = service->ending = true;
+    pthread_mutex_lock(&service->mutex);
+    for (size_t i = 0; i < service->host_count; i++)
+        rfm_host_stop(service->hosts[i]);
+    pthread_mutex_unlock(&service->mutex);
+    rfm_log(RFM_LOG_INFO, "%s: finishing what is in flight", name);
 }
 
-static void *watch_signals(void *self)
+static void on_late(void *owner)
 {
-    rfm_service *service = self;
-    struct pollfd fds[] = {{.fd = service->signals, .events = POLLIN}, {.fd = service->quit, .events = POLLIN}};
-    int64_t stop_by_ms = INT64_MAX;
-    while (fds[1].revents == 0) {
-        int64_t left_ms = stop_by_ms - rfm_clock_steady_ms();
-        if (left_ms <= 0) {
-            rfm_log(RFM_LOG_ERROR, "it did not end in time; leaving");
-            _exit(service->host_count > 0 ? RFM_SERVICE_FAILED : 0);
-        }
-        (void)poll(fds, 2, stop_by_ms == INT64_MAX ? -1 : (int)left_ms);
-        struct signalfd_siginfo info;
-        while (read(service->signals, &info, sizeof info) == (ssize_t)sizeof info)
-            take_signal(service, info.ssi_signo);
-        if (service->stop && stop_by_ms == INT64_MAX)
-            stop_by_ms = rfm_clock_steady_ms() + LEAVE_MS;
-    }
-    return NULL;
-}
-
-/* Without what it needs nothing is watched, and the start fails. */
-static void begin_signals(rfm_service *service)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    service->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    service->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    service->quit = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    service->watches_signals = service->signals >= 0 && service->wake >= 0 && service->quit >= 0 &&
-                               pthread_create(&service->signal_thread, NULL, watch_signals, service) == 0;
-}
-
-static void end_signals(rfm_service *service)
-{
-    if (service->watches_signals) {
-        ring(service->quit);
-        pthread_join(service->signal_thread, NULL);
-    }
-    close(service->signals);
-    close(service->wake);
-    close(service->quit);
-}
-
-/* For so long, or until a signal has come. */
-static void rest(rfm_service *service, int timeout_ms)
-{
-    struct pollfd poll_fd = {.fd = service->wake, .events = POLLIN};
-    uint64_t count;
-    if (poll(&poll_fd, 1, timeout_ms) > 0)
-        while (read(service->wake, &count, sizeof count) == (ssize_t)sizeof count)
-            continue;
+    rfm_log(RFM_LOG_ERROR, "it did not end in time; leaving");
+    _exit(((rfm_service *)owner)->host_count > 0 ? RFM_SERVICE_FAILED : 0);
 }
 
 /* -- probes and metrics, on the HTTP thread */
@@ -201,49 +138,16 @@ bool rfm_service_ready(rfm_service *service)
     return ready;
 }
 
-static double resident_bytes(void)
-{
-    long size = 0, resident = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    if (file == NULL || fscanf(file, "%ld %ld", &size, &resident) != 2)
-        resident = 0;
-    if (file != NULL)
-        fclose(file);
-    return (double)resident * (double)sysconf(_SC_PAGESIZE);
-}
-
-/* jemalloc's; not there where a sanitizer brings an allocator of its own. */
-extern int mallctl(const char *name, void *old, size_t *old_len, void *new, size_t new_len) __attribute__((weak));
-
-/* What the program holds; the rest of what is resident the allocator keeps for later. 0: not known. */
-static double allocated_bytes(void)
-{
-    uint64_t epoch = 1;
-    size_t allocated = 0, epoch_len = sizeof epoch, len = sizeof allocated;
-    if (mallctl == NULL || mallctl("epoch", &epoch, &epoch_len, &epoch, sizeof epoch) != 0 ||
-        mallctl("stats.allocated", &allocated, &len, NULL, 0) != 0)
-        return 0;
-    return (double)allocated;
-}
-
 static void report(rfm_service *service)
 {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
     rfm_snapshot *to = service->snapshot;
     rfm_snapshot_add(to, RFM_METRIC_BUILD, RFM_VERSION, NULL, 1);
     rfm_snapshot_add(to, RFM_METRIC_RULES_VERSION, service->config->rules.version, NULL, 1);
     rfm_snapshot_add(to, RFM_METRIC_RELOADS, "taken", NULL, (double)service->reloads_taken);
     rfm_snapshot_add(to, RFM_METRIC_RELOADS, "refused", NULL, (double)service->reloads_refused);
     rfm_snapshot_add(to, RFM_METRIC_START, NULL, NULL, (double)service->started_ms / 1e3);
-    rfm_snapshot_add(to, RFM_METRIC_MEMORY, "resident", NULL, resident_bytes());
-    rfm_snapshot_add(to, RFM_METRIC_MEMORY, "allocated", NULL, allocated_bytes());
-    rfm_snapshot_add(to, RFM_METRIC_MEMORY, "peak", NULL, (double)usage.ru_maxrss * 1024);
-    rfm_snapshot_add(to, RFM_METRIC_CPU, NULL, NULL,
-                     (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-                         (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
+    rfm_process_metrics_add(to);
     service->snapshot = rfm_metrics_publish(service->metrics, service->host_conf.count, to);
-    RFM_NEED(service->snapshot != NULL);
 }
 
 static int start_http(rfm_service *service, rfm_error *error)
@@ -320,7 +224,7 @@ static int await_topics(rfm_service *service, rfm_error *error)
            !service->stop) {
         rfm_log(RFM_LOG_WARN, "kafka: %s; trying again", error->message);
         say_waiting(service, error->message);
-        rest(service, 1000);
+        rfm_signals_rest(&service->signals, 1000);
     }
     return code;
 }
@@ -365,19 +269,20 @@ static void make_meta(rfm_service *service)
     add_order(service);
 }
 
-static void make_instance(rfm_service *service)
+static int make_instance(rfm_service *service, rfm_error *error)
 {
-    unsigned char random[8] = {0};
-    char host[200] = "";
+    uint8_t random[8];
+    char host[200] = "", mark[2 * sizeof random + 1];
     if (service->config->kafka.instance_id[0] != 0) {
         snprintf(service->instance, sizeof service->instance, "%s", service->config->kafka.instance_id);
-        return;
+        return RFM_OK;
     }
     gethostname(host, sizeof host - 1);
-    ssize_t got = getrandom(random, sizeof random, 0);
-    RFM_ASSERT(got == (ssize_t)sizeof random);
-    snprintf(service->instance, sizeof service->instance, "%s-%02x%02x%02x%02x%02x%02x%02x%02x", host, random[0],
-             random[1], random[2], random[3], random[4], random[5], random[6], random[7]);
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+        return rfm_fail(error, RFM_E_IO, "getrandom: %s", strerror(errno));
+    rfm_hex(random, sizeof random, mark);
+    snprintf(service->instance, sizeof service->instance, "%s-%s", host, mark);
+    return RFM_OK;
 }
 
 /* -- workers */
@@ -477,8 +382,8 @@ static int read_edges(rfm_service *service, rfm_edges *edges, rfm_error *error)
     return rfm_tables_edges(service->reader, NULL, service->topics.partition_count, &service->ending, edges, error);
 }
 
-/* Whether what Redis says now will do. Workers wait for the first edges; those wait until every partition is taken over, since
- * what Redis has lost is missing in its counters before, but not for ever: one of them may be held up. */
+/* Whether what Redis says now will do. Workers wait for the first edges; those wait until every partition is taken
+ * over, since what Redis has lost is missing in its counters before, but not for ever: one of them may be held up. */
 static bool may_read_edges(rfm_service *service, bool ready)
 {
     return ready || (!service->edges_known && rfm_clock_steady_ms() - service->begun_ms >= FIRST_EDGES_MS);
@@ -512,31 +417,6 @@ static void refresh_population(rfm_service *service)
 
 /* -- reloading */
 
-static int64_t stamp_files(const rfm_texts *files)
-{
-    uint64_t stamp = 0; /* wraps */
-    struct stat stat_;
-    for (size_t i = 0; i < files->count; i++)
-        if (stat(files->items[i], &stat_) == 0)
-            stamp = stamp * 31 + (uint64_t)stat_.st_mtim.tv_sec * 1000003 + (uint64_t)stat_.st_mtim.tv_nsec +
-                    stat_.st_ino + (uint64_t)stat_.st_size;
-    return (int64_t)stamp;
-}
-
-static void watch(rfm_service *service, const rfm_texts *files)
-{
-    if (files->count == 0)
-        return;
-    rfm_arena_reset(&service->watched_arena);
-    const char **items = rfm_arena_take(&service->watched_arena, (files->count + 1) * sizeof *items);
-    for (size_t i = 0; i < files->count; i++) {
-        rfm_bytes name = rfm_bytes_of(files->items[i], strlen(files->items[i]) + 1);
-        items[i] = (const char *)rfm_arena_copy(&service->watched_arena, name).at;
-    }
-    service->watched = (rfm_texts){items, files->count};
-    service->files_stamp = stamp_files(&service->watched);
-}
-
 /* Trigger topics keep their numbers over a reload, since messages under way carry them. False: too many. */
 static bool keep_topic_numbers(const rfm_rules *old, rfm_rules *rules)
 {
@@ -559,7 +439,8 @@ static bool keep_topic_numbers(const rfm_rules *old, rfm_rules *rules)
     return true;
 }
 
-/* The first configuration, which is the last here, stays: the adapters' names and the decoders' money are views into it. */
+/* The first configuration, which is the last here, stays: the adapters' names and the decoders' money are views into
+ * it. */
 static void free_unused(rfm_service *service)
 {
     for (struct retired **at = &service->retired; *at != NULL && (*at)->next != NULL;) {
@@ -617,12 +498,11 @@ static void reload(rfm_service *service)
     rfm_config *config = NULL;
     rfm_config_errors errors;
     service->reload = false;
-    service->files_stamp = stamp_files(&service->watched);
-    if (service->conf.config_path == NULL || service->host_count == 0)
+    if (service->conf.config_path == NULL)
         return;
     rfm_config_errors_init(&errors);
     int code = rfm_config_load(service->conf.config_path, environ, &config, &errors);
-    watch(service, code == RFM_OK ? &config->files : &errors.files);
+    rfm_file_watch_set(&service->files, code == RFM_OK ? &config->files : &errors.files);
     if (code != RFM_OK) {
         say_errors(&errors);
         rfm_log(RFM_LOG_ERROR, "reload refused: the configuration in use stays");
@@ -647,7 +527,7 @@ static void watch_files(rfm_service *service)
     if (service->conf.config_path == NULL || now_ms - service->watched_ms < WATCH_MS)
         return;
     service->watched_ms = now_ms;
-    if (stamp_files(&service->watched) != service->files_stamp)
+    if (rfm_file_watch_differs(&service->files))
         service->reload = true;
 }
 
@@ -700,13 +580,13 @@ static void check_after_rebalance(rfm_service *service)
     if (code == RFM_OK && !topics_differ(service, &topics, why, sizeof why))
         return;
     rfm_log(RFM_LOG_ERROR, "%s", code != RFM_OK ? error.message : why);
-    service->failed = true;
+    service->failed = service->ending = true;
 }
 
 /* -- life */
 
-/* Who must not touch the state is told before it joins the group, whose members would have to wait for it when it has gone
- * again. Whatever else is wrong with Redis the workers find, and wait for. */
+/* Who must not touch the state is told before it joins the group, whose members would have to wait for it when it has
+ * gone again. Whatever else is wrong with Redis the workers find, and wait for. */
 static int check_state(rfm_service *service, rfm_error *error)
 {
     rfm_store_conf conf;
@@ -724,7 +604,7 @@ static int check_state(rfm_service *service, rfm_error *error)
 static void work(rfm_service *service)
 {
     while (!service->stop && !service->failed) {
-        rest(service, TICK_MS);
+        rfm_signals_rest(&service->signals, TICK_MS);
         watch_files(service);
         if (service->reload)
             reload(service);
@@ -737,16 +617,17 @@ static void work(rfm_service *service)
 
 static int start(rfm_service *service, rfm_error *error)
 {
-    if (!service->watches_signals)
+    if (!service->signals.watched)
         return rfm_fail(error, RFM_E_IO, "no thread or file descriptor is left for the signals");
     say_waiting(service, "starting");
-    make_instance(service);
     if (rfm_zones_count(service->config->zones) <= 1) /* UTC is always known */
         rfm_log(RFM_LOG_WARN,
                 "no time zones under /usr/share/zoneinfo: what events say of a client's is dropped, and its "
                 "quiet hours go by the default zone; install tzdata");
-    watch(service, &service->config->files);
-    int code = service->conf.mock ? RFM_OK : check_properties(service, error);
+    rfm_file_watch_set(&service->files, &service->config->files);
+    int code = make_instance(service, error);
+    if (code == RFM_OK && !service->conf.mock)
+        code = check_properties(service, error);
     if (code == RFM_OK)
         code = start_http(service, error);
     if (code == RFM_OK)
@@ -765,7 +646,7 @@ void rfm_service_free(rfm_service *service)
 {
     if (service == NULL)
         return;
-    end_signals(service);
+    rfm_signals_end(&service->signals);
     rfm_http_stop(service->http);
     for (size_t i = 0; i < service->host_count; i++)
         rfm_host_free(service->hosts[i]);
@@ -779,7 +660,7 @@ void rfm_service_free(rfm_service *service)
         rfm_config_free(retired->config);
         free(retired);
     }
-    rfm_arena_release(&service->watched_arena);
+    rfm_file_watch_release(&service->files);
     pthread_mutex_destroy(&service->mutex);
     free(service);
 }
@@ -790,14 +671,13 @@ rfm_service *rfm_service_new(const rfm_service_conf *conf)
     RFM_NEED(service != NULL);
     service->conf = *conf;
     service->config = conf->config;
-    rfm_arena_init(&service->watched_arena);
+    rfm_file_watch_init(&service->files);
     service->started_ms = rfm_clock_wall_ms();
     service->host_conf.count = conf->config->engine.workers > 0 ? conf->config->engine.workers : 1;
     service->metrics = rfm_metrics_new(service->host_conf.count + 1);
     service->snapshot = rfm_snapshot_new();
-    RFM_NEED(service->metrics != NULL && service->snapshot != NULL);
     pthread_mutex_init(&service->mutex, NULL);
-    begin_signals(service);
+    rfm_signals_begin(&service->signals, &(rfm_signal_calls){on_reload, on_stop, on_late, service}, LEAVE_MS);
     return service;
 }
 

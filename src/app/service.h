@@ -1,5 +1,5 @@
-/* The whole service in one process: topics checked, workers started, HTTP served, the population summed every rfm.refresh,
- * rules reloaded, and everything brought to an end. `run` is made of it, and the demo. */
+/* The whole service in one process: topics checked, workers started, HTTP served, the population summed every
+ * rfm.refresh, rules reloaded, and everything brought to an end. `run` is made of it, and the demo. */
 #ifndef RFM_APP_SERVICE_H
 #define RFM_APP_SERVICE_H
 

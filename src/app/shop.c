@@ -2,6 +2,7 @@
 
 #include "shop_text.h"
 #include <rfm/base/error.h>
+#include <rfm/base/grow.h>
 #include <rfm/base/time.h>
 #include <stdlib.h>
 
@@ -87,11 +88,12 @@ struct rfm_shop {
     uint32_t quiet_count;       /* clients that did not arrive by themselves */
     bool dry;                   /* nothing is written: events are only counted */
     struct buyer *buyers;
-    uint32_t count, size;
+    uint32_t count;
+    size_t size;
     struct happening *heap; /* four children each: the first at 4 i + 1 */
     size_t heap_count, heap_size;
     struct kept *kept;
-    size_t kept_count;
+    size_t kept_count, kept_size;
     int64_t clock_ms, end_ms, stamp_ms;
     uint64_t number; /* of events */
     uint8_t client_id[RFM__SHOP_CLIENT_MAX];
@@ -103,11 +105,7 @@ struct rfm_shop {
 
 static void push(rfm_shop *shop, const struct happening *added)
 {
-    if (shop->heap_count == shop->heap_size) {
-        shop->heap_size = shop->heap_size ? shop->heap_size * 2 : 1024;
-        shop->heap = realloc(shop->heap, shop->heap_size * sizeof *shop->heap);
-        RFM_NEED(shop->heap != NULL);
-    }
+    shop->heap = rfm_grow(shop->heap, shop->heap_count, &shop->heap_size);
     size_t at = shop->heap_count++;
     while (at > 0 && shop->heap[(at - 1) / 4].time_ms > added->time_ms) {
         shop->heap[at] = shop->heap[(at - 1) / 4];
@@ -526,10 +524,8 @@ static void keep(rfm_shop *shop)
     size_t at = 0;
     while (at < shop->kept_count && shop->kept[at].used)
         at++;
-    if (at == shop->kept_count) {
-        shop->kept = realloc(shop->kept, ++shop->kept_count * sizeof *shop->kept);
-        RFM_NEED(shop->kept != NULL);
-    }
+    if (at == shop->kept_count)
+        shop->kept = rfm_grow(shop->kept, shop->kept_count++, &shop->kept_size);
     struct kept *kept = &shop->kept[at];
     *kept = (struct kept){.event = *shop->event, .value = malloc(shop->text.len), .used = true};
     RFM_NEED(kept->value != NULL);
@@ -574,11 +570,7 @@ static bool happen(rfm_shop *shop, const struct happening *now)
 
 static struct buyer *add_buyer(rfm_shop *shop)
 {
-    if (shop->count == shop->size) {
-        shop->size = shop->size ? shop->size * 2 : 1024;
-        shop->buyers = realloc(shop->buyers, shop->size * sizeof *shop->buyers);
-        RFM_NEED(shop->buyers != NULL);
-    }
+    shop->buyers = rfm_grow(shop->buyers, shop->count, &shop->size);
     struct buyer *buyer = &shop->buyers[shop->count];
     *buyer = (struct buyer){.chance = rfm_chance_of(shop->conf.seed, shop->count)};
     shop->count++;

@@ -1,9 +1,20 @@
 #include "tables.h"
 
+#include "adapter_conf.h"
 #include <rfm/base/hash.h>
 #include <rfm/base/table.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+int rfm_tables_open(const rfm_config *config, rfm_store_reader **reader, uint32_t *partition_count, rfm_error *error)
+{
+    rfm_store_conf conf;
+    rfm_store_conf_of(config, 1, &conf);
+    signal(SIGPIPE, SIG_IGN);
+    int code = rfm_store_reader_new(&conf, reader, error);
+    return code != RFM_OK ? code : rfm_store_reader_partitions(*reader, partition_count, error);
+}
 
 static int hash_of(const rfm_tables *from, const char *key, const rfm_bytes **values, size_t *count, rfm_error *error)
 {
@@ -20,29 +31,14 @@ static int fail_damaged(const rfm_tables *from, const char *key, rfm_error *erro
     return rfm_fail(error, RFM_E_CORRUPT, "task %u: the Redis key '%s' cannot be read: it is damaged", from->task, key);
 }
 
-static bool number_of(rfm_bytes text, int64_t *number)
-{
-    char copy[24], *end;
-    if (text.len == 0 || text.len >= sizeof copy)
-        return false;
-    memcpy(copy, text.at, text.len);
-    copy[text.len] = 0;
-    *number = strtoll(copy, &end, 10);
-    return *end == 0;
-}
-
 int rfm_tables_names(const rfm_tables *from, rfm_names *names, rfm_error *error)
 {
     const rfm_bytes *values;
     size_t count;
     rfm_names_clear(names);
     int code = hash_of(from, RFM_KEY_NAMES, &values, &count, error);
-    for (size_t i = 0; code == RFM_OK && i + 1 < count; i += 2) {
-        int64_t number;
-        if (!number_of(values[i], &number) || number < 1 || number > RFM_NAMES_MAX ||
-            rfm_names_restore(names, (uint16_t)number, values[i + 1]) != RFM_OK)
-            code = fail_damaged(from, RFM_KEY_NAMES, error);
-    }
+    if (code == RFM_OK && rfm_names_restore_all(names, values, count) != RFM_OK)
+        code = fail_damaged(from, RFM_KEY_NAMES, error);
     return code;
 }
 
@@ -56,33 +52,15 @@ int rfm_tables_kpi(const rfm_tables *from, rfm_kpi_sums *sums, const rfm_names *
     return code;
 }
 
-static bool add_to_population(rfm_population *population, size_t which, int64_t field, int64_t clients)
-{
-    static const int64_t least[] = {INT32_MIN, 0, 0},
-                         beyond[] = {(int64_t)INT32_MAX + 1, RFM_BUCKETS, RFM_ORDER_COUNTS};
-    if (field < least[which] || field >= beyond[which])
-        return false;
-    switch (which) {
-    case 0: rfm_population_add_day(population, (int32_t)field, clients); break;
-    case 1: rfm_population_add_bucket(population, (uint16_t)field, clients); break;
-    default: rfm_population_add_orders(population, (uint16_t)field, clients);
-    }
-    return true;
-}
-
 int rfm_tables_population(const rfm_tables *from, rfm_population *population, rfm_error *error)
 {
     int code = RFM_OK;
-    for (size_t which = 0; code == RFM_OK && which < RFM_POPULATION_KEYS; which++) {
+    for (rfm_counter counter = 0; code == RFM_OK && counter < RFM_COUNTERS; counter++) {
         const rfm_bytes *values;
         size_t count;
-        code = hash_of(from, rfm_population_key[which], &values, &count, error);
-        for (size_t i = 0; code == RFM_OK && i + 1 < count; i += 2) {
-            int64_t field, clients;
-            if (!number_of(values[i], &field) || !number_of(values[i + 1], &clients) ||
-                !add_to_population(population, which, field, clients))
-                code = fail_damaged(from, rfm_population_key[which], error);
-        }
+        code = hash_of(from, rfm_population_key[counter], &values, &count, error);
+        if (code == RFM_OK && rfm_population_restore(population, counter, values, count) != RFM_OK)
+            code = fail_damaged(from, rfm_population_key[counter], error);
     }
     return code;
 }
@@ -97,7 +75,7 @@ static int may_be_loose(const rfm_tables *from, bool *loose, rfm_error *error)
     int64_t field, value, minute = INT64_MIN, bundled = INT64_MAX;
     int code = hash_of(from, RFM_KEY_TASK, &values, &count, error);
     for (size_t i = 0; code == RFM_OK && i + 1 < count; i += 2) {
-        if (!number_of(values[i], &field) || !number_of(values[i + 1], &value))
+        if (rfm_integer_parse(values[i], &field) != RFM_OK || rfm_integer_parse(values[i + 1], &value) != RFM_OK)
             return fail_damaged(from, RFM_KEY_TASK, error);
         if (field == RFM_TASK_MINUTE)
             minute = value;
@@ -140,7 +118,7 @@ typedef struct client_walk {
 static bool on_loose(void *owner, rfm_bytes id, rfm_bytes packed)
 {
     client_walk *walk = owner;
-    RFM_NEED(rfm_table_add(&walk->loose, rfm_hash64(id), 0) == RFM_OK);
+    rfm_table_add(&walk->loose, rfm_hash64(id), 0);
     walk->ended = !walk->each(walk->owner, id, packed);
     return !walk->ended;
 }
@@ -181,7 +159,7 @@ static int walk_redis(const rfm_tables *from, client_walk *walk, rfm_error *erro
 int rfm_tables_clients(const rfm_tables *from, rfm_tables_each each, void *owner, rfm_error *error)
 {
     client_walk walk = {.each = each, .owner = owner};
-    RFM_NEED(rfm_table_init(&walk.loose, 0) == RFM_OK);
+    rfm_table_init(&walk.loose, 0);
     int code = walk_redis(from, &walk, error);
     rfm_table_release(&walk.loose);
     return code;
@@ -193,7 +171,6 @@ int rfm_tables_edges(rfm_store_reader *reader, rfm_view *const *views, uint32_t 
                      rfm_edges *edges, rfm_error *error)
 {
     rfm_population *population = rfm_population_new();
-    RFM_NEED(population != NULL);
     int code = RFM_OK;
     for (uint32_t task = 0; code == RFM_OK && task < task_count; task++) {
         rfm_tables from = {.reader = reader, .view = views != NULL ? views[task] : NULL, .task = task};

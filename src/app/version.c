@@ -6,10 +6,6 @@
 #include <stdio.h>
 #include <uv.h>
 
-#ifndef RFM_VERSION
-#define RFM_VERSION "unknown"
-#endif
-
 int rfm_version_command(int argc, char **argv)
 {
     int operand_at, exit_code = rfm_options_parse("version", argc, argv, NULL, 0, &operand_at);

@@ -19,8 +19,8 @@
 #define UNPOISON(at, len) ((void)(at), (void)(len))
 #endif
 
-/* A chunk that none of so many resets has used goes. So an arena never holds more than what it needed of late, and what one
- * large step took does not stay for ever. */
+/* A chunk that none of so many resets has used goes. So an arena never holds more than what it needed of late, and what
+ * one large step took does not stay for ever. */
 enum { CHUNK_BYTES_MIN = 64 * 1024, ALIGNMENT = 16, RESETS_KEPT = 64 };
 
 struct rfm_arena_chunk {
@@ -82,8 +82,8 @@ static rfm_arena_chunk *chunk_new(size_t size)
     return chunk;
 }
 
-/* The chunks after the current one are empty. One of the right size becomes the next, wherever it stands; a larger one is left
- * alone, or it would seem to be needed. */
+/* The chunks after the current one are empty. One of the right size becomes the next, wherever it stands; a larger one
+ * is left alone, or it would seem to be needed. */
 static void next_chunk(rfm_arena *arena, size_t size_needed)
 {
     rfm_arena_chunk **link = arena->current ? &arena->current->next : &arena->first;

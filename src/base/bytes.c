@@ -75,6 +75,25 @@ rfm_bytes rfm_read_sized(rfm_reader *reader)
     return rfm_read_bytes(reader, len > SIZE_MAX ? SIZE_MAX : (size_t)len);
 }
 
+int rfm_integer_parse(rfm_bytes text, int64_t *integer)
+{
+    bool negative = text.len > 0 && text.at[0] == '-';
+    int64_t value = 0; /* below zero, where one number more has room */
+    if (text.len == negative)
+        return RFM_E_MALFORMED;
+    for (size_t i = negative; i < text.len; i++) {
+        int digit = text.at[i] - '0';
+        if (digit < 0 || digit > 9)
+            return RFM_E_MALFORMED;
+        if (__builtin_mul_overflow(value, 10, &value) || __builtin_sub_overflow(value, digit, &value))
+            return RFM_E_RANGE;
+    }
+    if (!negative && value == INT64_MIN)
+        return RFM_E_RANGE;
+    *integer = negative ? value : -value;
+    return RFM_OK;
+}
+
 void rfm_buffer_init(rfm_buffer *buffer, size_t limit)
 {
     *buffer = (rfm_buffer){.limit = limit};

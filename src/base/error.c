@@ -88,7 +88,8 @@ void rfm_assert_failed(const char *condition, const char *file, int line)
     abort();
 }
 
-/* Neither stdio, which may want memory, nor what is to be done at the end, which may wait for the thread that is here. */
+/* Neither stdio, which may want memory, nor what is to be done at the end, which may wait for the thread that is
+ * here. */
 void rfm_out_of_memory(const char *file, int line)
 {
     char message[256];

@@ -45,8 +45,7 @@ struct rfm_pool {
 rfm_pool *rfm_pool_new(size_t bytes_max)
 {
     rfm_pool *pool = calloc(1, sizeof *pool);
-    if (!pool)
-        return NULL;
+    RFM_NEED(pool);
     pool->bytes_max = bytes_max;
     pool->slab_bytes = bytes_max < (size_t)SLAB_BYTES_LARGE * CLASS_COUNT ? SLAB_BYTES_SMALL : SLAB_BYTES_LARGE;
     pool->slabs_left = bytes_max / pool->slab_bytes + (bytes_max % pool->slab_bytes != 0);

@@ -1,6 +1,7 @@
 #include <rfm/base/spares.h>
 
 #include <rfm/base/error.h>
+#include <rfm/base/grow.h>
 #include <stdlib.h>
 
 /* Between two looks every one of them has its turn several times, also where many are taken and then many given. */
@@ -17,11 +18,7 @@ void *rfm_spares_take(rfm_spares *spares)
 
 void rfm_spares_give(rfm_spares *spares, void *object)
 {
-    if (spares->count == spares->size) {
-        spares->size = spares->size ? spares->size * 2 : 16;
-        spares->items = realloc(spares->items, spares->size * sizeof *spares->items);
-        RFM_NEED(spares->items != NULL);
-    }
+    spares->items = rfm_grow(spares->items, spares->count, &spares->size);
     spares->items[spares->count++] = object;
     if (++spares->given < GIVEN_MIN + TURNS * spares->count)
         return;

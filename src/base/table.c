@@ -10,28 +10,19 @@ enum { SLOTS_MIN = 16 };
 
 static rfm_table_slot *slots_new(size_t slot_count)
 {
-    size_t size;
-    if (__builtin_mul_overflow(slot_count, sizeof(rfm_table_slot), &size))
-        return NULL;
-    rfm_table_slot *slots = rfm_pages_alloc(size);
-    if (slots)
-        memset(slots, 0xff, size); /* index: RFM_TABLE_NONE */
+    rfm_table_slot *slots = rfm_pages_alloc(slot_count * sizeof *slots);
+    RFM_NEED(slots);
+    memset(slots, 0xff, slot_count * sizeof *slots); /* index: RFM_TABLE_NONE */
     return slots;
 }
 
-int rfm_table_init(rfm_table *table, size_t count_expected)
+void rfm_table_init(rfm_table *table, size_t count_expected)
 {
     size_t slot_count = SLOTS_MIN;
-    *table = (rfm_table){NULL, 0, 0};
-    while (slot_count / 4 * 3 < count_expected) {
-        if (__builtin_mul_overflow(slot_count, (size_t)2, &slot_count))
-            return RFM_E_NO_MEMORY;
-    }
-    table->slots = slots_new(slot_count);
-    if (!table->slots)
-        return RFM_E_NO_MEMORY;
-    table->mask = slot_count - 1;
-    return 0;
+    RFM_ASSERT(count_expected < RFM_TABLE_NONE); /* there are no more indexes */
+    while (slot_count / 4 * 3 < count_expected)
+        slot_count *= 2;
+    *table = (rfm_table){.slots = slots_new(slot_count), .mask = slot_count - 1};
 }
 
 void rfm_table_release(rfm_table *table)
@@ -61,14 +52,10 @@ static void place(rfm_table_slot *slots, size_t mask, rfm_table_slot slot)
     slots[at] = slot;
 }
 
-static int grow(rfm_table *table)
+static void grow(rfm_table *table)
 {
-    size_t slot_count = table->mask + 1, slot_count_new;
-    if (__builtin_mul_overflow(slot_count, (size_t)2, &slot_count_new))
-        return RFM_E_NO_MEMORY;
+    size_t slot_count = table->mask + 1, slot_count_new = 2 * slot_count;
     rfm_table_slot *slots = slots_new(slot_count_new);
-    if (!slots)
-        return RFM_E_NO_MEMORY;
     for (size_t at = 0; at < slot_count; at++) {
         if (table->slots[at].index != RFM_TABLE_NONE)
             place(slots, slot_count_new - 1, table->slots[at]);
@@ -76,20 +63,15 @@ static int grow(rfm_table *table)
     free(table->slots);
     table->slots = slots;
     table->mask = slot_count_new - 1;
-    return 0;
 }
 
-int rfm_table_add(rfm_table *table, uint64_t hash, uint32_t index)
+void rfm_table_add(rfm_table *table, uint64_t hash, uint32_t index)
 {
     RFM_ASSERT(index != RFM_TABLE_NONE);
-    if (table->count >= (table->mask + 1) / 4 * 3) {
-        int code = grow(table);
-        if (code)
-            return code;
-    }
+    if (table->count >= (table->mask + 1) / 4 * 3)
+        grow(table);
     place(table->slots, table->mask, (rfm_table_slot){hash, index});
     table->count++;
-    return 0;
 }
 
 /* Backward shift: what probing had pushed past the hole moves into it, so that no tombstones are needed. */

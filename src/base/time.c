@@ -1,8 +1,6 @@
 #include <rfm/base/error.h>
 #include <rfm/base/time.h>
 
-#include <time.h>
-
 /* Years are counted from March, in eras of 400 years, so that the leap day is the last of its year and all else is
  * integer arithmetic (the proleptic Gregorian calendar). 719468: days from 0000-03-01 to 1970-01-01. */
 int32_t rfm_day_of_civil(int year, int month, int day_of_month)
@@ -144,8 +142,8 @@ static char *put_digits(char *text, int value, int width)
 
 size_t rfm_time_format(int64_t time_ms, char text[RFM_TIME_TEXT])
 {
-    const int64_t first_ms = INT64_C(-62167219200000), last_ms = INT64_C(253402300799999);
-    time_ms = time_ms < first_ms ? first_ms : time_ms > last_ms ? last_ms : time_ms;
+    const int64_t first_ms = RFM_TIME_YEAR_0_MS;
+    time_ms = time_ms < first_ms ? first_ms : time_ms > RFM_TIME_MAX_MS ? RFM_TIME_MAX_MS : time_ms;
     int64_t day = rfm_div_floor(time_ms, RFM_DAY_MS);
     int of_day_ms = (int)(time_ms - day * RFM_DAY_MS), year, month, day_of_month;
     char *at = text;
@@ -219,6 +217,18 @@ int64_t rfm_clock_steady_ns(void)
 int64_t rfm_clock_steady_ms(void)
 {
     return rfm_clock_steady_ns() / 1000000;
+}
+
+struct timespec rfm_steady_after(int64_t ms)
+{
+    int64_t until_ns = rfm_clock_steady_ns() + ms * 1000000;
+    return (struct timespec){.tv_sec = (time_t)(until_ns / 1000000000), .tv_nsec = (long)(until_ns % 1000000000)};
+}
+
+void rfm_sleep_ms(int64_t ms)
+{
+    const struct timespec pause = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+    nanosleep(&pause, NULL);
 }
 
 int64_t rfm_even_clock_at(rfm_even_clock *clock, int64_t wall_ms, int64_t steady_ns)

@@ -388,7 +388,8 @@ static bool name_valid(const char *name)
     return true;
 }
 
-/* The file's bytes into `*file`, which the caller releases. RFM_E_NOT_FOUND: no such regular file; RFM_E_IO: errno says why. */
+/* The file's bytes into `*file`, which the caller releases. RFM_E_NOT_FOUND: no such regular file; RFM_E_IO: errno says
+ * why. */
 static int read_whole(const char *path, rfm_buffer *file)
 {
     int fd, code = RFM_E_NOT_FOUND;

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <rfm/base/grow.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,11 +32,7 @@ static int add(rfm_zones *zones, const char *name, rfm_error *error)
     int code = rfm_zone_load(name, &zone, error);
     if (code != RFM_OK) /* the tables that lie beside the zones are none themselves */
         return code == RFM_E_IO ? code : RFM_OK;
-    if (zones->count == zones->size) {
-        zones->size = zones->size ? zones->size * 2 : 1024;
-        zones->items = realloc(zones->items, zones->size * sizeof *zones->items);
-        RFM_NEED(zones->items);
-    }
+    zones->items = rfm_grow(zones->items, zones->count, &zones->size);
     char *copy = strdup(name);
     RFM_NEED(copy);
     zones->items[zones->count++] = (named_zone){copy, zone};

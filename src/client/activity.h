@@ -1,5 +1,5 @@
-/* In which months a client bought and how far its visits went. Packed only where it is not what the other facts lead to expect:
- * purchases in the months of the first and the last one, visits without a stage in one month. */
+/* In which months a client bought and how far its visits went. Packed only where it is not what the other facts lead to
+ * expect: purchases in the months of the first and the last one, visits without a stage in one month. */
 #ifndef RFM_CLIENT_ACTIVITY_H
 #define RFM_CLIENT_ACTIVITY_H
 

@@ -59,7 +59,8 @@ static int64_t next_edge(int64_t edge)
     return edge > INT64_MAX - hundredth ? INT64_MAX : edge + hundredth;
 }
 
-/* By the amount's highest bit, the last of EDGES that is not above that power of two: from there on it is a few steps. */
+/* By the amount's highest bit, the last of EDGES that is not above that power of two: from there on it is a few
+ * steps. */
 static const uint16_t FIRST[63] = {
     0,   0,   0,   0,   0,   1,   3,   7,   10,  14,  18,  22,  26,  31,  35,  39,  44,  48,  53,  57,  61,
     66,  70,  74,  79,  83,  87,  92,  96,  100, 105, 109, 113, 118, 122, 127, 131, 135, 140, 144, 148, 153,

@@ -9,7 +9,6 @@
 #include "order.h"
 
 #define REPEAT_WINDOW_S (48 * RFM_HOUR_MS / RFM_SECOND_MS)
-#define TIME_MAX_MS     INT64_C(253402300799999) /* the year 9999 ends */
 
 void rfm_client_init(rfm_client *client)
 {
@@ -74,7 +73,8 @@ static rfm_applied_kind refuse(rfm_applied *applied, rfm_reason reason)
 
 /* Purchases. */
 
-/* Order does not matter: before_last_ms and last_ms are maxima, and a day is counted once as long as the map shows it. */
+/* Order does not matter: before_last_ms and last_ms are maxima, and a day is counted once as long as the map shows
+ * it. */
 static void count_day(rfm_client *client, int32_t day, int64_t time_ms)
 {
     int64_t ahead = (int64_t)day - client->last_day;
@@ -478,7 +478,7 @@ rfm_applied_kind rfm_client_apply(rfm_client *client, const rfm_event *event, ui
                                   const rfm_client_conf *conf, rfm_names *names, rfm_applied *applied)
 {
     memset(applied, 0, offsetof(rfm_applied, moved));
-    if (event->time_ms < RFM_TIME_1990_MS || event->time_ms > TIME_MAX_MS) {
+    if (event->time_ms < RFM_TIME_1990_MS || event->time_ms > RFM_TIME_MAX_MS) {
         return refuse(applied, event->time_ms < RFM_TIME_1990_MS ? RFM_REASON_TIME_TOO_OLD : RFM_REASON_BAD_TIME);
     }
     if (has_seen(client, event)) {

@@ -1,7 +1,7 @@
-/* The packed form: version, section mask, sections. Numbers are LEB128 varints, signed ones zigzag; times are places in the
- * window of events or differences from its newest (packing.h). What other sections let expect is written only where it is
- * otherwise. The rarest sections have the highest bits, which make the mask longer. Differences wrap around, so that every
- * state that decodes encodes as well. */
+/* The packed form: version, section mask, sections. Numbers are LEB128 varints, signed ones zigzag; times are places in
+ * the window of events or differences from its newest (packing.h). What other sections let expect is written only where
+ * it is otherwise. The rarest sections have the highest bits, which make the mask longer. Differences wrap around, so
+ * that every state that decodes encodes as well. */
 #include "activity.h"
 #include "packing.h"
 
@@ -71,7 +71,8 @@ uint64_t rfm__get_purchase_days(struct cursor *cursor)
     return purchase_days;
 }
 
-/* Money: a head that says what comes, then that. The order window, while it has all orders, tells what they have brought. */
+/* Money: a head that says what comes, then that. The order window, while it has all orders, tells what they have
+ * brought. */
 enum {
     MONEY_NO_ORDERS = 1,
     MONEY_SOLE = 2, /* one order: its time is the only one */
@@ -288,8 +289,8 @@ void rfm__get_consents(struct cursor *cursor, rfm_client *client, const struct t
     }
 }
 
-/* Marks. Since when may be any time: of an event of the window, else a difference from the reference, in seconds if it is a
- * whole one as those that time alone brings, else in milliseconds; what is too far is written as it is. */
+/* Marks. Since when may be any time: of an event of the window, else a difference from the reference, in seconds if it
+ * is a whole one as those that time alone brings, else in milliseconds; what is too far is written as it is. */
 enum { SINCE_EVENT, SINCE_SECONDS, SINCE_MS, SINCE_RAW, SINCE_BITS = 2, LIFECYCLE_BITS = 3 };
 _Static_assert(RFM_LIFECYCLE_COUNT <= 1 << LIFECYCLE_BITS, "a lifecycle fits");
 

@@ -2,8 +2,8 @@
 
 #include <math.h>
 
-/* Stamps from the earliest, before version 3 each as the difference from the one before; then the facts: key, type with what
- * follows, value. */
+/* Stamps from the earliest, before version 3 each as the difference from the one before; then the facts: key, type with
+ * what follows, value. */
 
 static uint8_t *put_stamps(uint8_t *at, const rfm_client *client, const struct places *places)
 {
@@ -110,7 +110,7 @@ static bool is_good(const rfm_latest *latest)
     case RFM_TRAIT_DOUBLE: return isfinite(number);
     case RFM_TRAIT_BOOL: return latest->integer == 0 || latest->integer == 1;
     case RFM_TRAIT_DATE: return latest->integer >= -719528 && latest->integer <= 2932896; /* the years 0 to 9999 */
-    case RFM_TRAIT_TIMESTAMP: return latest->integer >= -INT64_C(62167219200000) && latest->integer <= TIME_MAX_MS;
+    case RFM_TRAIT_TIMESTAMP: return latest->integer >= RFM_TIME_YEAR_0_MS && latest->integer <= RFM_TIME_MAX_MS;
     default: return latest->type <= RFM_TRAIT_TIMESTAMP || latest->type == RFM_LATEST_NOTHING;
     }
 }

@@ -1,5 +1,5 @@
-/* The sections of versions 1 and 2, which are read and not written any more. Version 1 has the lowest ten. Their times are
- * differences from a reference: the last purchase, else the last visit, else the newest event. */
+/* The sections of versions 1 and 2, which are read and not written any more. Version 1 has the lowest ten. Their times
+ * are differences from a reference: the last purchase, else the last visit, else the newest event. */
 #include "activity.h"
 #include "packing.h"
 

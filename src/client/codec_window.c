@@ -1,10 +1,10 @@
 #include "packing.h"
 
-/* The window of events, newest first: the id and a bit as 40 bits, then by how much it lies before the entry after it: a byte
- * or three, as the bit says, since events of a visit follow each other in seconds and visits in days. Any other difference is
- * a varint. */
+/* The window of events, newest first: the id and a bit as 40 bits, then by how much it lies before the entry after it:
+ * a byte or three, as the bit says, since events of a visit follow each other in seconds and visits in days. Any other
+ * difference is a varint. */
 #define EPOCH_S    (EPOCH_MS / RFM_SECOND_MS)
-#define TIME_MAX_S (TIME_MAX_MS / RFM_SECOND_MS)
+#define TIME_MAX_S (RFM_TIME_MAX_MS / RFM_SECOND_MS)
 enum {
     ID_BYTES = 5,
     FAR = 1,             /* the bit beside the id: the time takes more */
@@ -182,9 +182,9 @@ int64_t rfm__get_time(struct cursor *cursor, const struct times *times, window_e
     return checked_time(cursor, (int64_t)((uint64_t)times->reference_ms + unzigzag(written >> 1)));
 }
 
-/* Orders, newest first: id and a bit as one word of 40 bits. Plainly an order has come by an event of the window, whose time it
- * has, in the base currency: what is left follows, and how many of the window's entries to skip. Else there is a head with the
- * time and what follows; then what is left, or what waits. */
+/* Orders, newest first: id and a bit as one word of 40 bits. Plainly an order has come by an event of the window, whose
+ * time it has, in the base currency: what is left follows, and how many of the window's entries to skip. Else there is
+ * a head with the time and what follows; then what is left, or what waits. */
 enum { ORDER_HEAD = 1, SKIP_BITS = 4 };
 enum { HEAD_WAITS = 1, HEAD_SEEN = 2, HEAD_CURRENCY = 4, HEAD_SHIFT = 3 };
 enum { WAITS_FULL = 1, WAITS_UNNAMED = 2 };

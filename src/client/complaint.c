@@ -2,7 +2,8 @@
 
 #include <rfm/base/hash.h>
 
-/* A resolution of a case that nobody has complained of may be that of a complaint without a case, never of another case. */
+/* A resolution of a case that nobody has complained of may be that of a complaint without a case, never of another
+ * case. */
 static bool is_unmatched(const rfm_case *case_)
 {
     return !case_->open && !case_->complained;

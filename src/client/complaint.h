@@ -1,5 +1,5 @@
-/* Open complaints: complaints less resolutions. Those that name a case are matched by it; what is left of resolutions takes
- * complaints without a case. */
+/* Open complaints: complaints less resolutions. Those that name a case are matched by it; what is left of resolutions
+ * takes complaints without a case. */
 #ifndef RFM_CLIENT_COMPLAINT_H
 #define RFM_CLIENT_COMPLAINT_H
 

@@ -95,8 +95,8 @@ static void put_activity(rfm_buffer *json, const rfm_scores *scores)
     }
 }
 
-/* The marks tell since when, and from where, only if the last look saw the segment that holds at `as_of`; else that which it saw
- * is the previous one. */
+/* The marks tell since when, and from where, only if the last look saw the segment that holds at `as_of`; else that
+ * which it saw is the previous one. */
 static void put_segment(rfm_buffer *json, const rfm_client *client, const rfm_client_conf *conf, const rfm_names *names,
                         const rfm_scores *scores)
 {
@@ -115,7 +115,7 @@ static void put_expected_next(rfm_buffer *json, const rfm_client *client, const 
     double gap_ms = client->x > 0
                         ? rfm_model_gap_days(&conf->model, client->x, scores->t_x_days, .5) * (double)RFM_DAY_MS
                         : NAN;
-    bool known = scores->buyer && gap_ms < (double)(INT64_C(253402300799999) - client->last_ms);
+    bool known = scores->buyer && gap_ms < (double)(RFM_TIME_MAX_MS - client->last_ms);
     put_time(json, "expected_next_purchase", known, known ? client->last_ms + llround(gap_ms) : 0);
 }
 

@@ -229,8 +229,8 @@ static void move_stages(rfm_tally *tally, const rfm_kpi_standing *before, const 
     add_stages(tally, after->stage_month, after->source, after->stages & ~(same_source ? stages_before : 0), 1);
 }
 
-/* A client's source becomes another: the orders that it holds go with it. One of which nothing is left may have been of 0 and not
- * counted, unless those that are held are all that there are. */
+/* A client's source becomes another: the orders that it holds go with it. One of which nothing is left may have been of
+ * 0 and not counted, unless those that are held are all that there are. */
 static void move_orders(rfm_tally *tally, uint16_t from, const rfm_client *client, const rfm_zone *zone)
 {
     const uint16_t sources[2] = {from, client->source};

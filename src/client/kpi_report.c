@@ -34,7 +34,6 @@ static bool is_of_source(char metric)
 static rfm_tally *select_cells(const rfm_kpi_sums *sums, uint16_t source)
 {
     rfm_tally *selected = rfm_tally_new();
-    RFM_NEED(selected);
     rfm_cell cell;
     int64_t value;
     for (size_t cursor = 0; rfm_tally_next(sums->tally, &cursor, &cell, &value);) {
@@ -438,8 +437,8 @@ static double predicted_of(const struct making *making)
     return sum;
 }
 
-/* The smallest share of the clients with purchases that brings 80 % of what all of them do, the dearest first: each bucket's at
- * its middle, which is within 1 % of what they bring. */
+/* The smallest share of the clients with purchases that brings 80 % of what all of them do, the dearest first: each
+ * bucket's at its middle, which is within 1 % of what they bring. */
 static double top_share(const rfm_population *population, int64_t turnover_minor)
 {
     double sum = 0, goal = .8 * (double)turnover_minor;

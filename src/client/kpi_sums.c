@@ -7,7 +7,6 @@
 void rfm_kpi_sums_init(rfm_kpi_sums *sums)
 {
     *sums = (rfm_kpi_sums){.tally = rfm_tally_new(), .names = rfm_names_new(), .population = rfm_population_new()};
-    RFM_NEED(sums->tally && sums->names && sums->population);
 }
 
 void rfm_kpi_sums_release(rfm_kpi_sums *sums)
@@ -36,16 +35,9 @@ int rfm_kpi_sums_add(rfm_kpi_sums *sums, const rfm_names *names, const rfm_bytes
 {
     for (size_t i = 0; i + 1 < count; i += 2) {
         rfm_cell cell;
-        char text[24], *end;
-        if (rfm_cell_parse(values[i], &cell) != RFM_OK || values[i + 1].len == 0 || values[i + 1].len >= sizeof text) {
+        int64_t value;
+        if (rfm_cell_parse(values[i], &cell) != RFM_OK || rfm_integer_parse(values[i + 1], &value) != RFM_OK)
             return RFM_E_CORRUPT;
-        }
-        memcpy(text, values[i + 1].at, values[i + 1].len);
-        text[values[i + 1].len] = 0;
-        long long value = strtoll(text, &end, 10);
-        if (*end != 0) {
-            return RFM_E_CORRUPT;
-        }
         cell.source = translated(sums, names, cell.source);
         if (has_name_as_part(cell.metric)) {
             cell.part = translated(sums, names, cell.part);

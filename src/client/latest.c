@@ -5,10 +5,6 @@
 
 #include <rfm/base/hash.h>
 
-/* Beyond these no date and no time can be shown: the years 0 and 9999. */
-#define TIME_MIN_MS INT64_C(-62167219200000)
-#define TIME_MAX_MS INT64_C(253402300799999)
-
 static rfm_stamp stamp_of(const rfm_event *event)
 {
     rfm_stamp stamp = {.time_ms = event->time_ms};
@@ -183,7 +179,7 @@ static bool time_of(const rfm_trait_value *value, int64_t *time_ms)
     bool good = value->kind == RFM_VALUE_TEXT     ? rfm_time_parse(value->text, time_ms) == RFM_OK
                 : value->kind == RFM_VALUE_NUMBER ? integer_of(value->text, time_ms)
                                                   : false;
-    return good && *time_ms >= TIME_MIN_MS && *time_ms <= TIME_MAX_MS;
+    return good && *time_ms >= RFM_TIME_YEAR_0_MS && *time_ms <= RFM_TIME_MAX_MS;
 }
 
 static bool hold_trait(const rfm_trait_value *value, rfm_trait_type type, kept_value *held)

@@ -1,5 +1,5 @@
-/* Facts of which the latest counts: traits, time zone, language, the last answers. Each has a stamp, the event that said it;
- * events often say several at once, so that stamps are a table of their own. */
+/* Facts of which the latest counts: traits, time zone, language, the last answers. Each has a stamp, the event that
+ * said it; events often say several at once, so that stamps are a table of their own. */
 #ifndef RFM_CLIENT_LATEST_H
 #define RFM_CLIENT_LATEST_H
 

@@ -16,13 +16,9 @@ struct rfm_names {
 rfm_names *rfm_names_new(void)
 {
     rfm_names *names = calloc(1, sizeof *names);
-    if (names && rfm_table_init(&names->table, 0)) {
-        free(names);
-        return NULL;
-    }
-    if (names) {
-        rfm_arena_init(&names->arena);
-    }
+    RFM_NEED(names);
+    rfm_table_init(&names->table, 0);
+    rfm_arena_init(&names->arena);
     return names;
 }
 
@@ -74,7 +70,7 @@ static uint16_t find(const rfm_names *names, rfm_bytes text)
 
 static void give(rfm_names *names, uint16_t number, rfm_bytes text)
 {
-    RFM_NEED(rfm_table_add(&names->table, rfm_hash64(text), number) == RFM_OK);
+    rfm_table_add(&names->table, rfm_hash64(text), number);
     names->text[number] = rfm_arena_copy(&names->arena, text);
     names->count = number > names->count ? number : names->count;
 }
@@ -143,4 +139,16 @@ int rfm_names_restore(rfm_names *names, uint16_t number, rfm_bytes text)
     }
     give(names, number, text);
     return RFM_OK;
+}
+
+int rfm_names_restore_all(rfm_names *names, const rfm_bytes *values, size_t count)
+{
+    int code = RFM_OK;
+    for (size_t i = 0; code == RFM_OK && i + 1 < count; i += 2) {
+        int64_t number;
+        if (rfm_integer_parse(values[i], &number) != RFM_OK || number < 1 || number > RFM_NAMES_MAX)
+            return RFM_E_CORRUPT;
+        code = rfm_names_restore(names, (uint16_t)number, values[i + 1]);
+    }
+    return code;
 }

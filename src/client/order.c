@@ -89,8 +89,8 @@ static void add_saturated(int64_t *sum, int64_t value)
     }
 }
 
-/* Adds what the entry's refunds come to, now that their order's currency is known. One that cannot be in that currency, for its
- * decimals or for want of a rate, comes to nothing, as if it had come after the order. */
+/* Adds what the entry's refunds come to, now that their order's currency is known. One that cannot be in that currency,
+ * for its decimals or for want of a rate, comes to nothing, as if it had come after the order. */
 static void add_refunded(rfm__waiting *sum, const rfm_order *waiting, uint16_t currency, const rfm_client_conf *conf)
 {
     int64_t refunded = waiting->refunded_minor, as_base, as_order;

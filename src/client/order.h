@@ -1,7 +1,8 @@
-/* The window of the last 16 order ids by arrival: orders that came, which tell repeats and bound refunds, and refunds that
- * wait for theirs. Refunds of one order that wait share an entry, with two exceptions that stand by themselves: a second
- * one without amount, which needs a place to be reported from if it is pushed out; and, if there are other currencies than
- * the base, a second one that names none, since each is converted by itself when its order tells the currency. */
+/* The window of the last 16 order ids by arrival: orders that came, which tell repeats and bound refunds, and refunds
+ * that wait for theirs. Refunds of one order that wait share an entry, with two exceptions that stand by themselves: a
+ * second one without amount, which needs a place to be reported from if it is pushed out; and, if there are other
+ * currencies than the base, a second one that names none, since each is converted by itself when its order tells the
+ * currency. */
 #ifndef RFM_CLIENT_ORDER_H
 #define RFM_CLIENT_ORDER_H
 

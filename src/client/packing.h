@@ -1,12 +1,11 @@
-/* Numbers as the packed form has them: LEB128 varints, signed ones zigzag, fixed words little endian; writing goes through a
- * bare pointer into a buffer that is known to be large enough, reading through a cursor that fails once. */
+/* Numbers as the packed form has them: LEB128 varints, signed ones zigzag, fixed words little endian; writing goes
+ * through a bare pointer into a buffer that is known to be large enough, reading through a cursor that fails once. */
 #ifndef RFM_CLIENT_PACKING_H
 #define RFM_CLIENT_PACKING_H
 
 #include <rfm/client/client.h>
 
-#define EPOCH_MS    RFM_TIME_1990_MS
-#define TIME_MAX_MS INT64_C(253402300799999) /* the year 9999 ends; no event lies beyond, nor before 1990 */
+#define EPOCH_MS RFM_TIME_1990_MS
 
 __attribute__((noinline, unused)) static uint8_t *put_varint_slow(uint8_t *at, uint64_t value)
 {
@@ -18,8 +17,9 @@ __attribute__((noinline, unused)) static uint8_t *put_varint_slow(uint8_t *at, u
     return at;
 }
 
-/* Up to 56 bits without a branch for each byte: the bits are spread to seven a byte, and eight bytes written, of which the
- * length counts. What is written last is therefore never a varint at the end of the buffer (RFM_CLIENT_PACKED_MAX has room). */
+/* Up to 56 bits without a branch for each byte: the bits are spread to seven a byte, and eight bytes written, of which
+ * the length counts. What is written last is therefore never a varint at the end of the buffer (RFM_CLIENT_PACKED_MAX
+ * has room). */
 static inline uint8_t *put_varint(uint8_t *at, uint64_t value)
 {
     if (value < 0x80) {
@@ -199,7 +199,7 @@ static inline int64_t get_since(struct cursor *cursor, int64_t reference)
 
 static inline int64_t checked_time(struct cursor *cursor, int64_t time_ms)
 {
-    bool good = time_ms >= EPOCH_MS && time_ms <= TIME_MAX_MS;
+    bool good = time_ms >= EPOCH_MS && time_ms <= RFM_TIME_MAX_MS;
     fail_unless(cursor, good);
     return good ? time_ms : EPOCH_MS;
 }
@@ -211,11 +211,12 @@ static inline int64_t get_time(struct cursor *cursor, int64_t reference)
 
 static inline uint64_t get_distance(struct cursor *cursor)
 {
-    return get_varint_max(cursor, (uint64_t)TIME_MAX_MS);
+    return get_varint_max(cursor, (uint64_t)RFM_TIME_MAX_MS);
 }
 
-/* Most times of a client are those of events that its window still holds. Such a one is written as the event's place there and
- * the milliseconds beyond its second, any other as the difference from the reference, the newest event of the window. */
+/* Most times of a client are those of events that its window still holds. Such a one is written as the event's place
+ * there and the milliseconds beyond its second, any other as the difference from the reference, the newest event of the
+ * window. */
 struct times {
     const rfm_client *client;
     int64_t reference_ms;
@@ -224,8 +225,8 @@ struct times {
 /* From which end of the window places count, which are shorter where they are low. */
 typedef enum window_end { FROM_OLDEST, FROM_NEWEST } window_end;
 
-/* For writing: where the seconds of the window are, by their hash, the newest of those that have the same. A search would end
- * elsewhere for each time, which processors cannot foresee. */
+/* For writing: where the seconds of the window are, by their hash, the newest of those that have the same. A search
+ * would end elsewhere for each time, which processors cannot foresee. */
 enum { PLACES = 64 };
 struct places {
     struct times times;

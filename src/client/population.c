@@ -22,7 +22,9 @@ rfm_standing rfm_client_standing(const rfm_client *client)
 
 rfm_population *rfm_population_new(void)
 {
-    return calloc(1, sizeof(rfm_population));
+    rfm_population *population = calloc(1, sizeof *population);
+    RFM_NEED(population);
+    return population;
 }
 
 void rfm_population_free(rfm_population *population)
@@ -93,6 +95,32 @@ void rfm_population_add_orders(rfm_population *population, uint16_t orders, int6
     population->orders[orders] += clients;
 }
 
+static bool add(rfm_population *population, rfm_counter counter, int64_t field, int64_t clients)
+{
+    static const int64_t least[RFM_COUNTERS] = {INT32_MIN, 0, 0};
+    static const int64_t most[RFM_COUNTERS] = {INT32_MAX, RFM_BUCKETS - 1, RFM_ORDER_COUNTS - 1};
+    if (field < least[counter] || field > most[counter] || clients < 0)
+        return false;
+    switch (counter) {
+    case RFM_COUNTER_DAY: rfm_population_add_day(population, (int32_t)field, clients); break;
+    case RFM_COUNTER_BUCKET: rfm_population_add_bucket(population, (uint16_t)field, clients); break;
+    default: rfm_population_add_orders(population, (uint16_t)field, clients);
+    }
+    return true;
+}
+
+int rfm_population_restore(rfm_population *population, rfm_counter counter, const rfm_bytes *values, size_t count)
+{
+    RFM_ASSERT(counter < RFM_COUNTERS);
+    for (size_t i = 0; i + 1 < count; i += 2) {
+        int64_t field, clients;
+        if (rfm_integer_parse(values[i], &field) != RFM_OK || rfm_integer_parse(values[i + 1], &clients) != RFM_OK ||
+            !add(population, counter, field, clients))
+            return RFM_E_CORRUPT;
+    }
+    return RFM_OK;
+}
+
 int64_t rfm_population_day_count(const rfm_population *population, int32_t day)
 {
     day = within(day);
@@ -118,8 +146,8 @@ static int64_t sum(const int64_t *counts, size_t len)
     return total;
 }
 
-/* edge[k] is the index of the least value v with 5 * (clients below v) >= (k + 1) * total: the one after the value whose
- * clients reach it. Indexes of edges that nothing reaches stay `none`. */
+/* edge[k] is the index of the least value v with 5 * (clients below v) >= (k + 1) * total: the one after the value
+ * whose clients reach it. Indexes of edges that nothing reaches stay `none`. */
 static void find_edges(const int64_t *counts, size_t len, int64_t none, int64_t edge[4])
 {
     int64_t total = sum(counts, len), below = 0;

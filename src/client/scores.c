@@ -1,7 +1,7 @@
 #include <rfm/client/scores.h>
 
 #define SECOND_DAYS (1.0 / 86400)
-#define TIME_MAX_S  INT64_C(253402300799) /* the year 9999 ends */
+#define TIME_MAX_S  (RFM_TIME_MAX_MS / RFM_SECOND_MS)
 
 static double days_of(int64_t duration_ms)
 {
@@ -277,8 +277,7 @@ int64_t rfm_client_risk_moment_ms(const rfm_client *client, const rfm_client_con
 
 int64_t rfm_client_segment_moment_ms(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms)
 {
-    if (client->orders == 0 || conf->rfm.r == RFM_AXIS_POPULATION || conf->rfm.f == RFM_AXIS_POPULATION ||
-        conf->rfm.m == RFM_AXIS_POPULATION) {
+    if (client->orders == 0 || rfm_client_conf_needs_population(conf)) {
         return INT64_MAX;
     }
     int64_t days = recency_days_at(client, conf, now_ms), nearest = INT64_MAX;

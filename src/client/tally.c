@@ -1,10 +1,12 @@
 #include <rfm/client/tally.h>
 
+#include <rfm/base/grow.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Open addressing with linear probing; cells are never taken out, so that a key is 0 only where there is none (a metric is a
- * letter). Doubled at half full. Cells that differ in their metric alone lie side by side: an event changes several of them. */
+/* Open addressing with linear probing; cells are never taken out, so that a key is 0 only where there is none (a metric
+ * is a letter). Doubled at half full. Cells that differ in their metric alone lie side by side: an event changes
+ * several of them. */
 enum { SLOTS_AT_FIRST = 1024 };
 #define CHANGED (UINT64_C(1) << 63) /* a letter has seven bits */
 struct slot {
@@ -28,11 +30,7 @@ rfm_tally *rfm_tally_new(void)
 {
     rfm_tally *tally = calloc(1, sizeof *tally);
     struct slot *slots = calloc(SLOTS_AT_FIRST, sizeof *slots);
-    if (tally == NULL || slots == NULL) {
-        free(tally);
-        free(slots);
-        return NULL;
-    }
+    RFM_NEED(tally && slots);
     *tally = (rfm_tally){.slots = slots, .size = SLOTS_AT_FIRST};
     return tally;
 }
@@ -80,11 +78,7 @@ static void grow(rfm_tally *tally)
 
 static void note_changed(rfm_tally *tally, uint64_t key)
 {
-    if (tally->changed_count == tally->changed_size) {
-        tally->changed_size = tally->changed_size ? tally->changed_size * 2 : 256;
-        tally->changed = realloc(tally->changed, tally->changed_size * sizeof *tally->changed);
-        RFM_NEED(tally->changed);
-    }
+    tally->changed = rfm_grow(tally->changed, tally->changed_count, &tally->changed_size);
     tally->changed[tally->changed_count++] = key;
 }
 

@@ -219,7 +219,7 @@ static void read_cause_key(rfm__loader *loader, const rfm_yaml *child, rfm_rule 
     static void (*const read[])(rfm__loader *, const rfm_yaml *, rfm_rule *) = {
         read_event, read_change, read_change, read_crossing, read_crossing, read_idle, read_late};
     int found = index_of(names, child->key);
-    if (found >= 0)
+    if (found >= 0 && (size_t)found < sizeof read / sizeof *read) /* an anniversary has a form of its own */
         read[found](loader, child, rule);
     else
         report_unknown(loader, child, names);

@@ -1,7 +1,8 @@
 /* The configuration as one plain struct: rfmd.yaml, the files that it names (rules, segments, model, secrets) and the
  * environment's overrides, checked, with defaults filled in. One table (keys.c) describes every key: it parses, checks,
  * prints and documents. A configuration is read-only once loaded and owns all that it points to: loading again gives a
- * new one and leaves the old alone, so a reload swaps a pointer. All errors of a load are collected, not only the first. */
+ * new one and leaves the old alone, so a reload swaps a pointer. All errors of a load are collected, not only the
+ * first. */
 #ifndef RFM_CONFIG_CONFIG_H
 #define RFM_CONFIG_CONFIG_H
 
@@ -15,9 +16,9 @@ typedef enum rfm_output { RFM_OUTPUT_BINARY, RFM_OUTPUT_STRUCTURED } rfm_output;
 typedef enum rfm_log_level { RFM_LOG_DEBUG, RFM_LOG_INFO, RFM_LOG_WARN, RFM_LOG_ERROR } rfm_log_level;
 typedef enum rfm_log_format { RFM_LOG_LOGFMT, RFM_LOG_JSON } rfm_log_format;
 
-/* A property handed on to librdkafka; `where` is the file:line:column that names it, for messages. */
+/* A property handed on to librdkafka. */
 typedef struct rfm_setting {
-    const char *name, *value, *where;
+    const char *name, *value;
 } rfm_setting;
 typedef struct rfm_settings {
     const rfm_setting *items;
@@ -113,7 +114,8 @@ void rfm_config_errors_write(const rfm_config_errors *errors, rfm_buffer *text);
  * RFMD_ variables go over the file's keys. 0 and *config, or RFM_E_MALFORMED with everything that is wrong in `errors`,
  * also a file that cannot be read, or RFM_E_IO, the same of the system's time zones; `errors` is cleared first. */
 int rfm_config_load(const char *path, char *const *environment, rfm_config **config, rfm_config_errors *errors);
-/* The same of keys that stand within another file: a map of its tree (yaml.h), without overrides; `environment` is for secrets. */
+/* The same of keys that stand within another file: a map of its tree (yaml.h), without overrides; `environment` is for
+ * secrets. */
 int rfm_config_load_map(const rfm_yaml *map, char *const *environment, rfm_config **config, rfm_config_errors *errors);
 void rfm_config_free(rfm_config *config);
 

@@ -79,8 +79,8 @@ static void report_section(rfm__loader *loader, const rfm_yaml *node, const char
     rfm__report(loader, node, "%s is a section, not a key: set its keys, such as %s", section, variable);
 }
 
-/* A variable without a double underscore may be somebody else's (Kubernetes sets RFMD_PORT and the like for a service named
- * rfmd): it is ours only if it names a key or a section, and an error only if it nearly does. */
+/* A variable without a double underscore may be somebody else's (Kubernetes sets RFMD_PORT and the like for a service
+ * named rfmd): it is ours only if it names a key or a section, and an error only if it nearly does. */
 static void report_unknown(rfm__loader *loader, const rfm_yaml *node, const char *path)
 {
     char nearest[PATH_BYTES_MAX], flat[PATH_BYTES_MAX];

@@ -1,5 +1,5 @@
-/* Kinds of keys that are expressions: conditions, `data`, segments by condition. They are read as texts and compiled when all
- * that they may name is known. */
+/* Kinds of keys that are expressions: conditions, `data`, segments by condition. They are read as texts and compiled
+ * when all that they may name is known. */
 #include "keys.h"
 
 #include <rfm/base/utf8.h>

@@ -1,5 +1,5 @@
-/* The table of keys and what can be done with it. A key has a path, a kind (how it is read, checked and printed), a place
- * in a struct, a default written as YAML (so that it goes through the same checks) and a text for people. */
+/* The table of keys and what can be done with it. A key has a path, a kind (how it is read, checked and printed), a
+ * place in a struct, a default written as YAML (so that it goes through the same checks) and a text for people. */
 #ifndef RFM_CONFIG_KEYS_H
 #define RFM_CONFIG_KEYS_H
 
@@ -38,8 +38,8 @@ typedef struct rfm__table {
     size_t count;
 } rfm__table;
 
-/* Reads the map into `target`: unknown keys, wrong types and values and missing keys are reported at their nodes; what is
- * absent takes its default. */
+/* Reads the map into `target`: unknown keys, wrong types and values and missing keys are reported at their nodes; what
+ * is absent takes its default. */
 void rfm__table_read(rfm__loader *loader, const rfm__table *table, const rfm_yaml *map, void *target);
 void rfm__table_print(const rfm__table *table, const rfm_config *config, const void *target, unsigned indent,
                       rfm_buffer *yaml);
@@ -47,7 +47,8 @@ void rfm__table_print(const rfm__table *table, const rfm_config *config, const v
 void rfm__table_canonical(const rfm__table *table, const rfm_config *config, const void *target, const void *defaults,
                           rfm_buffer *text);
 void rfm__table_reference(const rfm__table *table, rfm_buffer *markdown);
-/* Of the children that the table has under the prefix ("" or "kafka."): the one nearest to a name, as its whole path. */
+/* Of the children that the table has under the prefix ("" or "kafka."): the one nearest to a name, as its whole
+ * path. */
 const char *rfm__table_nearest(const rfm__table *table, const char *prefix, const char *name, char path[128]);
 /* "" in all texts of a new struct. */
 void rfm__table_init(const rfm__table *table, void *target);
@@ -69,6 +70,9 @@ extern const rfm__kind rfm__share;       /* double, 0 to 1, also as 5% */
 extern const rfm__kind rfm__choice;      /* int (an enum) */
 extern const rfm__kind rfm__unsupported; /* nothing: this version refuses the key */
 
+extern const char *const rfm__class_names[]; /* choices of a rfm_class */
+#define RFM__TEN_YEARS_S (3650. * 86400)     /* no duration of a rule is longer */
+
 /* Values of a node, for kinds of other files; false: reported. */
 bool rfm__text_of(rfm__loader *loader, const rfm_yaml *node, const char **text);
 bool rfm__number_of(rfm__loader *loader, const rfm_yaml *node, double *number);
@@ -78,7 +82,10 @@ bool rfm__duration_of(rfm__loader *loader, const rfm_yaml *node, int64_t *durati
 bool rfm__is_name(const char *text, size_t len_max, const char *more); /* letters, digits and what is in `more` */
 
 void rfm__print_text(rfm_buffer *yaml, const char *text); /* quoted; "": null */
+/* A kind's `print`: of a const char *, of characters that stand there themselves, of a double. */
 void rfm__print_text_at(rfm_buffer *yaml, const rfm__key *key, const rfm_config *config, const void *at);
+void rfm__print_chars_at(rfm_buffer *yaml, const rfm__key *key, const rfm_config *config, const void *at);
+void rfm__print_number_at(rfm_buffer *yaml, const rfm__key *key, const rfm_config *config, const void *at);
 void rfm__print_number(rfm_buffer *yaml, double number); /* the fewest digits that read back the same */
 void rfm__print_duration(rfm_buffer *yaml, int64_t duration_ms);
 void rfm__print_size(rfm_buffer *yaml, uint64_t bytes);
@@ -117,8 +124,8 @@ extern const rfm__kind rfm__variants;     /* rfm_experiment.variant */
 extern const rfm__kind rfm__wall_time;    /* int32_t ms since midnight */
 extern const rfm__kind rfm__default_zone; /* const char *, NULL: UTC */
 extern const rfm__kind rfm__caps;         /* rfm_rules.cap */
-/* What the keys of a rule say together (readable: each by itself could be read), the policies of a file, the caps once all
- * rules are known. */
+/* What the keys of a rule say together (readable: each by itself could be read), the policies of a file, the caps once
+ * all rules are known. */
 void rfm__experiment_check(rfm__loader *loader, const rfm_yaml *node, bool readable, rfm_rule *rule);
 void rfm__schedule_check(rfm__loader *loader, const rfm_yaml *node, const rfm_schedule *schedule);
 void rfm__policies_check(rfm__loader *loader, const rfm_yaml *map);

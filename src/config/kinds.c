@@ -3,13 +3,13 @@
 #include <rfm/base/time.h>
 #include <rfm/base/utf8.h>
 
-#include <ctype.h>
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { TOPIC_BYTES_MAX = 249 };
+
+const char *const rfm__class_names[] = {"marketing", "transactional", NULL};
 
 bool rfm__text_of(rfm__loader *loader, const rfm_yaml *node, const char **text)
 {
@@ -61,11 +61,9 @@ bool rfm__share_of(rfm__loader *loader, const rfm_yaml *node, double *share)
 
 bool rfm__integer_of(rfm__loader *loader, const rfm_yaml *node, int64_t low, int64_t high, int64_t *integer)
 {
-    char *end = NULL;
-    errno = 0;
-    bool digits = node->kind == RFM_YAML_SCALAR && isdigit((unsigned char)node->text[*node->text == '-']);
-    int64_t value = digits ? strtoll(node->text, &end, 10) : 0;
-    if (!digits || *end || errno || value < low || value > high) {
+    int64_t value;
+    if (node->kind != RFM_YAML_SCALAR || rfm_integer_parse(rfm_text(node->text), &value) != RFM_OK || value < low ||
+        value > high) {
         rfm__report(loader, node, "a whole number from %lld to %lld is needed here, not %s", (long long)low,
                     (long long)high, rfm__show_node(node).text);
         return false;
@@ -230,16 +228,14 @@ static bool size_of_text(const char *text, uint64_t *bytes)
     } units[] = {
         {"", 1},      {"B", 1},        {"KiB", 1 << 10},   {"MiB", 1 << 20},     {"GiB", 1 << 30}, {"TiB", 1ull << 40},
         {"kB", 1000}, {"MB", 1000000}, {"GB", 1000000000}, {"TB", 1000000000000}};
-    char *end;
-    errno = 0;
-    if (!isdigit((unsigned char)*text))
+    size_t digits = strspn(text, "0123456789");
+    const char *unit = text + digits + strspn(text + digits, " ");
+    int64_t number;
+    if (rfm_integer_parse(rfm_bytes_of(text, digits), &number) != RFM_OK)
         return false;
-    uint64_t number = strtoull(text, &end, 10);
-    while (*end == ' ')
-        end++;
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-        if (strcmp(end, units[i].unit) == 0)
-            return !errno && !__builtin_mul_overflow(number, units[i].bytes, bytes);
+        if (strcmp(unit, units[i].unit) == 0)
+            return !__builtin_mul_overflow(number, units[i].bytes, bytes);
     }
     return false;
 }
@@ -338,13 +334,19 @@ static void read_number(rfm__loader *loader, const rfm__key *key, const rfm_yaml
         *(double *)at = number;
 }
 
-static void print_number(rfm_buffer *yaml, const rfm__key *key, const rfm_config *config, const void *at)
+void rfm__print_number_at(rfm_buffer *yaml, const rfm__key *key, const rfm_config *config, const void *at)
 {
     (void)key, (void)config;
     rfm__print_number(yaml, *(const double *)at);
 }
 
-const rfm__kind rfm__number = {"number", true, false, read_number, print_number};
+void rfm__print_chars_at(rfm_buffer *yaml, const rfm__key *key, const rfm_config *config, const void *at)
+{
+    (void)key, (void)config;
+    rfm__print_text(yaml, at);
+}
+
+const rfm__kind rfm__number = {"number", true, false, read_number, rfm__print_number_at};
 
 static void read_share(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
 {
@@ -352,7 +354,7 @@ static void read_share(rfm__loader *loader, const rfm__key *key, const rfm_yaml 
     (void)rfm__share_of(loader, node, at);
 }
 
-const rfm__kind rfm__share = {"share", true, false, read_share, print_number};
+const rfm__kind rfm__share = {"share", true, false, read_share, rfm__print_number_at};
 
 static void report_choice(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node)
 {

@@ -1,12 +1,13 @@
-/* What one load needs besides its result: the trees, the errors so far, the sources. Files come through one function, so
- * that a test or a fuzzer brings its own. */
+/* What one load needs besides its result: the trees, the errors so far, the sources. Files come through one function,
+ * so that a test or a fuzzer brings its own. */
 #ifndef RFM_CONFIG_LOADER_H
 #define RFM_CONFIG_LOADER_H
 
 #include "config.h"
 #include "yaml.h"
 
-/* The whole of a file into the arena; more than bytes_max: RFM_E_TOO_LARGE. RFM_E_NOT_FOUND, RFM_E_IO with a message. */
+/* The whole of a file into the arena; more than bytes_max: RFM_E_TOO_LARGE. RFM_E_NOT_FOUND, RFM_E_IO with a
+ * message. */
 typedef int (*rfm__read)(void *context, rfm_arena *arena, const char *path, size_t bytes_max, rfm_bytes *content,
                          rfm_error *error);
 int rfm__read_file(void *context, rfm_arena *arena, const char *path, size_t bytes_max, rfm_bytes *content,

@@ -41,13 +41,7 @@ static void read_positive(rfm__loader *loader, const rfm__key *key, const rfm_ya
         rfm__report(loader, node, "a number above 0 is needed here, not %s", rfm__show_node(node).text);
 }
 
-static void print_number(rfm_buffer *yaml, const rfm__key *key, const rfm_config *config, const void *at)
-{
-    (void)key, (void)config;
-    rfm__print_number(yaml, *(const double *)at);
-}
-
-static const rfm__kind positive = {"number above 0", true, false, read_positive, print_number};
+static const rfm__kind positive = {"number above 0", true, false, read_positive, rfm__print_number_at};
 
 static void read_cap(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
 {

@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TEN_YEARS_S (3650. * 86400)
-
 static const char *const weekdays[] = {"mon", "tue", "wed", "thu", "fri", "sat", "sun", NULL};
 
 static void read_weekdays(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
@@ -83,13 +81,7 @@ static void read_salt(rfm__loader *loader, const rfm__key *key, const rfm_yaml *
         rfm__report(loader, node, "1 to %d bytes are needed here, not %s", RFM_SALT_MAX, rfm__show_node(node).text);
 }
 
-static void print_copied(rfm_buffer *yaml, const rfm__key *key, const rfm_config *config, const void *at)
-{
-    (void)key, (void)config;
-    rfm__print_text(yaml, at);
-}
-
-const rfm__kind rfm__salt = {"text", true, false, read_salt, print_copied};
+const rfm__kind rfm__salt = {"text", true, false, read_salt, rfm__print_chars_at};
 
 /* A share of clients is a number of buckets of ten thousand. */
 static bool buckets_of(rfm__loader *loader, const rfm_yaml *node, uint16_t *buckets)
@@ -138,7 +130,7 @@ static void read_variant_name(rfm__loader *loader, const rfm__key *key, const rf
                     rfm__show_node(node).text);
 }
 
-static const rfm__kind variant_name = {"name", true, false, read_variant_name, print_copied};
+static const rfm__kind variant_name = {"name", true, false, read_variant_name, rfm__print_chars_at};
 
 static const rfm__key variant_keys[] = {
     {"name", &variant_name, offsetof(rfm_variant, name), .flags = RFM__REQUIRED, .text = "The trigger's `variant`"},
@@ -290,18 +282,17 @@ static void read_cap_channel(rfm__loader *loader, const rfm__key *key, const rfm
         rfm__report(loader, node, "the name of a channel is needed here, not %s", rfm__show_node(node).text);
 }
 
-static const rfm__kind cap_rule = {"name of a rule", true, false, read_cap_rule, print_copied};
-static const rfm__kind cap_channel = {"text", true, false, read_cap_channel, print_copied};
-static const char *const classes[] = {"marketing", "transactional", NULL};
+static const rfm__kind cap_rule = {"name of a rule", true, false, read_cap_rule, rfm__print_chars_at};
+static const rfm__kind cap_channel = {"text", true, false, read_cap_channel, rfm__print_chars_at};
 
 #define CAP_AT(member) offsetof(rfm_cap, member)
 static const rfm__key cap_keys[] = {
-    {"class", &rfm__choice, CAP_AT(class_), .choices = classes, .text = "Counts those of this class"},
+    {"class", &rfm__choice, CAP_AT(class_), .choices = rfm__class_names, .text = "Counts those of this class"},
     {"channel", &cap_channel, CAP_AT(channel), .text = "Counts those over this channel"},
     {"rule", &cap_rule, CAP_AT(rule), .text = "Counts those of this rule"},
     {"max", &rfm__integer, CAP_AT(max), .flags = RFM__REQUIRED, .low = 0, .high = RFM_CAP_SENDS_MAX,
      .text = "So many are sent"},
-    {"per", &rfm__duration, CAP_AT(per_ms), .flags = RFM__REQUIRED, .low = 1, .high = TEN_YEARS_S,
+    {"per", &rfm__duration, CAP_AT(per_ms), .flags = RFM__REQUIRED, .low = 1, .high = RFM__TEN_YEARS_S,
      .text = "Within so long, at any moment"},
 };
 static const rfm__table cap_table = {cap_keys, sizeof cap_keys / sizeof *cap_keys};
@@ -333,7 +324,7 @@ static void print_cap(rfm_buffer *yaml, const rfm_cap *cap)
 {
     rfm_write_text(yaml, "{");
     if (cap->has_class)
-        rfm_write_format(yaml, "class: %s, ", classes[cap->class_]);
+        rfm_write_format(yaml, "class: %s, ", rfm__class_names[cap->class_]);
     if (*cap->channel) {
         rfm_write_text(yaml, "channel: ");
         rfm__print_text(yaml, cap->channel);

@@ -28,12 +28,6 @@ static bool copy_text(rfm__loader *loader, const rfm_yaml *node, char *at, size_
     return good;
 }
 
-static void print_copied(rfm_buffer *yaml, const rfm__key *key, const rfm_config *config, const void *at)
-{
-    (void)key, (void)config;
-    rfm__print_text(yaml, at);
-}
-
 static void read_name(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
 {
     const char *text;
@@ -48,7 +42,7 @@ static void read_name(rfm__loader *loader, const rfm__key *key, const rfm_yaml *
                     RFM_RULE_NAME_MAX - 1, rfm__show_node(node).text);
 }
 
-static const rfm__kind rule_name = {"name: `[a-z][a-z0-9_]*`", true, false, read_name, print_copied};
+static const rfm__kind rule_name = {"name: `[a-z][a-z0-9_]*`", true, false, read_name, rfm__print_chars_at};
 
 static void read_template(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
 {
@@ -56,7 +50,7 @@ static void read_template(rfm__loader *loader, const rfm__key *key, const rfm_ya
     (void)copy_text(loader, node, at, RFM_RULE_TEXT_MAX);
 }
 
-static const rfm__kind template_text = {"text", true, false, read_template, print_copied};
+static const rfm__kind template_text = {"text", true, false, read_template, rfm__print_chars_at};
 
 static void read_channels(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
 {
@@ -117,7 +111,7 @@ static void read_prefix(rfm__loader *loader, const rfm__key *key, const rfm_yaml
                     rfm__show_node(node).text);
 }
 
-static const rfm__kind promo_prefix = {"text", true, false, read_prefix, print_copied};
+static const rfm__kind promo_prefix = {"text", true, false, read_prefix, rfm__print_chars_at};
 
 static void read_percent(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
 {
@@ -131,13 +125,7 @@ static void read_percent(rfm__loader *loader, const rfm__key *key, const rfm_yam
         rfm__report(loader, node, "a number above 0 and up to 100 is needed here, not %s", rfm__show_node(node).text);
 }
 
-static void print_percent(rfm_buffer *yaml, const rfm__key *key, const rfm_config *config, const void *at)
-{
-    (void)key, (void)config;
-    rfm__print_number(yaml, *(const double *)at);
-}
-
-static const rfm__kind promo_percent = {"number above 0, up to 100", true, false, read_percent, print_percent};
+static const rfm__kind promo_percent = {"number above 0, up to 100", true, false, read_percent, rfm__print_number_at};
 
 static void read_topic(rfm__loader *loader, const rfm__key *key, const rfm_yaml *node, void *at)
 {
@@ -168,9 +156,7 @@ static void print_topic(rfm_buffer *yaml, const rfm__key *key, const rfm_config 
 
 static const rfm__kind topic_name = {"name", true, false, read_topic, print_topic};
 
-#define TEN_YEARS_S (3650. * 86400)
-#define YEAR_S      (365. * 86400)
-static const char *const classes[] = {"marketing", "transactional", NULL};
+#define YEAR_S (365. * 86400)
 
 static const rfm__key rule_keys[] = {
     {"name", &rule_name, AT(name), .flags = RFM__REQUIRED, .text = "Unique. Part of triggers' ids"},
@@ -181,21 +167,22 @@ static const rfm__key rule_keys[] = {
              "TRAIT, at: \"09:00\"}`"},
     {"when", &rfm__condition, AT(when),
      .text = "Condition, over `client`, `event` (on an event) and `now`; see [expressions.md](expressions.md)"},
-    {"delay", &rfm__duration, AT(delay_ms), "0s", .low = 0, .high = TEN_YEARS_S,
+    {"delay", &rfm__duration, AT(delay_ms), "0s", .low = 0, .high = RFM__TEN_YEARS_S,
      .text = "From the cause to the decision"},
     {"restart", &rfm__boolean, AT(restart), "false",
      .text = "A further cause while one is pending: `false` keeps the first, `true` the last"},
     {"cancel_on", &rfm__events, AT(cancel_on), .text = "Events that cancel what is pending"},
-    {"class", &rfm__choice, AT(class_), "marketing", .choices = classes, .text = "What consent is asked about"},
+    {"class", &rfm__choice, AT(class_), "marketing", .choices = rfm__class_names,
+     .text = "What consent is asked about"},
     {"channels", &channels, AT(channel),
      .text = "The first that consent allows and that does not bounce is taken; `best`: of those the one on which the "
              "client answers most; none: the trigger's channel is null"},
     {"once", &rfm__boolean, AT(once), "false", .text = "Once for each client, for ever"},
-    {"cooldown", &rfm__duration, AT(cooldown_ms), "0s", .low = 0, .high = TEN_YEARS_S,
+    {"cooldown", &rfm__duration, AT(cooldown_ms), "0s", .low = 0, .high = RFM__TEN_YEARS_S,
      .text = "Least time between two for one client"},
     {"priority", &rfm__signed, AT(priority), "0", .low = -1000000, .high = 1000000,
      .text = "Of the causes of one instant the higher is decided first"},
-    {"expires", &rfm__duration, AT(expires_ms), .low = 1, .high = TEN_YEARS_S,
+    {"expires", &rfm__duration, AT(expires_ms), .low = 1, .high = RFM__TEN_YEARS_S,
      .text = "What quiet hours have put off for longer is dropped"},
     {"schedule.days", &rfm__weekdays, AT(schedule.days),
      .text = "In force on these days only, by the client's calendar: `[mon, tue, wed, thu, fri, sat, sun]`"},
@@ -205,8 +192,8 @@ static const rfm__key rule_keys[] = {
      .text = "The code is this, `-` and ten characters that nobody can guess"},
     {"promo.percent", &promo_percent, AT(promo.percent), .flags = RFM__REQUIRED_WITHIN,
      .text = "Discount, for the receiver of the trigger"},
-    {"promo.valid", &rfm__duration, AT(promo.valid_ms), .flags = RFM__REQUIRED_WITHIN, .low = 1, .high = TEN_YEARS_S,
-     .text = "From the trigger's time to `valid_until`"},
+    {"promo.valid", &rfm__duration, AT(promo.valid_ms), .flags = RFM__REQUIRED_WITHIN, .low = 1,
+     .high = RFM__TEN_YEARS_S, .text = "From the trigger's time to `valid_until`"},
     {"experiment.salt", &rfm__salt, AT(experiment.salt), .flags = RFM__REQUIRED_WITHIN,
      .text = "Places the clients: the same salt, the same arms; another, others"},
     {"experiment.control", &rfm__buckets, AT(experiment.control_buckets),
@@ -448,8 +435,8 @@ static int compare_rules(const void *a, const void *b)
     return strcmp(left->name, right->name);
 }
 
-/* The version is that of what the rules say: comments, order and the split into files do not matter, nor does a key that a
- * later version adds as long as it is not given. */
+/* The version is that of what the rules say: comments, order and the split into files do not matter, nor does a key
+ * that a later version adds as long as it is not given. */
 static void set_version(rfm_config *config)
 {
     static const rfm_rule defaults = {.topic = 0};

@@ -20,7 +20,8 @@ static int port_of(const char *text, size_t len)
     return port <= UINT16_MAX ? port : -1;
 }
 
-/* What librdkafka takes in front of a host; it drops a broker with any other, at the start, and says so in its log alone. */
+/* What librdkafka takes in front of a host; it drops a broker with any other, at the start, and says so in its log
+ * alone. */
 static size_t protocol_len(const char *text, size_t len)
 {
     static const char *const known[] = {"plaintext://", "ssl://", "sasl_plaintext://", "sasl_ssl://"};
@@ -149,12 +150,8 @@ static void read_settings(rfm__loader *loader, const rfm__key *key, const rfm_ya
         const char *value;
         if (!rfm__text_of(loader, child, &value))
             continue;
-        char where[512];
-        int len = snprintf(where, sizeof where, "%.450s:%u:%u", child->source->name, child->key_line,
-                           child->key_column);
         items[count++] = (rfm_setting){.name = rfm__keep(loader, child->key, strlen(child->key)),
-                                       .value = rfm__keep(loader, value, strlen(value)),
-                                       .where = rfm__keep(loader, where, (size_t)len)};
+                                       .value = rfm__keep(loader, value, strlen(value))};
     }
     *(rfm_settings *)at = (rfm_settings){items, count};
 }

@@ -37,8 +37,8 @@ typedef struct rfm_yaml_complaint {
 } rfm_yaml_complaint;
 typedef void (*rfm_yaml_complain)(void *context, const rfm_yaml_source *source, const rfm_yaml_complaint *complaint);
 
-/* The tree of `text`; an empty text is an empty map. NULL: not readable, complained. A key that comes twice is complained
- * about, and its first value stands. */
+/* The tree of `text`; an empty text is an empty map. NULL: not readable, complained. A key that comes twice is
+ * complained about, and its first value stands. */
 rfm_yaml *rfm_yaml_parse(rfm_arena *arena, const rfm_yaml_source *source, rfm_bytes text, rfm_yaml_complain complain,
                          void *context);
 rfm_yaml *rfm_yaml_scalar(rfm_arena *arena, const rfm_yaml_source *source, const char *text);

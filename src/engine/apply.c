@@ -4,7 +4,8 @@
 #include <rfm/event/headers.h>
 #include <stdio.h>
 
-/* What is being done to one client: its state is decoded once, meets its moments and at most one event, and is put back once. */
+/* What is being done to one client: its state is decoded once, meets its moments and at most one event, and is put back
+ * once. */
 typedef struct at_work {
     rfm_worker *worker;
     rfm__task *task;
@@ -136,8 +137,8 @@ static void mark_changed(at_work *work)
     entry->in_step = true;
 }
 
-/* A client may be met ahead of its minute list, by an event. Its state says so until the list has come that far, since an
- * entry that was evicted has forgotten it: if a daily look lies between, which would be made again. */
+/* A client may be met ahead of its minute list, by an event. Its state says so until the list has come that far, since
+ * an entry that was evicted has forgotten it: if a daily look lies between, which would be made again. */
 static int64_t met_ahead_ms(const at_work *work)
 {
     int64_t done_ms = work->task->ring_minute * RFM_MINUTE_MS;
@@ -146,7 +147,8 @@ static int64_t met_ahead_ms(const at_work *work)
     return ahead && !RFM_FAULT(MET_AHEAD) ? work->met_ms : 0;
 }
 
-/* Entries of earlier moments stay in their buckets until those are due. The state remembers where, should the client be erased. */
+/* Entries of earlier moments stay in their buckets until those are due. The state remembers where, should the client be
+ * erased. */
 static void leave_bucket(at_work *work)
 {
     rfm_client *client = &work->worker->client;
@@ -183,8 +185,8 @@ static bool note_places(at_work *work)
     return true;
 }
 
-/* Packs the state. False: it is as it was, and where it belongs. A moment that has moved is in the state, which then has changed
- * for certain and is packed once. */
+/* Packs the state. False: it is as it was, and where it belongs. A moment that has moved is in the state, which then
+ * has changed for certain and is packed once. */
 static bool pack(at_work *work, rfm_bytes *packed)
 {
     rfm_worker *worker = work->worker;
@@ -383,8 +385,8 @@ void rfm__apply_record(rfm_worker *worker, rfm__task *task, const rfm_record *re
         finish(&work);
 }
 
-/* A dead letter must fit where its original did, with our headers besides: what is larger than a broker takes by default is cut,
- * and says so. A key takes from the value's room. */
+/* A dead letter must fit where its original did, with our headers besides: what is larger than a broker takes by
+ * default is cut, and says so. A key takes from the value's room. */
 static void cut_dead_letter(rfm_buffer *headers, rfm_bytes *key, rfm_bytes *value)
 {
     char len[24];

@@ -10,13 +10,11 @@ enum { ENTRY_BYTES = sizeof(rfm__entry) + 32, ORDINARY_BYTES = ENTRY_BYTES + 256
 
 _Static_assert(RFM_CLIENT_ID_MAX + RFM_CLIENT_PACKED_MAX <= (int)RFM_POOL_BLOCK_MAX, "the largest client is a block");
 
-int rfm__cache_init(rfm__cache *cache, size_t bytes_max, const rfm__cache_owner *owners)
+void rfm__cache_init(rfm__cache *cache, size_t bytes_max, const rfm__cache_owner *owners)
 {
     *cache = (rfm__cache){.bytes_max = bytes_max, .owners = owners};
     cache->pool = rfm_pool_new(SIZE_MAX); /* the limit is kept here, over blocks and entries together */
-    if (cache->pool == NULL || rfm_table_init(&cache->table, 1024) != RFM_OK)
-        return RFM_E_NO_MEMORY;
-    return RFM_OK;
+    rfm_table_init(&cache->table, 1024);
 }
 
 void rfm__cache_release(rfm__cache *cache)
@@ -148,7 +146,7 @@ uint32_t rfm__cache_add(rfm__cache *cache, uint32_t task, rfm_bytes key, uint64_
                                          .key_len = (uint8_t)key.len,
                                          .live = true,
                                          .loading = true};
-    RFM_NEED(rfm_table_add(&cache->table, hash, index) == RFM_OK);
+    rfm_table_add(&cache->table, hash, index);
     return index;
 }
 

@@ -1,7 +1,7 @@
-/* The clients a worker has at hand, packed. An entry belongs to a task and to that task's epoch: raising the epoch forgets all
- * its entries at once. What Redis does not have yet (changed in a step after the task's last stored one), what is being loaded
- * and what a step in the making has changed stays; the rest goes by second chance when the limit is reached, which only who
- * had a further event has (`recent`): the daily looks at everybody do not push out the busy.
+/* The clients a worker has at hand, packed. An entry belongs to a task and to that task's epoch: raising the epoch
+ * forgets all its entries at once. What Redis does not have yet (changed in a step after the task's last stored one),
+ * what is being loaded and what a step in the making has changed stays; the rest goes by second chance when the limit
+ * is reached, which only who had a further event has (`recent`): the daily looks at everybody do not push out the busy.
  * Entries are named by index; indexes stay valid until the entry is evicted, pointers only until the next take. */
 #ifndef RFM_ENGINE_CACHE_H
 #define RFM_ENGINE_CACHE_H
@@ -39,7 +39,7 @@ typedef struct rfm__cache {
     bool stuck; /* nothing could go: no use in looking again before a step is stored or an epoch raised */
 } rfm__cache;
 
-int rfm__cache_init(rfm__cache *cache, size_t bytes_max, const rfm__cache_owner *owners);
+void rfm__cache_init(rfm__cache *cache, size_t bytes_max, const rfm__cache_owner *owners);
 void rfm__cache_release(rfm__cache *cache);
 size_t rfm__cache_bytes(const rfm__cache *cache);
 /* RFM_TABLE_NONE: not there (an entry of an old epoch is not). */

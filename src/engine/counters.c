@@ -1,18 +1,17 @@
 #include "counters.h"
 #include "fault.h"
 
+#include <rfm/base/grow.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { DAYS = 65536, DAY_ZERO = 7305 /* 1990-01-01; before it no event is taken */ };
-static const size_t field_count[RFM__COUNTER_KINDS] = {DAYS, RFM_BUCKETS, RFM_ORDER_COUNTS};
-_Static_assert((int)RFM_POPULATION_KEYS == (int)RFM__COUNTER_KINDS, "a key for each");
+static const size_t field_count[RFM_COUNTERS] = {DAYS, RFM_BUCKETS, RFM_ORDER_COUNTS};
 
 void rfm__counters_init(rfm__counters *counters)
 {
     *counters = (rfm__counters){.stamp = 1, .population = rfm_population_new(), .tally = rfm_tally_new()};
-    RFM_NEED(counters->population != NULL && counters->tally != NULL);
-    for (size_t kind = 0; kind < RFM__COUNTER_KINDS; kind++) {
+    for (size_t kind = 0; kind < RFM_COUNTERS; kind++) {
         counters->stamps[kind] = calloc(field_count[kind], sizeof *counters->stamps[kind]);
         RFM_NEED(counters->stamps[kind] != NULL);
     }
@@ -23,7 +22,7 @@ void rfm__counters_release(rfm__counters *counters)
     rfm_population_free(counters->population);
     rfm_tally_free(counters->tally);
     free(counters->touched);
-    for (size_t kind = 0; kind < RFM__COUNTER_KINDS; kind++)
+    for (size_t kind = 0; kind < RFM_COUNTERS; kind++)
         free(counters->stamps[kind]);
     *counters = (rfm__counters){0};
 }
@@ -36,19 +35,15 @@ void rfm__counters_clear(rfm__counters *counters)
     counters->stamp++;
 }
 
-static void touch(rfm__counters *counters, rfm__counter_kind kind, int32_t field)
+static void touch(rfm__counters *counters, rfm_counter kind, int32_t field)
 {
-    size_t at = (size_t)(kind == RFM__COUNTER_DAY ? field - DAY_ZERO : field);
+    size_t at = (size_t)(kind == RFM_COUNTER_DAY ? field - DAY_ZERO : field);
     if (at < field_count[kind]) {
         if (counters->stamps[kind][at] == counters->stamp)
             return;
         counters->stamps[kind][at] = counters->stamp;
     }
-    if (counters->count == counters->size) {
-        counters->size = counters->size ? counters->size * 2 : 256;
-        counters->touched = realloc(counters->touched, counters->size * sizeof *counters->touched);
-        RFM_NEED(counters->touched != NULL);
-    }
+    counters->touched = rfm_grow(counters->touched, counters->count, &counters->size);
     counters->touched[counters->count++] = (rfm__touched){(uint8_t)kind, field};
 }
 
@@ -59,9 +54,9 @@ static void add(rfm__counters *counters, const rfm_standing *standing, int64_t c
     rfm_population_add_day(counters->population, standing->day, clients);
     rfm_population_add_bucket(counters->population, standing->bucket, clients);
     rfm_population_add_orders(counters->population, standing->orders, clients);
-    touch(counters, RFM__COUNTER_DAY, standing->day);
-    touch(counters, RFM__COUNTER_BUCKET, standing->bucket);
-    touch(counters, RFM__COUNTER_ORDERS, standing->orders);
+    touch(counters, RFM_COUNTER_DAY, standing->day);
+    touch(counters, RFM_COUNTER_BUCKET, standing->bucket);
+    touch(counters, RFM_COUNTER_ORDERS, standing->orders);
 }
 
 void rfm__counters_move(rfm__counters *counters, const rfm_standing *before, const rfm_standing *after)
@@ -76,8 +71,8 @@ void rfm__counters_move(rfm__counters *counters, const rfm_standing *before, con
 static int64_t value_of(const rfm_population *population, const rfm__touched *touched)
 {
     switch (touched->kind) {
-    case RFM__COUNTER_DAY: return rfm_population_day_count(population, touched->field);
-    case RFM__COUNTER_BUCKET: return rfm_population_bucket_count(population, (uint16_t)touched->field);
+    case RFM_COUNTER_DAY: return rfm_population_day_count(population, touched->field);
+    case RFM_COUNTER_BUCKET: return rfm_population_bucket_count(population, (uint16_t)touched->field);
     default: return rfm_population_orders_count(population, (uint16_t)touched->field);
     }
 }
@@ -114,46 +109,12 @@ void rfm__counters_write(rfm__counters *counters, rfm_redo *redo)
     write_tally(counters->tally, redo);
 }
 
-int rfm__parse_number(rfm_bytes text, int64_t *number)
-{
-    char copy[24], *end;
-    if (text.len == 0 || text.len >= sizeof copy)
-        return RFM_E_CORRUPT;
-    memcpy(copy, text.at, text.len);
-    copy[text.len] = 0;
-    long long value = strtoll(copy, &end, 10);
-    if (*end != 0)
-        return RFM_E_CORRUPT;
-    *number = value;
-    return RFM_OK;
-}
-
-int rfm__counters_restore(rfm__counters *counters, rfm__counter_kind kind, const rfm_bytes *values, size_t count)
-{
-    for (size_t i = 0; i + 1 < count; i += 2) {
-        int64_t field, value;
-        if (rfm__parse_number(values[i], &field) != RFM_OK || rfm__parse_number(values[i + 1], &value) != RFM_OK)
-            return RFM_E_CORRUPT;
-        if (field < INT32_MIN || field > INT32_MAX || value < 0)
-            return RFM_E_CORRUPT;
-        if (kind != RFM__COUNTER_DAY && (field < 0 || (size_t)field >= field_count[kind]))
-            return RFM_E_CORRUPT;
-        if (kind == RFM__COUNTER_DAY)
-            rfm_population_add_day(counters->population, (int32_t)field, value);
-        if (kind == RFM__COUNTER_BUCKET)
-            rfm_population_add_bucket(counters->population, (uint16_t)field, value);
-        if (kind == RFM__COUNTER_ORDERS)
-            rfm_population_add_orders(counters->population, (uint16_t)field, value);
-    }
-    return RFM_OK;
-}
-
 int rfm__tally_restore(rfm__counters *counters, const rfm_bytes *values, size_t count)
 {
     for (size_t i = 0; i + 1 < count; i += 2) {
         rfm_cell cell;
         int64_t value;
-        if (rfm_cell_parse(values[i], &cell) != RFM_OK || rfm__parse_number(values[i + 1], &value) != RFM_OK)
+        if (rfm_cell_parse(values[i], &cell) != RFM_OK || rfm_integer_parse(values[i + 1], &value) != RFM_OK)
             return RFM_E_CORRUPT;
         rfm_tally_add(counters->tally, cell, value);
     }

@@ -1,5 +1,6 @@
-/* A task's counters as the redo keeps them: the population (clients per last-purchase day, monetary bucket, number of orders) and
- * the named sums (rfm/client/tally.h), absolute values, of which each step writes those that it touched, once. */
+/* A task's counters as the redo keeps them: the population (clients per last-purchase day, monetary bucket, number of
+ * orders) and the named sums (rfm/client/tally.h), absolute values, of which each step writes those that it touched,
+ * once. */
 #ifndef RFM_ENGINE_COUNTERS_H
 #define RFM_ENGINE_COUNTERS_H
 
@@ -8,12 +9,6 @@
 #include <rfm/engine/keys.h>
 #include <rfm/engine/redo.h>
 
-typedef enum rfm__counter_kind {
-    RFM__COUNTER_DAY,
-    RFM__COUNTER_BUCKET,
-    RFM__COUNTER_ORDERS,
-    RFM__COUNTER_KINDS
-} rfm__counter_kind; /* as rfm_population_key */
 typedef struct rfm__touched {
     uint8_t kind;
     int32_t field;
@@ -24,7 +19,7 @@ typedef struct rfm__counters {
     rfm__touched *touched; /* by the step in the making */
     size_t count, size;
     uint32_t stamp; /* of that step; what carries it is in `touched` already */
-    uint32_t *stamps[RFM__COUNTER_KINDS];
+    uint32_t *stamps[RFM_COUNTERS];
 } rfm__counters;
 
 void rfm__counters_init(rfm__counters *counters);
@@ -33,10 +28,7 @@ void rfm__counters_clear(rfm__counters *counters);
 /* The client stood at `before` and stands at `after`. */
 void rfm__counters_move(rfm__counters *counters, const rfm_standing *before, const rfm_standing *after);
 void rfm__counters_write(rfm__counters *counters, rfm_redo *redo); /* what was touched; then nothing is */
-/* Puts back one hash as loaded: field, value, ... RFM_E_CORRUPT. */
-int rfm__counters_restore(rfm__counters *counters, rfm__counter_kind kind, const rfm_bytes *values, size_t count);
-int rfm__tally_restore(rfm__counters *counters, const rfm_bytes *values, size_t count); /* RFM_E_CORRUPT */
-/* Decimal text, as redo keeps all numbers. */
-int rfm__parse_number(rfm_bytes text, int64_t *number); /* RFM_E_CORRUPT */
+/* Puts back the hash of the sums as loaded: cell, value, ... RFM_E_CORRUPT. */
+int rfm__tally_restore(rfm__counters *counters, const rfm_bytes *values, size_t count);
 
 #endif

@@ -1,6 +1,6 @@
 #include "due.h"
 
-#include <rfm/base/error.h>
+#include <rfm/base/grow.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,11 +28,7 @@ rfm__bucket *rfm__due_bucket(rfm__due *due, int64_t second)
     size_t at = place_of(due, second);
     if (at < due->count && due->buckets[at].second == second)
         return &due->buckets[at];
-    if (due->count == due->size) {
-        due->size = due->size ? due->size * 2 : 64;
-        due->buckets = realloc(due->buckets, due->size * sizeof *due->buckets);
-        RFM_NEED(due->buckets != NULL);
-    }
+    due->buckets = rfm_grow(due->buckets, due->count, &due->size);
     memmove(due->buckets + at + 1, due->buckets + at, (due->count - at) * sizeof *due->buckets);
     due->buckets[at] = (rfm__bucket){.second = second};
     due->count++;

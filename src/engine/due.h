@@ -1,6 +1,7 @@
-/* A task's exact buckets: for each second the number of entries in its list `due:<second>`. A moment stands in the bucket of
- * the second that is not before it, so that a bucket whose second has come is due as a whole. Sorted by second; bounded by
- * the seconds of a day, since a moment is listed only when it lies before the client's next daily look. */
+/* A task's exact buckets: for each second the number of entries in its list `due:<second>`. A moment stands in the
+ * bucket of the second that is not before it, so that a bucket whose second has come is due as a whole. Sorted by
+ * second; bounded by the seconds of a day, since a moment is listed only when it lies before the client's next daily
+ * look. */
 #ifndef RFM_ENGINE_DUE_H
 #define RFM_ENGINE_DUE_H
 
@@ -31,9 +32,5 @@ rfm__bucket *rfm__due_bucket(rfm__due *due, int64_t second);
 /* NULL: absent. */
 rfm__bucket *rfm__due_find(const rfm__due *due, int64_t second);
 void rfm__due_remove(rfm__due *due, int64_t second);
-static inline rfm__bucket *rfm__due_first(const rfm__due *due)
-{
-    return due->count > 0 ? &due->buckets[0] : NULL;
-}
 
 #endif

@@ -1,5 +1,6 @@
 #include "erased.h"
 
+#include <rfm/base/grow.h>
 #include <rfm/base/hash.h>
 #include <rfm/engine/keys.h>
 #include <stdio.h>
@@ -10,7 +11,7 @@ enum { SWEPT_AT_ONCE = 16, FIELD_LEN = 32 };
 void rfm__erased_init(rfm__erased *erased)
 {
     *erased = (rfm__erased){0};
-    RFM_NEED(rfm_table_init(&erased->table, 0) == RFM_OK);
+    rfm_table_init(&erased->table, 0);
 }
 
 void rfm__erased_release(rfm__erased *erased)
@@ -74,7 +75,7 @@ static void remove_at(rfm__erased *erased, uint32_t i)
     if (i != last) {
         (void)rfm_table_remove(&erased->table, key_of(erased->items[last].hash), last);
         erased->items[i] = erased->items[last];
-        RFM_NEED(rfm_table_add(&erased->table, key_of(erased->items[i].hash), i) == RFM_OK);
+        rfm_table_add(&erased->table, key_of(erased->items[i].hash), i);
     }
     erased->count--;
 }
@@ -91,15 +92,11 @@ static void make_room(rfm__erased *erased, rfm_redo *redo)
 
 static rfm__tombstone *add(rfm__erased *erased, const uint8_t hash[16])
 {
-    if (erased->count == erased->size) {
-        erased->size = erased->size ? erased->size * 2 : 64;
-        erased->items = realloc(erased->items, erased->size * sizeof *erased->items);
-        RFM_NEED(erased->items != NULL);
-    }
+    erased->items = rfm_grow(erased->items, erased->count, &erased->size);
     rfm__tombstone *item = &erased->items[erased->count];
     *item = (rfm__tombstone){0};
     memcpy(item->hash, hash, sizeof item->hash);
-    RFM_NEED(rfm_table_add(&erased->table, key_of(hash), (uint32_t)erased->count++) == RFM_OK);
+    rfm_table_add(&erased->table, key_of(hash), (uint32_t)erased->count++);
     return item;
 }
 

@@ -1,6 +1,6 @@
-/* Tombstones of a task: which clients were erased, by a hash of their ids (XXH3-128), so that what was said before is not
- * taken again while the erasure is remembered. Kept in the redo as the hash `erased`, from which a take-over has it. Bounded:
- * at the limit the one that would be forgotten first makes room. */
+/* Tombstones of a task: which clients were erased, by a hash of their ids (XXH3-128), so that what was said before is
+ * not taken again while the erasure is remembered. Kept in the redo as the hash `erased`, from which a take-over has
+ * it. Bounded: at the limit the one that would be forgotten first makes room. */
 #ifndef RFM_ENGINE_ERASED_H
 #define RFM_ENGINE_ERASED_H
 

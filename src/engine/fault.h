@@ -1,5 +1,5 @@
-/* Rules of the protocol that builds which test the tests leave out, one at a time. In what is shipped RFM_FAULT(NAME) is a
- * constant false and leaves nothing behind.
+/* Rules of the protocol that builds which test the tests leave out, one at a time. In what is shipped RFM_FAULT(NAME)
+ * is a constant false and leaves nothing behind.
  *
  *     -DRFM_FAULT=name           (CMake) a build without that rule: tests/e2e/faults.sh
  *     RFM_FAULTS_SELECTABLE      the program says which: tests/sim, `sim_mutants --fault NAME` */

@@ -1,11 +1,12 @@
-/* The worker's structure, shared by the files that make it: worker.c (inputs and effects), load.c (what Redis is asked for),
- * intake.c (records), apply.c (one client meets an event or a moment), timer.c (minute lists and due buckets), step.c (closing,
- * publishing, storing), takeover.c.
+/* The worker's structure, shared by the files that make it: worker.c (inputs and effects), load.c (what Redis is asked
+ * for), intake.c (records), apply.c (one client meets an event or a moment), timer.c (minute lists and due buckets),
+ * step.c (closing, publishing, storing), stall.c (a task that holds up the others), takeover.c.
  *
- * Invariants. (1) The cached states of a running task are: committed by published steps, plus the step being published, plus the
- * step in the making; nothing else. (2) A step's redo is fixed when it is closed. (3) `stored_wal` of a task is a value that
- * Redis was seen to hold under this term. (4) Whatever breaks (1) or (3) ends in rfm__reset: all tasks of the worker are taken
- * over again; a publish under way is awaited first, and the producer renewed if its outcome was not a clean commit. */
+ * Invariants. (1) The cached states of a running task are: committed by published steps, plus the step being published,
+ * plus the step in the making; nothing else. (2) A step's redo is fixed when it is closed. (3) `stored_wal` of a task
+ * is a value that Redis was seen to hold under this term. (4) Whatever breaks (1) or (3) ends in rfm__reset: all tasks
+ * of the worker are taken over again; a publish under way is awaited first, and the producer renewed if its outcome was
+ * not a clean commit. */
 #ifndef RFM_ENGINE_INSIDE_H
 #define RFM_ENGINE_INSIDE_H
 
@@ -15,6 +16,7 @@
 #include "erased.h"
 #include "fault.h"
 #include <rfm/base/arena.h>
+#include <rfm/base/grow.h>
 #include <rfm/base/spares.h>
 #include <rfm/engine/keys.h>
 #include <rfm/engine/worker.h>
@@ -41,13 +43,11 @@ enum {
         type *items;        \
         size_t count, size; \
     }
-#define rfm__push(vector, ...)                                                                      \
-    do {                                                                                            \
-        if ((vector)->count == (vector)->size)                                                      \
-            (vector)->items = rfm__grow((vector)->items, &(vector)->size, sizeof *(vector)->items); \
-        (vector)->items[(vector)->count++] = __VA_ARGS__;                                           \
+#define rfm__push(vector, ...)                                                         \
+    do {                                                                               \
+        (vector)->items = rfm_grow((vector)->items, (vector)->count, &(vector)->size); \
+        (vector)->items[(vector)->count++] = __VA_ARGS__;                              \
     } while (0)
-void *rfm__grow(void *items, size_t *size, size_t item_bytes);
 
 typedef enum rfm__load_purpose { RFM__FOR_CLIENTS, RFM__FOR_PAGE, RFM__FOR_TABLE, RFM__FOR_CHECK } rfm__load_purpose;
 typedef struct rfm__load {
@@ -105,7 +105,8 @@ typedef enum rfm__page_state {
     RFM__PAGE_LISTING,
     RFM__PAGE_LOADING
 } rfm__page_state;
-/* What is known of a minute's list. Only the task's owner adds to it, so that one that was seen empty stays so until it does. */
+/* What is known of a minute's list. Only the task's owner adds to it, so that one that was seen empty stays so until it
+ * does. */
 typedef enum rfm__minute_list { RFM__MINUTE_UNKNOWN, RFM__MINUTE_EMPTY, RFM__MINUTE_ADDED } rfm__minute_list;
 typedef struct rfm__list {
     bool ring;         /* a minute list, else a due bucket */
@@ -150,8 +151,8 @@ typedef struct rfm__task {
     int64_t stored_wal;
     char wal_value[RFM_WAL_VALUE_MAX]; /* of the store under way */
     int64_t published_ms, checked_ms, retry_ms;
-    /* Clock and timers. The clock does not go back, whoever owns the task: to one whose clock is behind what has been decided
-     * would lie in the future, and be decided again. */
+    /* Clock and timers. The clock does not go back, whoever owns the task: to one whose clock is behind what has been
+     * decided would lie in the future, and be decided again. */
     int64_t clock_ms, seen_ms[RFM_INPUTS_MAX],
         end_ms[RFM_INPUTS_MAX]; /* end_ms: at its end as of then; INT64_MIN: not */
     int64_t closed_ms;          /* record clock: no more records of this instant or before it */
@@ -220,7 +221,8 @@ struct rfm_worker {
     rfm_buffer value, headers, data;
 };
 
-/* Scores go by a population that is not known yet: nobody is scored, since whoever is moves to another segment and back. */
+/* Scores go by a population that is not known yet: nobody is scored, since whoever is moves to another segment and
+ * back. */
 static inline bool rfm__awaits_edges(const rfm_worker *worker)
 {
     return !worker->edges_known && rfm_client_conf_needs_population(worker->conf.client);
@@ -279,7 +281,8 @@ void rfm__page_loaded(rfm_worker *worker, rfm__task *task, uint32_t list, const 
 uint64_t rfm__timers_due(const rfm_worker *worker, const rfm__task *task, int64_t *late_ms);
 int64_t rfm__timers_wake_ms(const rfm_worker *worker, const rfm__task *task);
 void rfm__list_client(rfm_worker *worker, rfm__task *task, rfm_bytes client_id, int64_t old_ms, int64_t new_ms);
-/* Takes a client out of a bucket, as often as it stands there; the bucket's count may then be too high, never too low. */
+/* Takes a client out of a bucket, as often as it stands there; the bucket's count may then be too high, never too
+ * low. */
 void rfm__unlist_client(rfm_worker *worker, rfm__task *task, rfm_bytes client_id, int64_t second);
 /* Whether the bucket is trimmed when the page at work comes to its end. */
 bool rfm__in_page(const rfm__task *task, int64_t second);

@@ -3,7 +3,8 @@
 #include <rfm/base/hash.h>
 #include <stdio.h>
 
-/* Records as they come: decoded and hashed by windows, their clients found, brought near and applied, or loaded first. */
+/* Records as they come: decoded and hashed by windows, their clients found, brought near and applied, or loaded
+ * first. */
 
 bool rfm_worker_takes(const rfm_worker *worker)
 {
@@ -28,7 +29,8 @@ static int64_t set_wall_clock(const rfm_worker *worker, rfm__task *task)
     return task->clock_ms;
 }
 
-/* A producer may have set a record's timestamp to what is yet to come; what lies behind it in the log is no later for that. */
+/* A producer may have set a record's timestamp to what is yet to come; what lies behind it in the log is no later for
+ * that. */
 static void see_record(rfm_worker *worker, rfm__task *task, const rfm_record *record)
 {
     int64_t *seen_ms = &task->seen_ms[record->input], append_ms = record->append_ms;
@@ -235,8 +237,8 @@ size_t rfm_worker_feed(rfm_worker *worker, const rfm_record *records, size_t cou
     return taken;
 }
 
-/* Several inputs arrive in any order: what waits behind a later record has been read, and has not been met. No moment that it
- * may change fires before it. */
+/* Several inputs arrive in any order: what waits behind a later record has been read, and has not been met. No moment
+ * that it may change fires before it. */
 static void find_earliest(rfm_worker *worker)
 {
     rfm__step *step = worker->making;

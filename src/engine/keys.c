@@ -1,6 +1,6 @@
 #include <rfm/engine/keys.h>
 
-const char *const rfm_population_key[RFM_POPULATION_KEYS] = {RFM_KEY_DAYS, RFM_KEY_BUCKETS, RFM_KEY_ORDERS};
+const char *const rfm_population_key[RFM_COUNTERS] = {RFM_KEY_DAYS, RFM_KEY_BUCKETS, RFM_KEY_ORDERS};
 
 rfm_bytes rfm_bundle_key(uint32_t bundle, char text[RFM_BUNDLE_KEY_MAX])
 {

@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-/* What is asked of Redis: clients, pages of lists, tables, or only `wal`. Each answer is compared with what was known to be
- * stored when it was asked for. */
+/* What is asked of Redis: clients, pages of lists, tables, or only `wal`. Each answer is compared with what was known
+ * to be stored when it was asked for. */
 
 /* Numbers follow each other, which the table would make one long run of. */
 static uint64_t place_of(uint64_t number)
@@ -30,7 +30,7 @@ rfm__load *rfm__load_new(rfm_worker *worker, rfm__task *task, rfm__load_purpose 
     load->made_ms = worker->now_ms;
     load->from = load->length = 0;
     load->keys.count = load->fields.count = load->entries.count = 0;
-    RFM_NEED(rfm_table_add(&worker->load_places, place_of(load->number), (uint32_t)worker->loads.count) == RFM_OK);
+    rfm_table_add(&worker->load_places, place_of(load->number), (uint32_t)worker->loads.count);
     rfm__push(&worker->loads, load);
     return load;
 }
@@ -95,7 +95,7 @@ static void drop_load(rfm_worker *worker, size_t at)
     (void)rfm_table_remove(&worker->load_places, place_of(load->number), (uint32_t)at);
     if (last != load) { /* the last one moves into its place */
         (void)rfm_table_remove(&worker->load_places, place_of(last->number), (uint32_t)worker->loads.count);
-        RFM_NEED(rfm_table_add(&worker->load_places, place_of(last->number), (uint32_t)at) == RFM_OK);
+        rfm_table_add(&worker->load_places, place_of(last->number), (uint32_t)at);
         worker->loads.items[at] = last;
     }
     rfm_arena_reset(&load->arena);

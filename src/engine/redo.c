@@ -3,8 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Versions: 2 with LIST_REMOVE; 3: states lie in bundles, where an older program, that could apply it, would not look for them.
- * A part's header has fixed widths, since its numbers are known last: version, part, parts, before, input count, next. */
+/* Versions: 2 with LIST_REMOVE; 3: states lie in bundles, where an older program, that could apply it, would not look
+ * for them. A part's header has fixed widths, since its numbers are known last: version, part, parts, before, input
+ * count, next. */
 enum { VERSION = 3, HEADER_BYTES = 14 };
 
 static size_t header_len(size_t input_count)

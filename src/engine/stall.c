@@ -1,8 +1,8 @@
 #include "inside.h"
 
-/* A partition whose Redis does not answer, as a Cluster's node that is away or a slot that is being moved: a step that waits
- * for its clients waits with all its tasks, and what cannot be stored fills the room that all share. Then the step is given
- * up and the task rests, so that the others go on. Not where all wait: they ask the same Redis. */
+/* A partition whose Redis does not answer, as a Cluster's node that is away or a slot that is being moved: a step that
+ * waits for its clients waits with all its tasks, and what cannot be stored fills the room that all share. Then the
+ * step is given up and the task rests, so that the others go on. Not where all wait: they ask the same Redis. */
 
 enum { STALLED_MS = 3000, LOOK_MS = 1000 };
 

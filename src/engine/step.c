@@ -234,7 +234,6 @@ static void take_new_rules(rfm_worker *worker)
     worker->new_rules = NULL;
     rfm_decoder_free(worker->decoder);
     worker->decoder = rfm_decoder_new(&worker->conf.client->money);
-    RFM_NEED(worker->decoder != NULL);
     for (size_t i = 0; i < worker->owned.count; i++)
         if (worker->owned.items[i]->phase == RFM__RUNNING)
             rfm__bind_rules(worker, worker->owned.items[i]);
@@ -349,8 +348,9 @@ void rfm__store_done(rfm_worker *worker, rfm__task *task)
     release_store(worker, store.step);
 }
 
-/* The one rule: mine, and it is done; my predecessor's, and it is still to be done; anything else: take the task over again.
- * The value is the one read afterwards, on which the next store stands: Redis may have been rolled back right after it was done. */
+/* The one rule: mine, and it is done; my predecessor's, and it is still to be done; anything else: take the task over
+ * again. The value is the one read afterwards, on which the next store stands: Redis may have been rolled back right
+ * after it was done. */
 void rfm__stored(rfm_worker *worker, rfm__task *task, const rfm_input *input)
 {
     if (!task->store_under_way)

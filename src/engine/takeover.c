@@ -3,9 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Taking a task over, step by step as docs/exactly-once.md has it: (1) the stable committed position names M; (2) Redis holds R, and
- * the WAL from R + 1 to M is stored by the one rule; (3) tables are loaded and the inputs consumed from the position. Whatever
- * does not fit begins again at (1); what does not fit twice stops the program with what to restore. */
+/* Taking a task over, step by step as docs/exactly-once.md has it: (1) the stable committed position names M; (2) Redis
+ * holds R, and the WAL from R + 1 to M is stored by the one rule; (3) tables are loaded and the inputs consumed from
+ * the position. Whatever does not fit begins again at (1); what does not fit twice stops the program with what to
+ * restore. */
 
 static const char *const table_key[] = {RFM_KEY_NAMES, RFM_KEY_DAYS, RFM_KEY_BUCKETS, RFM_KEY_ORDERS,
                                         RFM_KEY_DUE,   RFM_KEY_TASK, RFM_KEY_ERASED,  RFM_KEY_KPI};
@@ -219,7 +220,8 @@ static void run(rfm_worker *worker, rfm__task *task)
     task->consuming = task->tables_kept = false;
     task->catching_up = true;
     task->store_refused = false;
-    /* An explicit start, which is committed with the first step even if there are no records: offsets are what fences it. */
+    /* An explicit start, which is committed with the first step even if there are no records: offsets are what fences
+     * it. */
     for (size_t i = 0; i < worker->conf.input_count; i++)
         if (task->position.next[i] == RFM_OFFSET_NONE)
             task->position.next[i] = task->log_begin[i];
@@ -248,8 +250,8 @@ static void replay_done(rfm_worker *worker, rfm__task *task)
         load_tables(worker, task);
 }
 
-/* What does not fit is read again: an owner may have moved on between two readings, and does so again and again where it is we who
- * have lost the task and have not heard of it yet. Only if it stands still is something wrong. */
+/* What does not fit is read again: an owner may have moved on between two readings, and does so again and again where
+ * it is we who have lost the task and have not heard of it yet. Only if it stands still is something wrong. */
 static bool may_reread(rfm_worker *worker, rfm__task *task)
 {
     if (RFM_FAULT(MISFIT_REREAD) || (task->reread && task->committed.wal == task->misfit_wal))
@@ -496,22 +498,16 @@ void rfm__takeover_tell(rfm_worker *worker, rfm__task *task, const rfm_input *in
 
 static int restore_names(rfm__task *task, const rfm_bytes *values, size_t count)
 {
-    for (size_t i = 0; i + 1 < count; i += 2) {
-        int64_t number;
-        if (rfm__parse_number(values[i], &number) != RFM_OK || number < 1 || number > RFM_NAMES_MAX)
-            return RFM_E_CORRUPT;
-        if (rfm_names_restore(task->names, (uint16_t)number, values[i + 1]) != RFM_OK)
-            return RFM_E_CORRUPT;
-    }
+    int code = rfm_names_restore_all(task->names, values, count);
     task->names_written = rfm_names_count(task->names);
-    return RFM_OK;
+    return code;
 }
 
 static int restore_due(rfm__task *task, const rfm_bytes *values, size_t count)
 {
     for (size_t i = 0; i + 1 < count; i += 2) {
         int64_t second, entries;
-        if (rfm__parse_number(values[i], &second) != RFM_OK || rfm__parse_number(values[i + 1], &entries) != RFM_OK ||
+        if (rfm_integer_parse(values[i], &second) != RFM_OK || rfm_integer_parse(values[i + 1], &entries) != RFM_OK ||
             entries <= 0)
             return RFM_E_CORRUPT;
         rfm__due_bucket(&task->due, second)->entries = (uint64_t)entries;
@@ -523,7 +519,7 @@ static int restore_task(rfm__task *task, const rfm_bytes *values, size_t count)
 {
     for (size_t i = 0; i + 1 < count; i += 2) {
         int64_t field, value;
-        if (rfm__parse_number(values[i], &field) != RFM_OK || rfm__parse_number(values[i + 1], &value) != RFM_OK)
+        if (rfm_integer_parse(values[i], &field) != RFM_OK || rfm_integer_parse(values[i + 1], &value) != RFM_OK)
             return RFM_E_CORRUPT;
         if (field == RFM_TASK_MINUTE)
             task->ring_minute = task->ring_minute_written = value;
@@ -543,11 +539,12 @@ static int restore_table(rfm__task *task, uint8_t table, const rfm_bytes *values
     case TABLE_TASK: return restore_task(task, values, count);
     case TABLE_ERASED: return rfm__erased_restore(&task->erased, values, count);
     case TABLE_KPI: return rfm__tally_restore(&task->counters, values, count);
-    default: return rfm__counters_restore(&task->counters, (rfm__counter_kind)(table - TABLE_DAY), values, count);
+    default: return rfm_population_restore(task->counters.population, (rfm_counter)(table - TABLE_DAY), values, count);
     }
 }
 
-/* What a release before 0.2 has left does not say: there everybody is loose, and comes into a bundle with the next look. */
+/* What a release before 0.2 has left does not say: there everybody is loose, and comes into a bundle with the next
+ * look. */
 static void know_bundled(rfm__task *task)
 {
     enum { ALWAYS = 1 }; /* a minute long ago */
@@ -575,5 +572,4 @@ void rfm__bind_rules(rfm_worker *worker, rfm__task *task)
 {
     rfm_binding_free(task->binding);
     task->binding = rfm_binding_new(worker->conf.rules, worker->conf.client, task->names);
-    RFM_NEED(task->binding != NULL);
 }

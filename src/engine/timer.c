@@ -10,8 +10,8 @@ int64_t rfm__next_review_ms(uint64_t hash, int64_t after_ms)
     return day_ms + minute_ms > after_ms ? day_ms + minute_ms : day_ms + RFM_DAY_MS + minute_ms;
 }
 
-/* Moments up to it have come, whatever has been read. By the record clock the instant itself is not over while records of it
- * may come: what is due in it waits for the next. */
+/* Moments up to it have come, whatever has been read. By the record clock the instant itself is not over while records
+ * of it may come: what is due in it waits for the next. */
 static int64_t come_ms(const rfm_worker *worker, const rfm__task *task)
 {
     bool over = task->clock_ms == INT64_MIN || task->closed_ms >= task->clock_ms || RFM_FAULT(INSTANT);
@@ -145,12 +145,12 @@ void rfm__unlist_minute(rfm_worker *worker, rfm__task *task, rfm_bytes client_id
     begin_minute_again(worker, task, minute);
 }
 
-/* The next list to read after `after`: the next minute's or the next bucket's, whichever is earlier. */
 typedef struct place {
     int64_t minute;
     size_t bucket; /* index into due */
 } place;
 
+/* The list to read at this place: the next minute's or the next bucket's, whichever is earlier. */
 static rfm__list list_at(const rfm__task *task, const place *at)
 {
     const rfm__bucket *bucket = at->bucket < task->due.count ? &task->due.buckets[at->bucket] : NULL;
@@ -160,9 +160,9 @@ static rfm__list list_at(const rfm__task *task, const place *at)
     return (rfm__list){.moment_ms = bucket->second * 1000, .counted = bucket->entries};
 }
 
-/* Past minutes that are known to have nobody, as far as time has come and the next bucket allows: a shop with few clients, or a
- * far jump of the clock, has many of them. Not while a record waits or a step is not stored: a client of it may come before its
- * minute, now or when the record is read again. */
+/* Past minutes that are known to have nobody, as far as time has come and the next bucket allows: a shop with few
+ * clients, or a far jump of the clock, has many of them. Not while a record waits or a step is not stored: a client of
+ * it may come before its minute, now or when the record is read again. */
 static void skip_empty_minutes(const rfm_worker *worker, const rfm__task *task, place *at, int64_t bound_ms)
 {
     int64_t until_ms = bound_ms;
@@ -189,8 +189,8 @@ static uint64_t expected_entries(const rfm__task *task, const rfm__list *list)
     return task->ring_lists == 0 ? 16 : task->ring_entries / task->ring_lists + 1;
 }
 
-/* A page is as many lists as are due, one after the other, and together expected to fit: one in steady running, many when an
- * outage or a jump of the clock is made up for. */
+/* A page is as many lists as are due, one after the other, and together expected to fit: one in steady running, many
+ * when an outage or a jump of the clock is made up for. */
 static bool start_page(const rfm_worker *worker, rfm__task *task)
 {
     rfm__page *page = &task->page;
@@ -284,7 +284,8 @@ static void trim_bucket(rfm_worker *worker, rfm__task *task, const rfm__list *li
     char number[24];
     rfm__join_step(worker, task);
     rfm__bucket *bucket = touch_bucket(worker, task, list->moment_ms / 1000);
-    /* What was added since the list was read stays; of what was counted then, a list that ended early has nothing more. */
+    /* What was added since the list was read stays; of what was counted then, a list that ended early has nothing
+     * more. */
     uint64_t added = bucket->entries - list->counted;
     bool ended = list->read < worker->conf.page_entries_max || list->counted <= list->read;
     bucket->entries = added + (ended ? 0 : list->counted - list->read);
@@ -297,8 +298,8 @@ static void trim_bucket(rfm_worker *worker, rfm__task *task, const rfm__list *li
     change_list(task, RFM_REDO_LIST_TRIM, key_of_list(text, list), rfm_text(number));
 }
 
-/* Looks at the page's clients that are at hand and keeps the others, which were evicted meanwhile: a cache that cannot hold a
- * whole page gets on all the same. */
+/* Looks at the page's clients that are at hand and keeps the others, which were evicted meanwhile: a cache that cannot
+ * hold a whole page gets on all the same. */
 static void look_at_hand(rfm_worker *worker, rfm__task *task)
 {
     rfm__page *page = &task->page;
@@ -314,7 +315,8 @@ static void look_at_hand(rfm_worker *worker, rfm__task *task)
     page->ids.count = kept;
 }
 
-/* A minute list that goes on keeps the clock of minutes where it is; what came after it in the page is looked at again. */
+/* A minute list that goes on keeps the clock of minutes where it is; what came after it in the page is looked at
+ * again. */
 static void finish_lists(rfm_worker *worker, rfm__task *task)
 {
     rfm__page *page = &task->page;

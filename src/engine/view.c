@@ -1,5 +1,6 @@
 #include <rfm/engine/view.h>
 
+#include <rfm/base/grow.h>
 #include <rfm/base/hash.h>
 #include <rfm/base/table.h>
 #include <rfm/engine/keys.h>
@@ -46,7 +47,7 @@ static void drop(rfm_bytes bytes)
 rfm_view *rfm_view_new(void)
 {
     rfm_view *view = must(calloc(1, sizeof *view));
-    RFM_NEED(rfm_table_init(&view->table, 64) == RFM_OK);
+    rfm_table_init(&view->table, 64);
     return view;
 }
 
@@ -87,10 +88,7 @@ static uint32_t unused_cell(rfm_view *view)
 {
     if (view->unused_count > 0)
         return view->unused[--view->unused_count];
-    if (view->count == view->size) {
-        view->size = view->size ? view->size * 2 : 64;
-        view->cells = must(realloc(view->cells, view->size * sizeof *view->cells));
-    }
+    view->cells = rfm_grow(view->cells, view->count, &view->size);
     return (uint32_t)view->count++;
 }
 
@@ -101,7 +99,7 @@ static struct cell *find_or_add(rfm_view *view, rfm_bytes key, enum kind kind)
         return found;
     uint32_t index = unused_cell(view);
     view->cells[index] = (struct cell){.key = copy_of(key), .kind = kind, .live = true};
-    RFM_NEED(rfm_table_add(&view->table, rfm_hash64(key), index) == RFM_OK);
+    rfm_table_add(&view->table, rfm_hash64(key), index);
     return &view->cells[index];
 }
 
@@ -110,19 +108,13 @@ static void remove_cell(rfm_view *view, struct cell *cell)
     uint32_t index = (uint32_t)(cell - view->cells);
     rfm_table_remove(&view->table, rfm_hash64(cell->key), index);
     clear_cell(cell);
-    if (view->unused_count == view->unused_size) {
-        view->unused_size = view->unused_size ? view->unused_size * 2 : 64;
-        view->unused = must(realloc(view->unused, view->unused_size * sizeof *view->unused));
-    }
+    view->unused = rfm_grow(view->unused, view->unused_count, &view->unused_size);
     view->unused[view->unused_count++] = index;
 }
 
 static void add_item(struct cell *cell, rfm_bytes value)
 {
-    if (cell->count == cell->size) {
-        cell->size = cell->size ? cell->size * 2 : 2;
-        cell->items = must(realloc(cell->items, cell->size * sizeof *cell->items));
-    }
+    cell->items = rfm_grow(cell->items, cell->count, &cell->size);
     cell->items[cell->count++] = copy_of(value);
 }
 
@@ -186,10 +178,10 @@ static void hash_delete(rfm_view *view, struct cell *cell, rfm_bytes field)
 
 static void list_trim(rfm_view *view, struct cell *cell, rfm_bytes value)
 {
-    int64_t n = rfm_wal_value_parse(value);
-    if (cell == NULL || n <= 0)
+    int64_t n;
+    if (cell == NULL || rfm_integer_parse(value, &n) != RFM_OK)
         return;
-    while (n-- > 0 && cell->first < cell->count)
+    for (; n > 0 && cell->first < cell->count; n--)
         drop(cell->items[cell->first++]);
     if (cell->first == cell->count)
         remove_cell(view, cell);

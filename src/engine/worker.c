@@ -5,14 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void *rfm__grow(void *items, size_t *size, size_t item_bytes)
-{
-    *size = *size ? *size * 2 : 16;
-    void *grown = realloc(items, *size * item_bytes);
-    RFM_NEED(grown != NULL);
-    return grown;
-}
-
 /* -- effects */
 
 void rfm__effect(rfm_worker *worker, const rfm_effect *effect)
@@ -56,7 +48,6 @@ static rfm__task *task_new(rfm_worker *worker, uint32_t number)
     RFM_NEED(task != NULL);
     task->number = number;
     task->names = rfm_names_new();
-    RFM_NEED(task->names != NULL);
     rfm__counters_init(&task->counters);
     rfm__erased_init(&task->erased);
     rfm_redo_init(&task->redo, worker->conf.part_bytes_max);
@@ -121,9 +112,9 @@ int rfm_worker_new(const rfm_worker_conf *conf, rfm_worker **out, rfm_error *err
     rfm_buffer_init(&worker->data, 4 << 20);
     worker->decisions.data = &worker->data;
     worker->decisions.errors = worker->stats.errors_by_rule;
-    RFM_NEED(worker->owners && worker->tasks && worker->decoder && worker->decisions.items);
-    RFM_NEED(rfm_table_init(&worker->load_places, 0) == RFM_OK);
-    RFM_NEED(rfm__cache_init(&worker->cache, conf->cache_bytes_max, worker->owners) == RFM_OK);
+    RFM_NEED(worker->owners && worker->tasks && worker->decisions.items);
+    rfm_table_init(&worker->load_places, 0);
+    rfm__cache_init(&worker->cache, conf->cache_bytes_max, worker->owners);
     worker->making = rfm__step_new(worker);
     *out = worker;
     return RFM_OK;
@@ -265,8 +256,8 @@ static void lost(rfm_worker *worker, rfm__task *task)
     rfm__effects_purge(worker);
 }
 
-/* A task that is to be given up goes when nothing of it is in flight: its steps published, and stored unless Redis is away or full
- * (then its successor replays them from the WAL). */
+/* A task that is to be given up goes when nothing of it is in flight: its steps published, and stored unless Redis is
+ * away or full (then its successor replays them from the WAL). */
 static void try_release(rfm_worker *worker, rfm__task *task)
 {
     if (!task->revoking)
@@ -314,8 +305,8 @@ static void reopened(rfm_worker *worker, rfm__task *task, const rfm_input *input
             rfm__load_send(worker, worker->loads.items[i]);
 }
 
-/* What was to be asked over the connection and has not been handed out. It is asked again over the next one; asked twice, the
- * second might name a load that has been answered. */
+/* What was to be asked over the connection and has not been handed out. It is asked again over the next one; asked
+ * twice, the second might name a load that has been answered. */
 static void drop_requests(rfm_worker *worker, const rfm__task *task)
 {
     size_t kept = worker->effects_at;
@@ -345,7 +336,8 @@ static void at_end(rfm_worker *worker, rfm__task *task, const rfm_input *input)
         return;
     RFM_ASSERT(input->input < worker->conf.input_count);
     task->end_ms[input->input] = input->now_ms;
-    /* Once markers have expired, an offset before them would have too. Of a task that is given up records are dropped. */
+    /* Once markers have expired, an offset before them would have too. Of a task that is given up records are
+     * dropped. */
     bool drops = task->revoking && !RFM_FAULT(END_OF_REVOKED);
     if (!drops && input->next > task->next[input->input])
         task->next[input->input] = input->next;
@@ -528,9 +520,9 @@ const rfm_rules *rfm_worker_rules(const rfm_worker *worker)
     return worker->conf.rules;
 }
 
-const rfm_worker_stats *rfm_worker_stats_of(const rfm_worker *worker)
+const rfm_worker_stats *rfm_worker_stats_of(rfm_worker *worker)
 {
-    rfm_worker_stats *stats = (rfm_worker_stats *)(uintptr_t)&worker->stats;
+    rfm_worker_stats *stats = &worker->stats;
     stats->evictions = worker->cache.evictions;
     stats->cache_bytes = rfm__cache_bytes(&worker->cache);
     stats->dirty_bytes = worker->dirty_bytes;
@@ -539,5 +531,5 @@ const rfm_worker_stats *rfm_worker_stats_of(const rfm_worker *worker)
     for (size_t i = 0; i < worker->owned.count; i++)
         stats->timers_due += rfm__timers_due(worker, worker->owned.items[i], &late_ms);
     stats->timers_late_ms = (uint64_t)late_ms;
-    return &worker->stats;
+    return stats;
 }

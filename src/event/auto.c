@@ -1,5 +1,5 @@
-/* Which format a record is in. A native event has all of what every native event needs; that is known once its fields are
- * sorted, and costs it nothing. What is in no format is read as a native one, which says what it lacks. */
+/* Which format a record is in. A native event has all of what every native event needs; that is known once its fields
+ * are sorted, and costs it nothing. What is in no format is read as a native one, which says what it lacks. */
 #include "run.h"
 
 void rfm__decode_any(decode_run *run, yyjson_val *root)

@@ -1,6 +1,6 @@
-/* CloudEvents 1.0 over Kafka whose data is a native event. Binary mode: the value is the data, the attributes are headers
- * `ce_`; structured mode: both are members of the value. What the data does not say of type, id, client_id and time the
- * attributes do: type (its last part, but for a version), source 0x1F id, subject, time. */
+/* CloudEvents 1.0 over Kafka whose data is a native event. Binary mode: the value is the data, the attributes are
+ * headers `ce_`; structured mode: both are members of the value. What the data does not say of type, id, client_id and
+ * time the attributes do: type (its last part, but for a version), source 0x1F id, subject, time. */
 #include "layout.h"
 
 #include <rfm/base/utf8.h>

@@ -73,8 +73,7 @@ static void scratch_give(void *context, void *block)
 rfm_decoder *rfm_decoder_new(const rfm_money_conf *money)
 {
     rfm_decoder *decoder = calloc(1, sizeof *decoder);
-    if (!decoder)
-        return NULL;
+    RFM_NEED(decoder);
     decoder->money = money;
     decoder->allocator = (yyjson_alc){scratch_take, scratch_resize, scratch_give, decoder};
     rfm_arena_init(&decoder->arena);

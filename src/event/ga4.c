@@ -1,6 +1,6 @@
 /* Events of Google Analytics 4, as its export to BigQuery writes them (a row: event_name, event_params) and as the
- * Measurement Protocol sends them (a request: events, of which there must be one). Parameters may also stand in an object
- * `params` or beside the event's name. What an event means is in `meanings`; the others are ignored. */
+ * Measurement Protocol sends them (a request: events, of which there must be one). Parameters may also stand in an
+ * object `params` or beside the event's name. What an event means is in `meanings`; the others are ignored. */
 #include "layout.h"
 
 #include <rfm/base/time.h>

@@ -3,8 +3,8 @@
 #include <rfm/base/hash.h>
 #include <rfm/base/time.h>
 
-/* One pass sorts an object's members into an array by field; then each type takes its fields from there. Other formats put
- * their values into that array themselves. */
+/* One pass sorts an object's members into an array by field; then each type takes its fields from there. Other formats
+ * put their values into that array themselves. */
 
 const char *const rfm__native_names[FIELD_COUNT] = {
 #define X(name) #name,
@@ -259,40 +259,8 @@ static void decode_ids(decode_run *run)
         event->id48 = id48_of(event->type, event->id);
 }
 
-/* What nearly all are: up to 18 digits. False: look closer. */
-static bool parse_plain_integer(rfm_bytes text, int64_t *integer)
-{
-    int64_t value = 0;
-    if (text.len > 18)
-        return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.at[i] < '0' || text.at[i] > '9')
-            return false;
-        value = value * 10 + (text.at[i] - '0');
-    }
-    *integer = value;
-    return true;
-}
-
-/* Of a JSON number's text. */
-static int parse_integer(rfm_bytes text, int64_t *integer)
-{
-    rfm_decimal decimal;
-    if (parse_plain_integer(text, integer))
-        return 0;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.at[i] != '-' && (text.at[i] < '0' || text.at[i] > '9'))
-            return RFM_E_MALFORMED;
-    }
-    int code = rfm_decimal_parse(text, &decimal);
-    if (code == 0)
-        *integer = decimal.digits;
-    return code;
-}
-
 static void decode_time(decode_run *run, int64_t append_ms)
 {
-    const int64_t year_10000_ms = INT64_C(253402300800000);
     yyjson_val *value = needed(run, FIELD_time);
     const char *name = run->names[FIELD_time];
     int64_t time_ms = 0;
@@ -302,15 +270,15 @@ static void decode_time(decode_run *run, int64_t append_ms)
     if (unsafe_yyjson_is_str(value))
         code = rfm_time_parse(number_text(value), &time_ms);
     else if (is_number(value))
-        code = parse_integer(number_text(value), &time_ms);
+        code = rfm_integer_parse(number_text(value), &time_ms);
     if (code != 0)
         refuse(run, RFM_REASON_BAD_TIME, "%s is neither RFC 3339 with an offset nor integer milliseconds", name);
     else if (time_ms < RFM_TIME_1990_MS)
         refuse(run, RFM_REASON_TIME_TOO_OLD, "%s lies before 1990", name);
     else if (append_ms < INT64_MAX - FUTURE_MS_MAX && time_ms > append_ms + FUTURE_MS_MAX)
-        refuse(run, RFM_REASON_TIME_IN_FUTURE, "%s lies %lld s after the record's timestamp", name,
-               (long long)((time_ms - append_ms) / 1000));
-    else if (time_ms >= year_10000_ms)
+        refuse(run, RFM_REASON_TIME_IN_FUTURE, "%s lies %llu s after the record's timestamp", name,
+               (unsigned long long)(((uint64_t)time_ms - (uint64_t)append_ms) / 1000));
+    else if (time_ms > RFM_TIME_MAX_MS)
         refuse(run, RFM_REASON_BAD_TIME, "%s lies after the year 9999", name);
     run->event->time_ms = time_ms;
 }
@@ -623,7 +591,7 @@ static void decode_points(decode_run *run)
         return;
     if (!is_number(delta))
         refuse(run, RFM_REASON_WRONG_TYPE, "delta is not a number");
-    else if (parse_integer(number_text(delta), &event->delta) != 0 || event->delta > delta_max ||
+    else if (rfm_integer_parse(number_text(delta), &event->delta) != 0 || event->delta > delta_max ||
              event->delta < -delta_max)
         refuse(run, RFM_REASON_BAD_VALUE, "delta is no integer within 10^15");
 }

@@ -1,5 +1,5 @@
-/* What the files that decode share: native.c (the fields of a native event and its types), decoder.c (memory, parsing, the
- * entry) and a file for each other format. */
+/* What the files that decode share: native.c (the fields of a native event and its types), decoder.c (memory, parsing,
+ * the entry) and a file for each other format. */
 #ifndef RFM_EVENT_RUN_H
 #define RFM_EVENT_RUN_H
 
@@ -110,8 +110,8 @@ __attribute__((cold, format(printf, 3, 4))) static inline void refuse(decode_run
 }
 
 /* decoder.c */
-/* The object in `text`; NULL and refused (the message begins with `what`): it is none. The nodes of the object before are
- * overwritten, its texts stay. */
+/* The object in `text`; NULL and refused (the message begins with `what`): it is none. The nodes of the object before
+ * are overwritten, its texts stay. */
 yyjson_val *rfm__parse_object(decode_run *run, rfm_bytes text, const char *what);
 
 /* native.c */

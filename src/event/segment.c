@@ -198,8 +198,8 @@ static void lay_order(decode_run *run, const struct call *call, const struct mea
     lay_amount(run, call);
 }
 
-/* A product's id gets the name of a native item's where that is absent or null; some libraries write a quantity as a string. The
- * names are read by eight bytes. */
+/* A product's id gets the name of a native item's where that is absent or null; some libraries write a quantity as a
+ * string. The names are read by eight bytes. */
 static void lay_product(yyjson_val *product)
 {
     static const char sku[16] = "sku";

@@ -1,5 +1,5 @@
-/* The operations of ops.h, each on its operands v[0], v[1]: the result in v[0] and RFM_EXPR_OK, or a fault. Inlined into
- * the machine, which alone includes this. */
+/* The operations of ops.h, each on its operands v[0], v[1]: the result in v[0] and RFM_EXPR_OK, or a fault. Inlined
+ * into the machine, which alone includes this. */
 #ifndef RFM_EXPR_OPERATE_H
 #define RFM_EXPR_OPERATE_H
 
@@ -296,17 +296,17 @@ OPERATION(SUBTRACT_DURATION)
 OPERATION(ADD_TO_TIME)
 {
     v->time_ms += v[1].duration_ms;
-    return rfm__in_range(v->time_ms, RFM__TIME_MIN_MS, RFM__TIME_MAX_MS);
+    return rfm__in_range(v->time_ms, RFM__TIME_MIN_MS, RFM_TIME_MAX_MS);
 }
 OPERATION(ADD_TIME_TO)
 {
     v->time_ms = v[0].duration_ms + v[1].time_ms;
-    return rfm__in_range(v->time_ms, RFM__TIME_MIN_MS, RFM__TIME_MAX_MS);
+    return rfm__in_range(v->time_ms, RFM__TIME_MIN_MS, RFM_TIME_MAX_MS);
 }
 OPERATION(TAKE_FROM_TIME)
 {
     v->time_ms -= v[1].duration_ms;
-    return rfm__in_range(v->time_ms, RFM__TIME_MIN_MS, RFM__TIME_MAX_MS);
+    return rfm__in_range(v->time_ms, RFM__TIME_MIN_MS, RFM_TIME_MAX_MS);
 }
 OPERATION(BETWEEN_TIMES)
 {
@@ -407,7 +407,7 @@ OPERATION(DURATION_TO_TEXT)
 OPERATION(INT_TO_TIME)
 {
     int64_t seconds = v->integer;
-    if (rfm__in_range(seconds, RFM__TIME_MIN_MS / 1000, RFM__TIME_MAX_MS / 1000))
+    if (rfm__in_range(seconds, RFM__TIME_MIN_MS / 1000, RFM_TIME_MAX_MS / 1000))
         return RFM_EXPR_OVERFLOW;
     v->time_ms = seconds * RFM_SECOND_MS;
     return RFM_EXPR_OK;

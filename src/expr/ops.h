@@ -1,7 +1,7 @@
-/* Programs: instructions for a stack of values. Types were settled at load, so values carry none. An operation takes its
- * operands from the stack and leaves one result there; the others move values, jump, or hold && || and loops together.
- * Where an operation fails, the innermost handler around it (the left side of an && or ||, the body of a loop) keeps the
- * fault under its number and goes on; who joins the sides then sees it pending. */
+/* Programs: instructions for a stack of values. Types were settled at load, so values carry none. An operation takes
+ * its operands from the stack and leaves one result there; the others move values, jump, or hold && || and loops
+ * together. Where an operation fails, the innermost handler around it (the left side of an && or ||, the body of a
+ * loop) keeps the fault under its number and goes on; who joins the sides then sees it pending. */
 #ifndef RFM_EXPR_OPS_H
 #define RFM_EXPR_OPS_H
 
@@ -138,9 +138,9 @@ typedef struct rfm__types {
     X(CONTAINS)
 typedef enum rfm__outcome { RFM__NO, RFM__YES, RFM__UNSURE, RFM__OUTCOMES } rfm__outcome;
 
-/* Beside its program, a condition has a shortcut: a graph of tests, each a question about one field and a constant. Of && ||
- * ! and ?: nothing remains but where a test goes on by its outcome. Whatever is not so simple (a field that is absent, a
- * fault, other operands) is not decided by the tests, but by the program. */
+/* Beside its program, a condition has a shortcut: a graph of tests, each a question about one field and a constant. Of
+ * && || ! and ?: nothing remains but where a test goes on by its outcome. Whatever is not so simple (a field that is
+ * absent, a fault, other operands) is not decided by the tests, but by the program. */
 enum { RFM__TEST_FALSE = RFM_EXPR_NODES_MAX, RFM__TEST_TRUE, RFM__TEST_UNDECIDED };
 typedef struct rfm__test {
     uint8_t

@@ -2,6 +2,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <rfm/base/error.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -30,19 +31,9 @@ static size_t digits_len(rfm_bytes text, size_t at)
 
 bool rfm__text_to_int(rfm_bytes text, int64_t *integer)
 {
-    bool minus = take_minus(&text);
-    int64_t value = 0;
-    if (text.len == 0 || digits_len(text, 0) != text.len)
-        return false;
-    for (size_t i = 0; i < text.len; i++) {
-        int digit = text.at[i] - '0';
-        if (__builtin_mul_overflow(value, 10, &value) ||
-            __builtin_add_overflow(value, minus ? -digit : digit, &value)) {
-            return false;
-        }
-    }
-    *integer = value;
-    return true;
+    if (text.len > 1 && text.at[0] == '+' && is_digit(text.at[1]))
+        text = rfm_bytes_of(text.at + 1, text.len - 1);
+    return rfm_integer_parse(text, integer) == RFM_OK;
 }
 
 /* Digits with a fraction and an exponent. */
@@ -91,7 +82,7 @@ bool rfm__text_to_double(rfm_bytes text, double *number)
 bool rfm__text_to_time(rfm_bytes text, int64_t *time_ms)
 {
     int64_t value_ms;
-    if (rfm_time_parse(text, &value_ms) || value_ms < RFM__TIME_MIN_MS || value_ms > RFM__TIME_MAX_MS)
+    if (rfm_time_parse(text, &value_ms) || value_ms < RFM__TIME_MIN_MS || value_ms > RFM_TIME_MAX_MS)
         return false;
     *time_ms = value_ms;
     return true;

@@ -5,7 +5,6 @@
 #include <rfm/base/time.h>
 
 #define RFM__TIME_MIN_MS     INT64_C(-62135596800000) /* the year 1 */
-#define RFM__TIME_MAX_MS     INT64_C(253402300799999) /* the end of 9999 */
 #define RFM__DURATION_MAX_MS INT64_C(315576000000000) /* 10,000 years, as protobuf has it */
 enum { RFM__VALUE_TEXT = 40 };
 

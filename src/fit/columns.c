@@ -169,7 +169,8 @@ int rfm_cell_day(rfm_bytes text, const rfm_zone *zone, int32_t *day, rfm_error *
                     show_len(text), (const char *)text.at);
 }
 
-/* Digits with at most one point, or NULL. Commas between groups of three go; one before one or two last digits is a point. */
+/* Digits with at most one point, or NULL. Commas between groups of three go; one before one or two last digits is a
+ * point. */
 static const char *plain_number(rfm_bytes text, char plain[32])
 {
     const uint8_t *point = memchr(text.at, '.', text.len), *comma = memchr(text.at, ',', text.len);

@@ -54,8 +54,8 @@ static bool opens_field(const rfm_csv *csv, const uint8_t *from, const uint8_t *
     return quote == from || quote[-1] == (uint8_t)csv->separator;
 }
 
-/* The end of the record that begins at `from`: its line feed outside of quotes, or `to` at the end of the file. NULL: a quote
- * stays open. */
+/* The end of the record that begins at `from`: its line feed outside of quotes, or `to` at the end of the file. NULL: a
+ * quote stays open. */
 static const uint8_t *record_end(const rfm_csv *csv, const uint8_t *from, const uint8_t *to)
 {
     const uint8_t *feed = memchr(from, '\n', (size_t)(to - from)), *line_end = feed ? feed : to;

@@ -1,7 +1,8 @@
-/* Records of comma-separated values as RFC 4180 has them, in a stream: quoted fields may hold separators, quotes (doubled)
- * and line ends. What files have beyond that is taken too: a byte order mark, CRLF or LF, `;` or tab in place of the comma
- * (whichever the first record has most of), quotes within a field that does not begin with one. Empty lines are passed
- * over. A record that cannot be split is given out with its problem; reading goes on in the line after its first. */
+/* Records of comma-separated values as RFC 4180 has them, in a stream: quoted fields may hold separators, quotes
+ * (doubled) and line ends. What files have beyond that is taken too: a byte order mark, CRLF or LF, `;` or tab in place
+ * of the comma (whichever the first record has most of), quotes within a field that does not begin with one. Empty
+ * lines are passed over. A record that cannot be split is given out with its problem; reading goes on in the line after
+ * its first. */
 #ifndef RFM_FIT_CSV_H
 #define RFM_FIT_CSV_H
 

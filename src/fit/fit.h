@@ -1,5 +1,5 @@
-/* Maximum likelihood for the purchase models over histories: NBD parameters with times in `unit_days`, and Gamma-Gamma over
- * the repeat spend. */
+/* Maximum likelihood for the purchase models over histories: NBD parameters with times in `unit_days`, and Gamma-Gamma
+ * over the repeat spend. */
 #ifndef RFM_FIT_FIT_H
 #define RFM_FIT_FIT_H
 

@@ -1,5 +1,5 @@
-/* How well scores told who would buy again: histories at the end of observation, and what their clients did in the hold-out
- * after it. Clients of equal history have equal scores, so that everything is summed over histories. */
+/* How well scores told who would buy again: histories at the end of observation, and what their clients did in the
+ * hold-out after it. Clients of equal history have equal scores, so that everything is summed over histories. */
 #ifndef RFM_FIT_HOLDOUT_H
 #define RFM_FIT_HOLDOUT_H
 

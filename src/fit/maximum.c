@@ -7,7 +7,8 @@
 
 enum { N = RFM_PARAMETERS_MAX, EVALUATIONS_MAX = 400, NEWTON_STEPS_MAX = 30 };
 
-/* Twice the log-likelihood that Newton's next step promises to gain: where it is trusted unseen, and where it is the last. */
+/* Twice the log-likelihood that Newton's next step promises to gain: where it is trusted unseen, and where it is the
+ * last. */
 #define NEAR  1e-4
 #define THERE 1e-12
 /* A standard error of a logarithm beyond which the parameter may as well be twenty times as large. */
@@ -141,8 +142,8 @@ static bool step_up(const struct search *search, double *logs, const double *ste
     return false;
 }
 
-/* To the top of the hill, as far as digits go: what a last full step promises is below them. false: it has no top here (a
- * ridge, or a bound). */
+/* To the top of the hill, as far as digits go: what a last full step promises is below them. false: it has no top here
+ * (a ridge, or a bound). */
 static bool reach_top(const struct search *search, double *logs, double *value, struct matrix *root)
 {
     size_t count = search->problem->count;

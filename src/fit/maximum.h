@@ -1,6 +1,6 @@
-/* The maximum of a log-likelihood over positive parameters, looked for in their logarithms: from several starts by NLopt's
- * L-BFGS, then by Newton's method, whose Hessian (of differences of the gradient) is also the observed information, from
- * which the standard errors come. */
+/* The maximum of a log-likelihood over positive parameters, looked for in their logarithms: from several starts by
+ * NLopt's L-BFGS, then by Newton's method, whose Hessian (of differences of the gradient) is also the observed
+ * information, from which the standard errors come. */
 #ifndef RFM_FIT_MAXIMUM_H
 #define RFM_FIT_MAXIMUM_H
 

@@ -47,8 +47,8 @@ static int take_client(rfm_bytes cell, rfm_bytes *client_id, rfm_error *error)
                           RFM_CLIENT_ID_MAX);
 }
 
-/* Rows of one order and day count once where they have one amount, as an export does that was joined with itself; those of
- * several amounts are its parts. 0: the order is not told. */
+/* Rows of one order and day count once where they have one amount, as an export does that was joined with itself; those
+ * of several amounts are its parts. 0: the order is not told. */
 static uint64_t order_of(const rfm_csv_record *record, const size_t at[RFM_COLUMN_COUNT])
 {
     if (at[RFM_COLUMN_ORDER] >= record->count)
@@ -142,7 +142,6 @@ static void find_currency(struct events *events, rfm_bytes line)
         events->money.base = (rfm_currency){.digits = (uint8_t)rfm_currency_digits(currency), .rate = {1, 0}};
         memcpy(events->money.base.code, currency, sizeof events->money.base.code);
         events->decoder = rfm_decoder_new(&events->money);
-        RFM_NEED(events->decoder != NULL);
     }
     yyjson_doc_free(document);
 }
@@ -164,7 +163,6 @@ static int read_event(struct events *events, rfm_bytes line, rfm_error *error)
         find_currency(events, line);
     rfm_decoder *decoder = events->decoder;
     rfm_decoder *plain = decoder ? NULL : rfm_decoder_new(&(rfm_money_conf){.base = {"EUR", 2, {1, 0}}});
-    RFM_NEED(decoder != NULL || plain != NULL);
     rfm_decoder_reset(decoder ? decoder : plain);
     rfm_reason reason = rfm_decode(decoder ? decoder : plain, line, INT64_MAX, &event, &fault);
     int code = RFM_OK;
@@ -203,10 +201,8 @@ static int read_lines(struct events *events, FILE *stream, rfm_error *error)
 static int read_events(rfm_purchase_file *file, FILE *stream, rfm_purchases *purchases, rfm_error *error)
 {
     struct events events = {.file = file, .purchases = purchases};
-    if (file->money) {
+    if (file->money)
         events.decoder = rfm_decoder_new(file->money);
-        RFM_NEED(events.decoder != NULL);
-    }
     int code = read_lines(&events, stream, error);
     rfm_decoder_free(events.decoder);
     free(events.text);

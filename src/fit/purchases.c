@@ -1,5 +1,6 @@
 #include "purchases.h"
 
+#include <rfm/base/grow.h>
 #include <rfm/base/hash.h>
 #include <rfm/base/table.h>
 #include <stdlib.h>
@@ -22,18 +23,11 @@ struct rfm_purchases {
     int32_t first_day, last_day;
 };
 
-static void *grown(void *at, size_t *size, size_t item_bytes)
-{
-    *size = *size ? *size * 2 : 1024;
-    at = realloc(at, *size * item_bytes);
-    RFM_NEED(at != NULL);
-    return at;
-}
-
 rfm_purchases *rfm_purchases_new(void)
 {
     rfm_purchases *purchases = calloc(1, sizeof *purchases);
-    RFM_NEED(purchases != NULL && rfm_table_init(&purchases->by_id, 1024) == RFM_OK);
+    RFM_NEED(purchases != NULL);
+    rfm_table_init(&purchases->by_id, 1024);
     return purchases;
 }
 
@@ -57,10 +51,9 @@ static uint32_t client_of(rfm_purchases *purchases, rfm_bytes client_id)
     for (uint32_t index; (index = rfm_table_find(&purchases->by_id, hash, &cursor)) != RFM_TABLE_NONE;)
         if (memcmp(purchases->ids[index], id, sizeof id) == 0)
             return index;
-    if (purchases->client_count == purchases->client_size)
-        purchases->ids = grown(purchases->ids, &purchases->client_size, sizeof *purchases->ids);
+    purchases->ids = rfm_grow(purchases->ids, purchases->client_count, &purchases->client_size);
     memcpy(purchases->ids[purchases->client_count], id, sizeof id);
-    RFM_NEED(rfm_table_add(&purchases->by_id, hash, (uint32_t)purchases->client_count) == RFM_OK);
+    rfm_table_add(&purchases->by_id, hash, (uint32_t)purchases->client_count);
     return (uint32_t)purchases->client_count++;
 }
 
@@ -69,8 +62,7 @@ int rfm_purchases_add(rfm_purchases *purchases, rfm_bytes client_id, int32_t day
 {
     if (purchases->count == UINT32_MAX)
         return rfm_fail(error, RFM_E_FULL, "more than %u purchases: fit on a part of your clients", UINT32_MAX);
-    if (purchases->count == purchases->size)
-        purchases->items = grown(purchases->items, &purchases->size, sizeof *purchases->items);
+    purchases->items = rfm_grow(purchases->items, purchases->count, &purchases->size);
     purchases->first_day = purchases->count == 0 || day < purchases->first_day ? day : purchases->first_day;
     purchases->last_day = purchases->count == 0 || day > purchases->last_day ? day : purchases->last_day;
     purchases->items[purchases->count++] = (struct purchase){
@@ -146,16 +138,14 @@ void rfm_histories_release(rfm_histories *histories)
 
 static void add_repeat(rfm_histories *histories, uint32_t spend_days, double mean_spend)
 {
-    if (histories->repeat_count == histories->repeat_size)
-        histories->repeats = grown(histories->repeats, &histories->repeat_size, sizeof *histories->repeats);
+    histories->repeats = rfm_grow(histories->repeats, histories->repeat_count, &histories->repeat_size);
     histories->repeats[histories->repeat_count++] = (rfm_repeat){spend_days, mean_spend};
 }
 
 void rfm_histories_add(rfm_histories *histories, uint32_t x, int32_t first_day, int32_t last_day, uint32_t spend_days,
                        double mean_spend, uint32_t later)
 {
-    if (histories->row_count == histories->row_size)
-        histories->rows = grown(histories->rows, &histories->row_size, sizeof *histories->rows);
+    histories->rows = rfm_grow(histories->rows, histories->row_count, &histories->row_size);
     histories->rows[histories->row_count++] = (rfm_history){.x = x,
                                                             .t_x = (uint32_t)(last_day - first_day),
                                                             .age = (uint32_t)(histories->until - first_day),

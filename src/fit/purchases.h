@@ -1,13 +1,14 @@
-/* Purchases as they come from a file, in any order: 24 bytes each (48 while they are
- * sorted), and 40 a client. What the models need of them is made for
- * any end of observation: purchase days of a client (several purchases of a day are one), from the first up to the end. */
+/* Purchases as they come from a file, in any order: 24 bytes each (48 while they are sorted), and 40 a client. What the
+ * models need of them is made for any end of observation: purchase days of a client (several purchases of a day are
+ * one), from the first up to the end. */
 #ifndef RFM_FIT_PURCHASES_H
 #define RFM_FIT_PURCHASES_H
 
 #include <rfm/base/bytes.h>
 #include <rfm/base/error.h>
 
-/* Clients of equal history, in whole days: the purchase days after the first, first to last purchase, first to the end. */
+/* Clients of equal history, in whole days: the purchase days after the first, first to last purchase, first to the
+ * end. */
 typedef struct rfm_history {
     uint32_t x, t_x, age;
     uint32_t clients;
@@ -40,8 +41,8 @@ void rfm_histories_seal(rfm_histories *histories);
 typedef struct rfm_purchases rfm_purchases;
 rfm_purchases *rfm_purchases_new(void);
 void rfm_purchases_free(rfm_purchases *purchases);
-/* An amount of 0 counts as a purchase day, not for spend. `order`: a number of the order, of which one of a client and day
- * counts; 0: none. RFM_E_FULL: more than 4 billion. */
+/* An amount of 0 counts as a purchase day, not for spend. `order`: a number of the order, of which one of a client and
+ * day counts; 0: none. RFM_E_FULL: more than 4 billion. */
 int rfm_purchases_add(rfm_purchases *purchases, rfm_bytes client_id, int32_t day, double amount, uint64_t order,
                       rfm_error *error);
 uint64_t rfm_purchases_count(const rfm_purchases *purchases);

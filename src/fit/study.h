@@ -1,6 +1,6 @@
-/* What `rfmd fit` does with purchases: parameters at the end of observation, and with a hold-out how well they told what came
- * after it, with several evidence caps and beside recency alone. The cap is chosen within the observed time: fitted on its
- * beginning, by log loss on its end. */
+/* What `rfmd fit` does with purchases: parameters at the end of observation, and with a hold-out how well they told
+ * what came after it, with several evidence caps and beside recency alone. The cap is chosen within the observed time:
+ * fitted on its beginning, by log loss on its end. */
 #ifndef RFM_FIT_STUDY_H
 #define RFM_FIT_STUDY_H
 

@@ -2,6 +2,7 @@
 
 #include <rfm/base/arena.h>
 #include <rfm/base/error.h>
+#include <rfm/base/grow.h>
 #include <rfm/base/utf8.h>
 
 #include <math.h>
@@ -69,8 +70,8 @@ struct rfm_snapshot {
 rfm_snapshot *rfm_snapshot_new(void)
 {
     rfm_snapshot *snapshot = calloc(1, sizeof *snapshot);
-    if (snapshot)
-        rfm_buffer_init(&snapshot->text, TEXT_BYTES_MAX);
+    RFM_NEED(snapshot);
+    rfm_buffer_init(&snapshot->text, TEXT_BYTES_MAX);
     return snapshot;
 }
 
@@ -91,20 +92,6 @@ static void clear_snapshot(rfm_snapshot *snapshot)
     rfm_buffer_clear(&snapshot->text);
 }
 
-/* Room for one more of what an array holds. */
-static bool grow(void **items, size_t *size, size_t count, size_t item_len)
-{
-    if (count < *size)
-        return true;
-    size_t size_new = *size ? 2 * *size : 64;
-    void *grown = realloc(*items, size_new * item_len);
-    if (!grown)
-        return false;
-    *items = grown;
-    *size = size_new;
-    return true;
-}
-
 static size_t label_count(rfm_metric metric)
 {
     const char *labels = rows[metric].labels;
@@ -114,8 +101,7 @@ static size_t label_count(rfm_metric metric)
 static sample *add(rfm_snapshot *snapshot, rfm_metric metric, const char *label, const char *label2)
 {
     RFM_ASSERT(metric < RFM_METRIC_COUNT && label_count(metric) == (size_t)(label != NULL) + (label2 != NULL));
-    if (snapshot->count == SAMPLES_MAX ||
-        !grow((void **)&snapshot->samples, &snapshot->size, snapshot->count, sizeof *snapshot->samples))
+    if (snapshot->count == SAMPLES_MAX)
         return NULL;
     size_t at = snapshot->text.len;
     if (label)
@@ -124,6 +110,7 @@ static sample *add(rfm_snapshot *snapshot, rfm_metric metric, const char *label,
         rfm_write_bytes(&snapshot->text, rfm_bytes_of(label2, strlen(label2) + 1));
     if (snapshot->text.bad)
         return NULL;
+    snapshot->samples = rfm_grow(snapshot->samples, snapshot->count, &snapshot->size);
     sample *added = &snapshot->samples[snapshot->count++];
     *added = (sample){.metric = metric, .labels = (uint32_t)at, .labels_len = (uint32_t)(snapshot->text.len - at)};
     return added;
@@ -141,12 +128,10 @@ void rfm_snapshot_add_histogram(rfm_snapshot *snapshot, rfm_metric metric, const
                                 const rfm_histogram *histogram)
 {
     RFM_ASSERT(rows[metric].type == HISTOGRAM);
-    if (!grow((void **)&snapshot->histograms, &snapshot->histogram_size, snapshot->histogram_count,
-              sizeof *snapshot->histograms))
-        return;
     sample *added = add(snapshot, metric, label, NULL);
     if (!added)
         return;
+    snapshot->histograms = rfm_grow(snapshot->histograms, snapshot->histogram_count, &snapshot->histogram_size);
     snapshot->histograms[snapshot->histogram_count++] = *histogram;
     added->histogram = (uint32_t)snapshot->histogram_count;
 }
@@ -160,8 +145,7 @@ struct rfm_metrics {
 rfm_metrics *rfm_metrics_new(size_t source_count)
 {
     rfm_metrics *metrics = calloc(1, sizeof *metrics + source_count * sizeof(rfm_snapshot *));
-    if (!metrics)
-        return NULL;
+    RFM_NEED(metrics);
     metrics->source_count = source_count;
     pthread_mutex_init(&metrics->lock, NULL);
     return metrics;

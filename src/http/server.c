@@ -255,10 +255,11 @@ int rfm_http_start(const rfm_http_conf *conf, const rfm_http_callbacks *callback
 {
     int fd = -1;
     rfm_http *made = calloc(1, sizeof *made);
-    if (!made)
-        return rfm_fail(error, RFM_E_NO_MEMORY, "http: out of memory");
+    bool guarded = conf->token && *conf->token;
+    RFM_NEED(made);
     made->callbacks = *callbacks;
-    made->token = conf->token && *conf->token ? strdup(conf->token) : NULL;
+    made->token = guarded ? strdup(conf->token) : NULL;
+    RFM_NEED(made->token || !guarded); /* without its token it would answer everybody */
     int code = open_socket(made, conf, &fd, error);
     if (code)
         goto failed;

@@ -24,7 +24,7 @@ typedef struct rfm_http_callbacks {
 } rfm_http_callbacks;
 
 typedef struct rfm_http rfm_http;
-/* RFM_E_NOT_FOUND: no such address; RFM_E_IO: the port is taken or may not be used; RFM_E_NO_MEMORY. */
+/* RFM_E_NOT_FOUND: no such address; RFM_E_IO: the port is taken or may not be used. */
 int rfm_http_start(const rfm_http_conf *conf, const rfm_http_callbacks *callbacks, rfm_http **http, rfm_error *error);
 uint16_t rfm_http_port(const rfm_http *http);
 void rfm_http_stop(rfm_http *http); /* waits for answers under way; NULL is fine */

@@ -1,5 +1,6 @@
-/* ThreadSanitizer knows POSIX threads, but librdkafka uses those of C11, of which it sees nothing: it crashes in the first
- * thread. In its builds these definitions, which take precedence over the C library's, lead from the one to the other. */
+/* ThreadSanitizer knows POSIX threads, but librdkafka uses those of C11, of which it sees nothing: it crashes in the
+ * first thread. In its builds these definitions, which take precedence over the C library's, lead from the one to the
+ * other. */
 #include "client.h"
 
 #if defined(__has_feature)
@@ -22,9 +23,9 @@ _Static_assert(sizeof(mtx_t) == sizeof(pthread_mutex_t), "a mutex is the same in
 _Static_assert(sizeof(cnd_t) == sizeof(pthread_cond_t), "a condition is the same in both");
 _Static_assert(sizeof(thrd_t) == sizeof(pthread_t), "a thread is the same in both");
 
-/* librdkafka synchronizes by atomics that ThreadSanitizer does not see: to it, the last one to let go frees what others hold, and
- * a lock is taken before it was made. So the accesses that librdkafka itself makes through intercepted calls are not looked at,
- * nor those to its locks below. Its locks are seen all the same, and so is what it calls of ours. */
+/* librdkafka synchronizes by atomics that ThreadSanitizer does not see: to it, the last one to let go frees what others
+ * hold, and a lock is taken before it was made. So the accesses that librdkafka itself makes through intercepted calls
+ * are not looked at, nor those to its locks below. Its locks are seen all the same, and so is what it calls of ours. */
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {

@@ -140,8 +140,8 @@ static int set_users(rd_kafka_conf_t *made, const char *section, rfm_kafka_prope
     return RFM_OK;
 }
 
-/* What is fetched and not yet fed lies in one queue, and what is read of the WAL in a few more (wal_stream.c): half of the bound
- * is the size of a queue, the rest what may be on its way. */
+/* What is fetched and not yet fed lies in one queue, and what is read of the WAL in a few more (wal_stream.c): half of
+ * the bound is the size of a queue, the rest what may be on its way. */
 static void set_fetch_sizes(rd_kafka_conf_t *made, const rfm_kafka_conf *conf)
 {
     enum { DEFAULT_BYTES = 64 << 20, LEAST_BYTES = 4 << 20, PARTITION_BYTES = 1 << 20 };
@@ -248,7 +248,8 @@ int rfm__client_new(rfm__role role, rd_kafka_conf_t *made, rd_kafka_t **client, 
     return rfm_fail(error, RFM_E_MALFORMED, "kafka: librdkafka refuses the configuration: %s", text);
 }
 
-/* A client that is made and destroyed at once: what librdkafka checks only as a whole (TLS files, times that must fit). */
+/* A client that is made and destroyed at once: what librdkafka checks only as a whole (TLS files, times that must
+ * fit). */
 static int check_role(const rfm_kafka_conf *conf, rfm__role role, rfm_error *error)
 {
     rd_kafka_conf_t *made;
@@ -295,6 +296,17 @@ bool rfm__kafka_unauthenticated(rd_kafka_resp_err_t code)
 {
     return code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED || code == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
            code == RD_KAFKA_RESP_ERR__SSL;
+}
+
+bool rfm__kafka_find_input(const rfm_kafka_conf *conf, const char *topic, size_t *input)
+{
+    for (size_t i = 0; i < conf->input_count; i++) {
+        if (strcmp(conf->input_topic[i], topic) == 0) {
+            *input = i;
+            return true;
+        }
+    }
+    return false;
 }
 
 /* UNKNOWN is what a broker answers when anything unexpected has befallen it. */

@@ -15,9 +15,9 @@ typedef enum rfm__role {
     RFM__ADMIN,
 } rfm__role;
 
-/* What a role needs of librdkafka; the caller adds its own and passes it on or destroys it. `owner` is the pointer to the
- * configuration in the struct that owns the client, at its start if callbacks want that struct: it becomes librdkafka's
- * opaque and must live as long. Errors as rfm_kafka_conf_check. */
+/* What a role needs of librdkafka; the caller adds its own and passes it on or destroys it. `owner` is the pointer to
+ * the configuration in the struct that owns the client, at its start if callbacks want that struct: it becomes
+ * librdkafka's opaque and must live as long. Errors as rfm_kafka_conf_check. */
 int rfm__client_conf(const rfm_kafka_conf **owner, rfm__role role, rd_kafka_conf_t **made, rfm_error *error);
 /* One property of our own, which librdkafka must know. */
 void rfm__client_set(rd_kafka_conf_t *made, const char *name, const char *value);
@@ -27,11 +27,14 @@ int rfm__client_new(rfm__role role, rd_kafka_conf_t *made, rd_kafka_t **client, 
 
 void rfm__kafka_log(const rfm_kafka_conf *conf, rfm_kafka_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Which of the inputs a topic is; false: none. */
+bool rfm__kafka_find_input(const rfm_kafka_conf *conf, const char *topic, size_t *input);
+
 /* The broker is away, busy, or changes leaders: the same request may succeed later. */
 bool rfm__kafka_passes(rd_kafka_resp_err_t code);
 bool rfm__kafka_denied(rd_kafka_resp_err_t code); /* authorisation */
-/* Also said of a connection that breaks while it logs in, or of a token that cannot be renewed just now: it is final for who has
- * never been let in, and passes otherwise. */
+/* Also said of a connection that breaks while it logs in, or of a token that cannot be renewed just now: it is final
+ * for who has never been let in, and passes otherwise. */
 bool rfm__kafka_unauthenticated(rd_kafka_resp_err_t code);
 
 /* Wakes the loop when a queue has something, at least every `tick_ms` besides. An eventfd to which any number of queues

@@ -41,7 +41,7 @@ typedef struct rfm_kafka_conf {
 /* Checks all properties against librdkafka, without a connection: an unknown name, a bad value, one that is not ours to
  * change. RFM_E_UNKNOWN_NAME, RFM_E_MALFORMED, RFM_E_REFUSED; values of secrets are not in the message. */
 int rfm_kafka_conf_check(const rfm_kafka_conf *conf, rfm_error *error);
-/* "librdkafka 2.8.0 (gzip,snappy,ssl,...)", for `rfmd version`. */
+/* "2.8.0", of librdkafka. */
 const char *rfm_kafka_version(void);
 
 #endif

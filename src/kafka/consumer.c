@@ -1,6 +1,7 @@
 #include "consumer.h"
 
 #include "clients.h"
+#include "committed.h"
 #include "fetcher.h"
 #include "group_metadata.h"
 #include "member.h"
@@ -171,22 +172,8 @@ rfm_group *rfm_consumer_group(const rfm_consumer *consumer, uint32_t assignment)
 
 void rfm_consumer_commit(rfm_consumer *consumer, uint32_t task, const rfm_position *position)
 {
-    char wal[24];
-    rfm_buffer text = rfm_buffer_over(wal, sizeof wal - 1);
-    rfm_write_format(&text, "%lld", (long long)position->wal);
     rd_kafka_topic_partition_list_t *offsets = rd_kafka_topic_partition_list_new((int)consumer->conf->input_count);
-    for (size_t i = 0; i < consumer->conf->input_count; i++) {
-        if (position->next[i] < 0)
-            continue;
-        rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_add(offsets, consumer->conf->input_topic[i],
-                                                                           (int32_t)task);
-        at->offset = position->next[i];
-        at->metadata = malloc(text.len + 1);
-        RFM_NEED(at->metadata);
-        memcpy(at->metadata, wal, text.len);
-        ((char *)at->metadata)[text.len] = '\0';
-        at->metadata_size = text.len;
-    }
+    rfm__committed_add(consumer->conf, task, position, offsets);
     if (offsets->cnt > 0)
         rd_kafka_commit(rfm__member_client(consumer->member), offsets, 1);
     rd_kafka_topic_partition_list_destroy(offsets);
@@ -282,13 +269,12 @@ int64_t rfm_consumer_lag(const rfm_consumer *consumer, uint32_t task, size_t inp
 
 rfm_consumer_stats rfm_consumer_stats_of(const rfm_consumer *consumer)
 {
-    rfm_consumer_stats stats = {
+    return (rfm_consumer_stats){
         .rebalances = atomic_load_explicit(&consumer->rebalances, memory_order_relaxed),
         .tasks = atomic_load_explicit(&consumer->tasks, memory_order_relaxed),
+        .records = rfm__fetcher_records(consumer->fetcher),
         .joined = atomic_load_explicit(&consumer->joined, memory_order_relaxed),
     };
-    rfm__fetcher_counts(consumer->fetcher, &stats.records, &stats.bytes);
-    return stats;
 }
 
 rd_kafka_t *rfm__consumer_member_client(rfm_consumer *consumer)

@@ -54,7 +54,7 @@ struct rfm__fetcher {
     bool full, resumed, serving, failed;
     bool asking, ask_soon; /* an answer is awaited; some lane seems to be at its end */
     int64_t asked_ms, lag_ms;
-    atomic_uint_fast64_t records, bytes;
+    atomic_uint_fast64_t records;
 };
 
 static lane *lane_at(const rfm__fetcher *fetcher, uint32_t number, size_t input)
@@ -127,19 +127,12 @@ static void ask_if_due(rfm__fetcher *fetcher)
         ask(fetcher);
 }
 
-static bool find_input(const rfm__fetcher *fetcher, const char *topic, size_t *input)
-{
-    for (*input = 0; *input < fetcher->conf->input_count; ++*input)
-        if (strcmp(fetcher->conf->input_topic[*input], topic) == 0)
-            return true;
-    return false;
-}
-
 static void take_end(rfm__fetcher *fetcher, const rd_kafka_topic_partition_t *end)
 {
     size_t input;
     uint32_t number = (uint32_t)end->partition;
-    if (end->err != RD_KAFKA_RESP_ERR_NO_ERROR || end->offset < 0 || !find_input(fetcher, end->topic, &input))
+    if (end->err != RD_KAFKA_RESP_ERR_NO_ERROR || end->offset < 0 ||
+        !rfm__kafka_find_input(fetcher->conf, end->topic, &input))
         return;
     if (number >= fetcher->conf->partition_count || !fetcher->tasks[number].started)
         return;
@@ -292,20 +285,17 @@ static size_t run_length(const rfm__fetcher *fetcher)
 static void taken(rfm__fetcher *fetcher, size_t count)
 {
     batch *held = &fetcher->batch;
-    uint64_t bytes = 0;
     for (size_t i = 0; i < count; i++) {
         const rfm_record *record = &held->records[held->at];
         bool stale = is_stale(fetcher, held->messages[held->at]);
         uint32_t number = record->task;
         size_t input = record->input;
         int64_t next = record->offset + 1;
-        bytes += record->key.len + record->value.len;
         drop_message(held);
         if (!stale)
             advance(fetcher, number, input, next);
     }
     atomic_fetch_add_explicit(&fetcher->records, count, memory_order_relaxed);
-    atomic_fetch_add_explicit(&fetcher->bytes, bytes, memory_order_relaxed);
 }
 
 /* Feeds the batch; false: the owner is full. */
@@ -446,10 +436,9 @@ int64_t rfm__fetcher_lag(const rfm__fetcher *fetcher, uint32_t number, size_t in
     return atomic_load_explicit(&lane_at(fetcher, number, input)->lag, memory_order_relaxed);
 }
 
-void rfm__fetcher_counts(const rfm__fetcher *fetcher, uint64_t *records, uint64_t *bytes)
+uint64_t rfm__fetcher_records(const rfm__fetcher *fetcher)
 {
-    *records = atomic_load_explicit(&fetcher->records, memory_order_relaxed);
-    *bytes = atomic_load_explicit(&fetcher->bytes, memory_order_relaxed);
+    return atomic_load_explicit(&fetcher->records, memory_order_relaxed);
 }
 
 /* -- life */

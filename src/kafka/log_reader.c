@@ -2,6 +2,7 @@
 
 #include "client.h"
 
+#include <rfm/base/grow.h>
 #include <rfm/base/time.h>
 #include <stdlib.h>
 
@@ -19,7 +20,7 @@ struct rfm_log_reader {
     rd_kafka_t *client;
     rd_kafka_queue_t *queue;
     part *parts;
-    size_t count, room;
+    size_t count, size;
 };
 
 static int fail(const rfm_log_reader *reader, rd_kafka_resp_err_t code, const char *topic, const char *why,
@@ -68,11 +69,7 @@ void rfm_log_reader_add(rfm_log_reader *reader, const char *topic, uint32_t part
         if ((uint32_t)reader->parts[i].partition == partition &&
             strcmp(rd_kafka_topic_name(reader->parts[i].topic), topic) == 0)
             return;
-    if (reader->count == reader->room) {
-        reader->room = reader->room * 2 + 16;
-        reader->parts = realloc(reader->parts, reader->room * sizeof *reader->parts);
-        RFM_ASSERT(reader->parts != NULL);
-    }
+    reader->parts = rfm_grow(reader->parts, reader->count, &reader->size);
     reader->parts[reader->count++] = (part){.topic = topic_named(reader, topic), .partition = (int32_t)partition};
 }
 
@@ -146,7 +143,8 @@ static part *part_of(rfm_log_reader *reader, const rd_kafka_message_t *message)
     return NULL;
 }
 
-/* What a reader of committed records is told as the end is the last stable offset: what is open behind it is not for us. */
+/* What a reader of committed records is told as the end is the last stable offset: what is open behind it is not for
+ * us. */
 static int take_message(rfm_log_reader *reader, const rfm_log_wish *wish, const rd_kafka_message_t *message,
                         rfm_error *error)
 {
@@ -238,7 +236,7 @@ int rfm_log_reader_new(const rfm_kafka_conf *conf, rfm_log_reader **made, rfm_er
 {
     rd_kafka_conf_t *client_conf;
     rfm_log_reader *reader = calloc(1, sizeof *reader);
-    RFM_ASSERT(reader != NULL);
+    RFM_NEED(reader != NULL);
     reader->conf = conf;
     int code = rfm__client_conf(&reader->conf, RFM__FETCHER, &client_conf, error);
     if (code == RFM_OK)

@@ -1,5 +1,5 @@
-/* Reading topics from outside of any worker: some of their partitions, from the log's beginning or a time on, to its end as it
- * was when it was asked. A client of its own, in no group; only what is committed. Blocks. */
+/* Reading topics from outside of any worker: some of their partitions, from the log's beginning or a time on, to its
+ * end as it was when it was asked. A client of its own, in no group; only what is committed. Blocks. */
 #ifndef RFM_KAFKA_LOG_READER_H
 #define RFM_KAFKA_LOG_READER_H
 
@@ -32,8 +32,8 @@ void rfm_log_reader_free(rfm_log_reader *reader);
 int rfm_log_reader_partitions(rfm_log_reader *reader, const char *topic, uint32_t *count, rfm_error *error);
 /* That partition is to be read; one that is added again is read once. */
 void rfm_log_reader_add(rfm_log_reader *reader, const char *topic, uint32_t partition);
-/* Reads all that was added. RFM_E_AWAY (also: no progress for 30 s), RFM_E_DENIED, RFM_E_REFUSED (the log cannot be read), and
- * what `each` returned. */
+/* Reads all that was added. RFM_E_AWAY (also: no progress for 30 s), RFM_E_DENIED, RFM_E_REFUSED (the log cannot be
+ * read), and what `each` returned. */
 int rfm_log_reader_run(rfm_log_reader *reader, const rfm_log_wish *wish, rfm_error *error);
 
 #endif

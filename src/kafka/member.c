@@ -7,11 +7,12 @@
 
 enum { LEAVE_MS = 2000 };
 
-/* librdkafka's group ends its close without waiting for the answer to an event that was under way when the close began; such an
- * answer, then given, may wait for ever for one that has ended. So the close begins only when nothing can be under way: the
- * subscription is given up first, whose events are in the queue when that returns, and all is answered.
+/* librdkafka's group ends its close without waiting for the answer to an event that was under way when the close began;
+ * such an answer, then given, may wait for ever for one that has ended. So the close begins only when nothing can be
+ * under way: the subscription is given up first, whose events are in the queue when that returns, and all is answered.
  *
- * A static member does not leave the group, whereas giving up its subscription would make it: it ends without a close. */
+ * A static member does not leave the group, whereas giving up its subscription would make it: it ends without a
+ * close. */
 typedef enum member_stage {
     MEMBER_SUBSCRIBED,
     MEMBER_LEAVING,   /* asked to leave */
@@ -38,22 +39,15 @@ static void fail(rfm__member *member, rfm_error *error)
     member->owner.failed(member->owner.self, error);
 }
 
-static bool is_input(const rfm_kafka_conf *conf, const char *topic)
-{
-    for (size_t i = 0; i < conf->input_count; i++)
-        if (strcmp(conf->input_topic[i], topic) == 0)
-            return true;
-    return false;
-}
-
 /* Counts for each partition of how many inputs we have it. */
 static int count_inputs(rfm__member *member, const rd_kafka_topic_partition_list_t *partitions, rfm_error *error)
 {
     const rfm_kafka_conf *conf = member->conf;
+    size_t input;
     memset(member->inputs_of, 0, conf->partition_count);
     for (int i = 0; i < partitions->cnt; i++) {
         const rd_kafka_topic_partition_t *at = &partitions->elems[i];
-        if (!is_input(conf, at->topic))
+        if (!rfm__kafka_find_input(conf, at->topic, &input))
             return rfm_fail(error, RFM_E_REFUSED,
                             "group '%s' gave us '%s', which is no input: another program with "
                             "other topics is in this group; give rfmd a group of its own",
@@ -96,8 +90,8 @@ static void assign(rfm__member *member, rd_kafka_topic_partition_list_t *none)
                        rd_kafka_err2str(code));
 }
 
-/* A generation below 0 would not be fenced by the broker: then the assignment is over already, and offsets of it must not
- * be sent. */
+/* A generation below 0 would not be fenced by the broker: then the assignment is over already, and offsets of it must
+ * not be sent. */
 static rfm_group *take_group(rfm__member *member)
 {
     rd_kafka_consumer_group_metadata_t *metadata = rd_kafka_consumer_group_metadata(member->client);
@@ -342,8 +336,8 @@ static void no_left(void *self)
     (void)self;
 }
 
-/* A leave that was begun must come to its end, or destroying the client would wait for it: tasks that nobody released go now.
- * The owner is told no more. */
+/* A leave that was begun must come to its end, or destroying the client would wait for it: tasks that nobody released
+ * go now. The owner is told no more. */
 static void finish_leaving(rfm__member *member)
 {
     int64_t until_ms = rfm_clock_steady_ms() + LEAVE_MS;

@@ -1,5 +1,5 @@
-/* The worker as a member of the group. It fetches nothing: the partitions that the group gives it are told to the owner,
- * and librdkafka gets an empty assignment. So membership and positions have nothing to do with each other. */
+/* The worker as a member of the group. It fetches nothing: the partitions that the group gives it are told to the
+ * owner, and librdkafka gets an empty assignment. So membership and positions have nothing to do with each other. */
 #ifndef RFM_KAFKA_MEMBER_H
 #define RFM_KAFKA_MEMBER_H
 
@@ -12,7 +12,8 @@ typedef struct rfm__member_owner {
     void *self;
     /* Tasks in rising order; may be none. `group` is the owner's. */
     void (*assigned)(void *self, const uint32_t *tasks, size_t count, rfm_group *group);
-    /* All of the assignment; `lost`: it is somebody else's already. Answered by rfm__member_give_up, at once or later. */
+    /* All of the assignment; `lost`: it is somebody else's already. Answered by rfm__member_give_up, at once or
+     * later. */
     void (*revoked)(void *self, bool lost);
     void (*failed)(void *self, const rfm_error *error);
     void (*left)(void *self); /* after rfm__member_leave */

@@ -1,5 +1,5 @@
-/* librdkafka's mock cluster in this process, for the demo and for tests. It proves nothing about exactly-once: it ignores
- * aborts, keeps no offsets of transactions and about 5 MB a partition. */
+/* librdkafka's mock cluster in this process, for the demo and for tests. It proves nothing about exactly-once: it
+ * ignores aborts, keeps no offsets of transactions and about 5 MB a partition. */
 #ifndef RFM_KAFKA_MOCK_H
 #define RFM_KAFKA_MOCK_H
 

@@ -69,8 +69,8 @@ static bool take_leaders(rfm__asker *asker, size_t topic, const struct rd_kafka_
     return any;
 }
 
-/* Of the topics that the client knows, which are those held. An answer that comes too late is lost, and asking again with as
- * much patience would not help: where brokers are far or slow it takes more. */
+/* Of the topics that the client knows, which are those held. An answer that comes too late is lost, and asking again
+ * with as much patience would not help: where brokers are far or slow it takes more. */
 static void look_up_leaders(rfm__asker *asker)
 {
     const struct rd_kafka_metadata *metadata;

@@ -10,9 +10,9 @@ typedef enum rfm__which {
     RFM__STABLE_END, /* the last stable offset */
 } rfm__which;
 
-/* A client that fetches nothing, and knows who leads the inputs and the WAL. It has to know before it is asked: in librdkafka
- * up to 2.8 at least, a list of offsets whose leaders are not cached is begun in the caller's thread and may be ended in
- * the client's own while that still works on it (a crash). */
+/* A client that fetches nothing, and knows who leads the inputs and the WAL. It has to know before it is asked: in
+ * librdkafka up to 2.8 at least, a list of offsets whose leaders are not cached is begun in the caller's thread and may
+ * be ended in the client's own while that still works on it (a crash). */
 typedef struct rfm__asker {
     const rfm_kafka_conf *conf;
     rd_kafka_t *client;
@@ -33,8 +33,8 @@ bool rfm__asker_ready(rfm__asker *asker);
 /* Asks for one of them of all the partitions; the answer comes to the queue, an event with `tag` as its opaque. */
 void rfm__offsets_ask(const rfm__asker *asker, const rd_kafka_topic_partition_list_t *partitions, rfm__which which,
                       uintptr_t tag, rd_kafka_queue_t *queue);
-/* A partition of an answer, by index below *count; its err is set where it has no offset. One whose leader was another makes
- * the asker look up the leaders again before it is ready. */
+/* A partition of an answer, by index below *count; its err is set where it has no offset. One whose leader was another
+ * makes the asker look up the leaders again before it is ready. */
 const rd_kafka_topic_partition_t *rfm__offsets_at(rfm__asker *asker, rd_kafka_event_t *event, size_t i, size_t *count);
 
 /* Several of them of the same partitions at once; one round at a time. */

@@ -1,5 +1,6 @@
 #include "position.h"
 
+#include "committed.h"
 #include "inquirer.h"
 #include "offsets.h"
 
@@ -66,14 +67,6 @@ static void retry(question *of, int64_t pause_ms)
     of->retry_ms = rfm_clock_steady_ms() + pause_ms;
 }
 
-static bool find_input(const rfm_kafka_conf *conf, const char *topic, size_t *input)
-{
-    for (*input = 0; *input < conf->input_count; ++*input)
-        if (strcmp(conf->input_topic[*input], topic) == 0)
-            return true;
-    return false;
-}
-
 /* -- committed offsets */
 
 static rd_kafka_topic_partition_list_t *to_ask(rfm__positions *positions, stage from, stage to, bool with_wal)
@@ -114,29 +107,11 @@ static void ask_committed(rfm__positions *positions)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-/* The metadata is a WAL offset in decimal; anything else was not written by us and names none. Clients of other languages, by
- * which somebody may put offsets back, end a text with a zero. */
-static int64_t wal_of(const rd_kafka_topic_partition_t *at)
-{
-    const char *text = at->metadata;
-    size_t len = at->metadata_size;
-    int64_t wal = 0;
-    if (len > 0 && text[len - 1] == '\0')
-        len--;
-    if (len == 0 || len > 19)
-        return RFM_OFFSET_NONE;
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] < '0' || text[i] > '9' || wal > (INT64_MAX - 9) / 10)
-            return RFM_OFFSET_NONE;
-        wal = wal * 10 + (text[i] - '0');
-    }
-    return wal;
-}
-
 static void take_committed(rfm__positions *positions, const rd_kafka_topic_partition_t *at)
 {
     size_t input;
-    if ((uint32_t)at->partition >= positions->conf->partition_count || !find_input(positions->conf, at->topic, &input))
+    if ((uint32_t)at->partition >= positions->conf->partition_count ||
+        !rfm__kafka_find_input(positions->conf, at->topic, &input))
         return;
     question *of = &positions->questions[at->partition];
     if (of->stage != ASKED_COMMITTED)
@@ -151,7 +126,7 @@ static void take_committed(rfm__positions *positions, const rd_kafka_topic_parti
         return;
     }
     of->committed.next[input] = at->offset >= 0 ? at->offset : RFM_OFFSET_NONE;
-    int64_t wal = at->offset >= 0 ? wal_of(at) : RFM_OFFSET_NONE;
+    int64_t wal = at->offset >= 0 ? rfm__committed_wal(at) : RFM_OFFSET_NONE;
     if (wal > of->committed.wal)
         of->committed.wal = wal;
 }
@@ -255,7 +230,7 @@ static void take_log(void *self, rfm__which which, const rd_kafka_topic_partitio
     question *of = &positions->questions[at->partition];
     if (of->stage != ASKED_LOGS)
         return;
-    if (find_input(positions->conf, at->topic, &input))
+    if (rfm__kafka_find_input(positions->conf, at->topic, &input))
         *(which == RFM__LOG_START ? &of->begin[input] : &of->end[input]) = at->offset;
     else if (which == RFM__LOG_END && strcmp(at->topic, positions->conf->wal) == 0)
         of->wal_end = at->offset;

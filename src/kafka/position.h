@@ -1,5 +1,5 @@
-/* READ_POSITION: the group's committed offsets of a task, stable, and where its logs begin and end. In this order: what is
- * committed names a WAL record that was there before, so that a log end asked for later must lie beyond it. */
+/* READ_POSITION: the group's committed offsets of a task, stable, and where its logs begin and end. In this order: what
+ * is committed names a WAL record that was there before, so that a log end asked for later must lie beyond it. */
 #ifndef RFM_KAFKA_POSITION_H
 #define RFM_KAFKA_POSITION_H
 

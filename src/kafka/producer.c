@@ -50,8 +50,7 @@ static const char *partitioner_name(rfm_partitioner partitioner)
 int rfm_producer_new(const rfm_kafka_conf *conf, rfm_partitioner partitioner, rfm_producer **out, rfm_error *error)
 {
     rfm_producer *producer = calloc(1, sizeof *producer);
-    if (producer == NULL)
-        return rfm_fail(error, RFM_E_NO_MEMORY, "no memory for a producer");
+    RFM_NEED(producer);
     producer->conf = conf;
     rd_kafka_conf_t *made;
     int code = rfm__client_conf(&producer->conf, RFM__PRODUCER, &made, error);

@@ -1,5 +1,5 @@
-/* A plain producer: idempotent, in no transaction, for traffic of our own (`gen`, `demo`). One thread at a time. What could not
- * be delivered is told by the next send or by flush, with the first reason. */
+/* A plain producer: idempotent, in no transaction, for traffic of our own (`gen`, `demo`). One thread at a time. What
+ * could not be delivered is told by the next send or by flush, with the first reason. */
 #ifndef RFM_KAFKA_PRODUCER_H
 #define RFM_KAFKA_PRODUCER_H
 
@@ -9,8 +9,8 @@
 
 typedef struct rfm_producer rfm_producer;
 
-/* Of `conf` the brokers, properties and log count; it must outlive the producer. `partitioner`: for sends without a partition;
- * records without a key go anywhere. RFM_E_UNKNOWN_NAME, RFM_E_MALFORMED, RFM_E_REFUSED (properties). */
+/* Of `conf` the brokers, properties and log count; it must outlive the producer. `partitioner`: for sends without a
+ * partition; records without a key go anywhere. RFM_E_UNKNOWN_NAME, RFM_E_MALFORMED, RFM_E_REFUSED (properties). */
 int rfm_producer_new(const rfm_kafka_conf *conf, rfm_partitioner partitioner, rfm_producer **producer,
                      rfm_error *error);
 /* Drops what has not been sent; flush first. */

@@ -7,7 +7,6 @@
 #include <rfm/base/time.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { IDLE_MS = 500, BACKOFF_FIRST_MS = 100, BACKOFF_LAST_MS = 3000 };
 
@@ -42,7 +41,7 @@ struct rfm_publisher {
     rfm__producer *producer; /* the thread's from here on */
     rfm__topic_names *names; /* the newest; a step has those of the moment when it was asked for */
     bool failed;
-    atomic_uint_fast64_t steps, messages, bytes, fenced, unknown, renewals, commit_ns;
+    atomic_uint_fast64_t steps, messages, fenced, unknown, commit_ns;
     atomic_bool ready;
 };
 
@@ -128,20 +127,9 @@ static bool is_stopped(rfm_publisher *publisher)
     return atomic_load_explicit(&publisher->stop, memory_order_relaxed);
 }
 
-static struct timespec after_ms(int64_t ms)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(ms / 1000);
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000)
-        until.tv_nsec -= 1000000000, until.tv_sec++;
-    return until;
-}
-
 static void pause_for(rfm_publisher *publisher, int64_t ms)
 {
-    struct timespec until = after_ms(ms);
+    struct timespec until = rfm_steady_after(ms);
     pthread_mutex_lock(&publisher->lock);
     while (!is_stopped(publisher) && pthread_cond_timedwait(&publisher->wanted, &publisher->lock, &until) == 0)
         continue;
@@ -174,7 +162,6 @@ static void renew(rfm_publisher *publisher)
     while (!is_stopped(publisher)) {
         if (make_producer(publisher, &error) == RFM_OK) {
             atomic_store_explicit(&publisher->ready, true, memory_order_relaxed);
-            count(&publisher->renewals, 1);
             return;
         }
         if (is_hopeless(&error)) {
@@ -189,12 +176,8 @@ static void renew(rfm_publisher *publisher)
 
 static void count_step(rfm_publisher *publisher, const rfm_step *step, int64_t begun_ns)
 {
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < step->message_count; i++)
-        bytes += step->messages[i].key.len + step->messages[i].value.len;
     count(&publisher->steps, 1);
     count(&publisher->messages, step->message_count);
-    count(&publisher->bytes, bytes);
     count(&publisher->commit_ns, (uint64_t)(rfm_clock_steady_ns() - begun_ns));
 }
 
@@ -225,8 +208,8 @@ static void publish(rfm_publisher *publisher, command *of)
         end_badly(publisher, of);
 }
 
-/* Others may have asked for the same meanwhile: one dead owner's transaction holds up many tasks, and an eviction takes up to
- * seconds, in which nothing is published. */
+/* Others may have asked for the same meanwhile: one dead owner's transaction holds up many tasks, and an eviction takes
+ * up to seconds, in which nothing is published. */
 static void share_eviction(rfm_publisher *publisher, const char *id)
 {
     commands left, same;
@@ -272,7 +255,7 @@ static void carry_out(rfm_publisher *publisher, command *of)
 /* The next command, or NULL after a while without one. */
 static command *next_command(rfm_publisher *publisher)
 {
-    struct timespec until = after_ms(IDLE_MS);
+    struct timespec until = rfm_steady_after(IDLE_MS);
     pthread_mutex_lock(&publisher->lock);
     while (publisher->asked.first == NULL && !is_stopped(publisher))
         if (pthread_cond_timedwait(&publisher->wanted, &publisher->lock, &until) != 0)
@@ -362,7 +345,8 @@ void rfm_publisher_evict(rfm_publisher *publisher, uint32_t task, uint32_t term,
     ask(publisher, (command){.kind = EVICT, .task = task, .term = term, .id = id});
 }
 
-/* Names that are not the newest ones already make a new table, the older ones live on for steps and producers that have them. */
+/* Names that are not the newest ones already make a new table, the older ones live on for steps and producers that have
+ * them. */
 static void add_names(rfm_publisher *publisher, const char *const *names, size_t first, size_t name_count)
 {
     rfm__topic_names *newest = publisher->names, *made = calloc(1, sizeof *made);
@@ -476,10 +460,8 @@ rfm_publisher_stats rfm_publisher_stats_of(const rfm_publisher *publisher)
     return (rfm_publisher_stats){
         .steps = atomic_load_explicit(&publisher->steps, memory_order_relaxed),
         .messages = atomic_load_explicit(&publisher->messages, memory_order_relaxed),
-        .bytes = atomic_load_explicit(&publisher->bytes, memory_order_relaxed),
         .fenced = atomic_load_explicit(&publisher->fenced, memory_order_relaxed),
         .unknown = atomic_load_explicit(&publisher->unknown, memory_order_relaxed),
-        .renewals = atomic_load_explicit(&publisher->renewals, memory_order_relaxed),
         .commit_ns = atomic_load_explicit(&publisher->commit_ns, memory_order_relaxed),
         .ready = atomic_load_explicit(&publisher->ready, memory_order_relaxed),
     };

@@ -8,7 +8,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum {
     TIMEOUT_MS = 30000,
@@ -103,18 +102,12 @@ static bool all_led(const check *of)
     return true;
 }
 
-static void sleep_ms(int64_t ms)
-{
-    struct timespec pause = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
-    nanosleep(&pause, NULL);
-}
-
 /* What is missing may just have been made, or its broker just started: look again for a while. */
 static int look(check *of, int looks, rfm_error *error)
 {
     int code = rfm__admin_describe(&of->admin, of->states, of->count, error);
     while (code == RFM_OK && --looks > 0 && !all_led(of)) {
-        sleep_ms(LOOK_AGAIN_MS);
+        rfm_sleep_ms(LOOK_AGAIN_MS);
         code = rfm__admin_describe(&of->admin, of->states, of->count, error);
     }
     return code;
@@ -212,11 +205,11 @@ static void take_setting(void *self, const char *name, const char *value)
     if (strcmp(name, "cleanup.policy") == 0)
         of->compacted = strstr(value, "compact") != NULL;
     else if (strcmp(name, "retention.ms") == 0)
-        of->retention_ms = strtoll(value, NULL, 10);
+        rfm_integer_parse(rfm_text(value), &of->retention_ms);
     else if (strcmp(name, "retention.bytes") == 0)
-        of->retention_bytes = strtoll(value, NULL, 10);
+        rfm_integer_parse(rfm_text(value), &of->retention_bytes);
     else if (strcmp(name, "max.message.bytes") == 0)
-        of->message_bytes = strtoll(value, NULL, 10);
+        rfm_integer_parse(rfm_text(value), &of->message_bytes);
 }
 
 /* An idle task writes often enough for a retention by time; how fast the WAL grows, nobody knows beforehand. */

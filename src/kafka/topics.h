@@ -1,4 +1,5 @@
-/* The topics as the broker has them, asked before the loops start: every problem is told with what to do about it. Blocks. */
+/* The topics as the broker has them, asked before the loops start: every problem is told with what to do about it.
+ * Blocks. */
 #ifndef RFM_KAFKA_TOPICS_H
 #define RFM_KAFKA_TOPICS_H
 
@@ -23,7 +24,8 @@ typedef struct rfm_topics_wish {
 } rfm_topics_wish;
 
 /* All topics exist, inputs and WAL have equal partition counts, the WAL keeps every record (no compaction), we may read
- * and write what we must. RFM_E_AWAY: no broker answers; RFM_E_DENIED; RFM_E_REFUSED: topics are not as they must be. */
+ * and write what we must. RFM_E_AWAY: no broker answers; RFM_E_DENIED; RFM_E_REFUSED: topics are not as they must
+ * be. */
 int rfm_topics_check(const rfm_kafka_conf *conf, const rfm_topics_wish *wish, rfm_topics *topics, rfm_error *error);
 
 #endif

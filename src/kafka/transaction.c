@@ -1,5 +1,6 @@
 #include "transaction.h"
 
+#include "committed.h"
 #include "group_metadata.h"
 #include "publisher.h"
 
@@ -56,15 +57,15 @@ static bool is_stopped(const atomic_bool *stop)
 
 /* -- callbacks */
 
-/* Those that could do harm if they arrived late, in the next transaction: AddOffsetsToTxn, EndTxn, TxnOffsetCommit. Late
- * messages are refused by their sequence numbers. */
+/* Those that could do harm if they arrived late, in the next transaction: AddOffsetsToTxn, EndTxn, TxnOffsetCommit.
+ * Late messages are refused by their sequence numbers. */
 static bool is_transactional(int16_t api)
 {
     return api == 25 || api == 26 || api == 28;
 }
 
-/* Called at least once a request, with a code for one that timed out or whose connection broke: it may still reach the broker.
- * One that was answered, be it by "try again", cannot. */
+/* Called at least once a request, with a code for one that timed out or whose connection broke: it may still reach the
+ * broker. One that was answered, be it by "try again", cannot. */
 static rd_kafka_resp_err_t on_response(rd_kafka_t *client, int socket, const char *broker, int32_t id, int16_t api,
                                        int16_t version, int32_t correlation, size_t size, int64_t rtt,
                                        rd_kafka_resp_err_t code, void *self)
@@ -362,23 +363,6 @@ static int send_messages(rfm__producer *producer, const rfm__publication *public
     return RFM_OK;
 }
 
-static void add_offsets(const rfm_kafka_conf *conf, const rfm_change *change, rd_kafka_topic_partition_list_t *list)
-{
-    char wal[24];
-    int len = snprintf(wal, sizeof wal, "%lld", (long long)change->to.wal);
-    for (size_t input = 0; input < conf->input_count; input++) {
-        if (change->to.next[input] < 0)
-            continue;
-        rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_add(list, conf->input_topic[input],
-                                                                           (int32_t)change->task);
-        at->offset = change->to.next[input];
-        at->metadata = malloc((size_t)len + 1); /* freed with the list */
-        RFM_NEED(at->metadata);
-        memcpy(at->metadata, wal, (size_t)len + 1);
-        at->metadata_size = (size_t)len;
-    }
-}
-
 /* A log that was made anew begins with low offsets again, which would be taken for records that have been stored. */
 static int check_wal(const rfm_kafka_conf *conf, const rfm_step *step, rfm_error *error)
 {
@@ -399,7 +383,7 @@ static int send_offsets(rfm__producer *producer, const rfm__publication *publica
     const rfm_step *step = publication->step;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)(step->change_count * 2 + 1));
     for (size_t i = 0; i < step->change_count; i++)
-        add_offsets(producer->conf, &step->changes[i], list);
+        rfm__committed_add(producer->conf, step->changes[i].task, &step->changes[i].to, list);
     int64_t until_ms = rfm_clock_steady_ms() + SEND_MS;
     int code = RFM_OK;
     bool again = list->cnt > 0;
@@ -417,8 +401,8 @@ static int send_offsets(rfm__producer *producer, const rfm__publication *publica
     return code;
 }
 
-/* Nothing else has the transaction's outcome in its hands before the commit is asked for: aborted or just left, it is not
- * committed. Aborting spares readers the wait for its time-out. */
+/* Nothing else has the transaction's outcome in its hands before the commit is asked for: aborted or just left, it is
+ * not committed. Aborting spares readers the wait for its time-out. */
 static void abort_step(rfm__producer *producer)
 {
     rd_kafka_error_t *cause = rd_kafka_abort_transaction(producer->client, ABORT_MS);

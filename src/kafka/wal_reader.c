@@ -10,7 +10,6 @@
 enum { TICK_MS = 50 };
 
 struct rfm_wal_reader {
-    const rfm_kafka_conf *conf;
     rfm_consumer *consumer;
     rfm__wake wake;
     rfm__positions *positions;
@@ -59,7 +58,6 @@ int rfm_wal_reader_new(const rfm_kafka_conf *conf, uv_loop_t *loop, const rfm_ka
 {
     rfm_wal_reader *reader = calloc(1, sizeof *reader);
     RFM_NEED(reader);
-    reader->conf = conf;
     reader->consumer = consumer;
     rd_kafka_t *fetcher = rfm__consumer_fetch_client(consumer), *member = rfm__consumer_member_client(consumer);
     rfm__asker *asker = rfm__consumer_asker(consumer);

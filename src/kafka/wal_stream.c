@@ -121,7 +121,8 @@ static void open_stream(rfm__wal_streams *streams, uint32_t task)
     set_stage(streams, of, READING);
 }
 
-/* The end as it was when asked for, whatever a new leader, which may not know of all that is committed yet, says now. */
+/* The end as it was when asked for, whatever a new leader, which may not know of all that is committed yet, says
+ * now. */
 static bool is_finished(const rfm__wal_streams *streams, uint32_t task)
 {
     const stream *of = &streams->streams[task];
@@ -152,7 +153,8 @@ static bool take_notice(rfm__wal_streams *streams, uint32_t task, const rd_kafka
     return false;
 }
 
-/* Takes up to a chunk off the queue; *count grows by the records. False: the queue was empty, or the question is over. */
+/* Takes up to a chunk off the queue; *count grows by the records. False: the queue was empty, or the question is
+ * over. */
 static bool take_chunk(rfm__wal_streams *streams, uint32_t task, size_t *count, size_t *bytes)
 {
     stream *of = &streams->streams[task];

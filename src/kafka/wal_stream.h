@@ -1,6 +1,6 @@
-/* READ_WAL: committed records of a task's WAL partition. Each question gets one answer; the stream stays open behind it, so
- * that the question that goes on where the last one ended costs nothing. A few are open at a time, which bounds what they
- * hold; the others wait their turn, until those have come to their ends or are forgotten. */
+/* READ_WAL: committed records of a task's WAL partition. Each question gets one answer; the stream stays open behind
+ * it, so that the question that goes on where the last one ended costs nothing. A few are open at a time, which bounds
+ * what they hold; the others wait their turn, until those have come to their ends or are forgotten. */
 #ifndef RFM_KAFKA_WAL_STREAM_H
 #define RFM_KAFKA_WAL_STREAM_H
 

@@ -1,5 +1,5 @@
-/* READ_TAIL: whose transactions are open at the end of a task's WAL. From the last stable offset on, read_uncommitted, with
- * a client of its own that is made when it is first needed. */
+/* READ_TAIL: whose transactions are open at the end of a task's WAL. From the last stable offset on, read_uncommitted,
+ * with a client of its own that is made when it is first needed. */
 #ifndef RFM_KAFKA_WAL_TAIL_H
 #define RFM_KAFKA_WAL_TAIL_H
 

@@ -8,8 +8,8 @@
 
 enum { ROOT_STEPS_MAX = 100 };
 
-/* One history as the formulas see it, in the model's unit. w = log1p(idle / beta) is the scale on which the logarithm of
- * P(active) is nearly straight: roots are looked for there. */
+/* One history as the formulas see it, in the model's unit. w = log1p(idle / beta) is the scale on which the logarithm
+ * of P(active) is nearly straight: roots are looked for there. */
 struct history {
     double s, beta, d;
 };
@@ -84,9 +84,9 @@ double rfm_model_activity_ratio(const rfm_model *model, double x, double t_x_day
     return p_active_of(&history, idle_days / model->unit_days, horizon) / p_active_of(&history, 0, horizon);
 }
 
-/* P(alive) has fallen to no less than (1 + v)^-s of what it was, v = idle / beta. P(a purchase within the horizon, given
- * alive) is a concave function of horizon / (beta + idle), 0 at 0, and so has fallen to no less than 1 / (1 + v). Together
- * (1 + v)^-(s + 1), which is no less than 1 - (s + 1) v (Bernoulli). */
+/* P(alive) has fallen to no less than (1 + v)^-s of what it was, v = idle / beta. P(a purchase within the horizon,
+ * given alive) is a concave function of horizon / (beta + idle), 0 at 0, and so has fallen to no less than 1 / (1 + v).
+ * Together (1 + v)^-(s + 1), which is no less than 1 - (s + 1) v (Bernoulli). */
 double rfm_model_activity_ratio_least(const rfm_model *model, double x, double t_x_days, double idle_days)
 {
     const double rounding = 1e-9; /* far more than the formulas above err */

@@ -17,7 +17,7 @@ int rfm__change_write(rfm_request *request, const rfm_effect *effect, const rfm_
     }
     rfm__command_begin(out, 3);
     rfm__command_text(out, "SET");
-    rfm__command_key(out, space, rfm_text("wal"));
+    rfm__command_key(out, space, rfm_text(RFM_KEY_WAL));
     rfm__command_bytes(out, effect->store.wal_value);
     changing->queued++;
     rfm__command_words(out, "EXEC");

@@ -14,8 +14,8 @@ void rfm__command_key(rfm_buffer *out, const rfm_keyspace *space, rfm_bytes key)
 /* A whole command of plain words, at most 64 bytes each: "CONFIG GET maxmemory-policy". */
 void rfm__command_words(rfm_buffer *out, const char *words);
 
-/* The operations of a redo record's parts, in their order; neighbours of one kind (and, but for SET and DEL, one key) become
- * one command. *command_count: how many. RFM_E_CORRUPT, RFM_E_VERSION: then nothing was written. */
+/* The operations of a redo record's parts, in their order; neighbours of one kind (and, but for SET and DEL, one key)
+ * become one command. *command_count: how many. RFM_E_CORRUPT, RFM_E_VERSION: then nothing was written. */
 int rfm__command_redo(rfm_buffer *out, const rfm_keyspace *space, const rfm_bytes *parts, size_t part_count,
                       size_t *command_count);
 

@@ -1,28 +1,18 @@
 #include "endpoint.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
 
-static bool number_of(const char *text, size_t len, unsigned long max, unsigned long *number)
+static bool number_of(rfm_bytes text, int64_t least, int64_t *number)
 {
-    if (len == 0 || len > 9)
-        return false;
-    *number = 0;
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] < '0' || text[i] > '9')
-            return false;
-        *number = *number * 10 + (unsigned long)(text[i] - '0');
-    }
-    return *number <= max;
+    return rfm_integer_parse(text, number) == RFM_OK && *number >= least && *number <= UINT16_MAX;
 }
 
 static int parse_database(const char *text, rfm_address *address, rfm_error *error)
 {
-    unsigned long number = 0;
-    if (*text && !number_of(text, strlen(text), 65535, &number))
+    int64_t number = 0;
+    if (*text && !number_of(rfm_text(text), 0, &number))
         return rfm_fail(error, RFM_E_MALFORMED, "redis.url: the database must be a number, as in redis://host:6379/0");
     address->database = (uint32_t)number;
     return RFM_OK;
@@ -70,7 +60,7 @@ static size_t split_host(const char *text, size_t len, const char **host, const 
     return (size_t)(host_end - *host);
 }
 
-static void set_remote(rfm_endpoint *endpoint, const char *host, size_t host_len, unsigned long port)
+static void set_remote(rfm_endpoint *endpoint, const char *host, size_t host_len, int64_t port)
 {
     memmove(endpoint->host, host, host_len);
     endpoint->host[host_len] = '\0';
@@ -92,9 +82,9 @@ static int parse_seed(const char *text, size_t len, rfm_address *address, rfm_er
     size_t host_len = split_host(text, len, &host, &port);
     if (host_len == 0 || host_len >= RFM_HOST_MAX)
         return rfm_fail(error, RFM_E_MALFORMED, "redis.url: no host, as in redis://host:6379/0");
-    unsigned long number = address->layout == RFM_SENTINEL ? 26379 : 6379;
+    int64_t number = address->layout == RFM_SENTINEL ? 26379 : 6379;
     size_t port_len = (size_t)(text + len - port);
-    if (port_len && (*port != ':' || !number_of(port + 1, port_len - 1, 65535, &number) || number == 0))
+    if (port_len && (*port != ':' || !number_of(rfm_bytes_of(port + 1, port_len - 1), 1, &number)))
         return rfm_fail(error, RFM_E_MALFORMED, "redis.url: the port must be a number from 1 to 65535");
     set_remote(&address->seed[address->seed_count++], host, host_len, number);
     return RFM_OK;
@@ -183,9 +173,8 @@ int rfm__address_parse(const char *url, rfm_address *address, rfm_error *error)
 
 bool rfm__endpoint_set(rfm_endpoint *endpoint, rfm_bytes host, rfm_bytes port)
 {
-    unsigned long number;
-    if (host.len == 0 || host.len >= RFM_HOST_MAX || !number_of((const char *)port.at, port.len, 65535, &number) ||
-        number == 0)
+    int64_t number;
+    if (host.len == 0 || host.len >= RFM_HOST_MAX || !number_of(port, 1, &number))
         return false;
     for (size_t i = 0; i < host.len; i++) {
         if (host.at[i] <= ' ' || host.at[i] >= 0x7f)

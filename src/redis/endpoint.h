@@ -31,8 +31,8 @@ typedef struct rfm_address {
     size_t seed_count;
 } rfm_address;
 
-/* Names and passwords in a URL are refused: they belong into settings that are never printed. RFM_E_MALFORMED. The URL is
- * not repeated in the message. */
+/* Names and passwords in a URL are refused: they belong into settings that are never printed. RFM_E_MALFORMED. The URL
+ * is not repeated in the message. */
 int rfm__address_parse(const char *url, rfm_address *address, rfm_error *error);
 
 /* The endpoint of a host and port as a server names them; false if they cannot be ones, then it is as it was. */

@@ -26,7 +26,7 @@ static void add_step(rfm_request *request, greeting_step step)
     request->greeting.steps[request->expected++] = (uint8_t)step;
 }
 
-static void write_meta_key(rfm_buffer *out, const rfm_identity *identity)
+void rfm__meta_key_write(const rfm_identity *identity, rfm_buffer *out)
 {
     char key[RFM_STORE_PREFIX_MAX + 8];
     snprintf(key, sizeof key, "%s:meta", identity->prefix);
@@ -46,7 +46,7 @@ static void write_read_meta(rfm_buffer *out, const rfm_identity *identity)
 {
     rfm__command_begin(out, 2);
     rfm__command_text(out, "HGETALL");
-    write_meta_key(out, identity);
+    rfm__meta_key_write(identity, out);
 }
 
 static void write_arrival(rfm_request *request, const rfm_identity *identity, rfm_buffer *out)
@@ -108,7 +108,7 @@ void rfm__identify_write(rfm_request *request, const rfm_identity *identity, boo
     for (size_t i = 0; i < identity->meta_count; i++) {
         rfm__command_begin(out, 4);
         rfm__command_text(out, raise && identity->meta[i].is_format ? "HSET" : "HSETNX");
-        write_meta_key(out, identity);
+        rfm__meta_key_write(identity, out);
         rfm__command_text(out, identity->meta[i].name);
         rfm__command_text(out, identity->meta[i].value);
     }
@@ -315,7 +315,7 @@ void rfm__watch_write(rfm_request *request, const rfm_keyspace *space, rfm_buffe
     for (int i = 0; i < 2; i++) {
         rfm__command_begin(out, 2);
         rfm__command_text(out, names[i]);
-        rfm__command_key(out, space, rfm_text("wal"));
+        rfm__command_key(out, space, rfm_text(RFM_KEY_WAL));
     }
     request->expected += 2;
 }

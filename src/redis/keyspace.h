@@ -1,6 +1,7 @@
 /* The names of a task's keys: `<prefix>:{<tag>}:<key>`. Only the tag decides on the slot of a Redis Cluster, so that a
- * task's keys are on one node. The tag is `<task>-<suffix>` with the first suffix (0, 1, ... in base 36) that puts it into
- * the middle eighth of the task's share of the 16,384 slots. Tags name stored keys: how they are made must never change. */
+ * task's keys are on one node. The tag is `<task>-<suffix>` with the first suffix (0, 1, ... in base 36) that puts it
+ * into the middle eighth of the task's share of the 16,384 slots. Tags name stored keys: how they are made must never
+ * change. */
 #ifndef RFM_REDIS_KEYSPACE_H
 #define RFM_REDIS_KEYSPACE_H
 

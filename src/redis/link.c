@@ -126,11 +126,9 @@ static void hang_up(rfm_link *link)
     drop_requests(link);
     uv_timer_stop(&link->later);
     uv_timer_stop(&link->watchdog);
-    if (link->wire) {
-        rfm__wire_count(link->wire, &link->world->stats.bytes_in, &link->world->stats.bytes_out);
+    if (link->wire)
         rfm__wire_close(link->wire);
-        link->wire = NULL;
-    }
+    link->wire = NULL;
     if (link->state == OPEN)
         link->world->stats.tasks_open--;
     link->state = IDLE;
@@ -243,11 +241,8 @@ void rfm__links_flush(rfm_link_world *world)
     for (rfm_link *link = next; link; link = next) {
         next = link->next_unsent;
         link->unsent = false;
-        if (!link->wire)
-            continue;
-        rfm__wire_flush(link->wire);
         if (link->wire)
-            rfm__wire_count(link->wire, &world->stats.bytes_in, &world->stats.bytes_out);
+            rfm__wire_flush(link->wire);
     }
 }
 
@@ -326,10 +321,7 @@ static void observe(rfm_link *link, rfm_store_timing what, uint64_t us)
 static void loaded(rfm_link *link, const rfm_request *request)
 {
     const rfm_loading *loading = &request->loading;
-    uint64_t us = us_since(request->begun_ns);
-    link->world->stats.loads++;
-    link->world->stats.load_us += us;
-    observe(link, RFM_STORE_LOADED, us);
+    observe(link, RFM_STORE_LOADED, us_since(request->begun_ns));
     rfm_input input = input_of(link, RFM_IN_LOADED, request->term, RFM_DONE);
     input.loaded.load = loading->load;
     input.loaded.wal_value = loading->wal;
@@ -369,12 +361,8 @@ static void hold(rfm_link *link, rfm_request *request)
 /* True: the request is given back by the caller. */
 static bool stored(rfm_link *link, rfm_request *request)
 {
-    rfm_link_world *world = link->world;
     const rfm_changing *changing = &request->changing;
-    uint64_t us = us_since(request->begun_ns);
-    world->stats.stores++;
-    world->stats.store_us += us;
-    observe(link, RFM_STORE_STORED, us);
+    observe(link, RFM_STORE_STORED, us_since(request->begun_ns));
     if (changing->outcome != RFM_OUTCOME_ERROR) {
         link->refusals = 0;
         out_of_trouble(link);

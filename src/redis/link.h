@@ -1,6 +1,6 @@
 /* One task's connection, kept up: opened by its checks, opened again after every break, its requests answered in their
- * order. With Sentinels or a Cluster it may take several connections, one after the other, to come to the server that the
- * task belongs to; each way begins anew at a seed. */
+ * order. With Sentinels or a Cluster it may take several connections, one after the other, to come to the server that
+ * the task belongs to; each way begins anew at a seed. */
 #ifndef RFM_REDIS_LINK_H
 #define RFM_REDIS_LINK_H
 

@@ -22,7 +22,7 @@ static void write_values(rfm_request *request, const rfm_effect *effect, const r
         rfm__command_key(out, space, effect->load.keys[i]);
         rfm__command_bytes(out, effect->load.fields[i]);
     }
-    write_key_command(out, "GET", space, rfm_text("wal"));
+    write_key_command(out, "GET", space, rfm_text(RFM_KEY_WAL));
     request->expected = loading->count + 1;
 }
 
@@ -41,7 +41,7 @@ static void write_list(rfm_request *request, const rfm_effect *effect, const rfm
         rfm__command_number(out, last);
         request->expected++;
     }
-    write_key_command(out, "GET", space, rfm_text("wal"));
+    write_key_command(out, "GET", space, rfm_text(RFM_KEY_WAL));
     request->expected++;
 }
 
@@ -57,7 +57,7 @@ void rfm__load_write(rfm_request *request, const rfm_effect *effect, const rfm_k
     case RFM_LOAD_HASH:
         RFM_ASSERT(effect->load.count == 1);
         write_key_command(out, "HGETALL", space, effect->load.keys[0]);
-        write_key_command(out, "GET", space, rfm_text("wal"));
+        write_key_command(out, "GET", space, rfm_text(RFM_KEY_WAL));
         request->expected = 2;
         break;
     }

@@ -374,7 +374,7 @@ static bool is_new(key_scan *scan, rfm_bytes key)
     size_t cursor = RFM_TABLE_START;
     if (rfm_table_find(&scan->seen, hash, &cursor) != RFM_TABLE_NONE)
         return false;
-    RFM_NEED(rfm_table_add(&scan->seen, hash, 0) == RFM_OK);
+    rfm_table_add(&scan->seen, hash, 0);
     return true;
 }
 
@@ -426,7 +426,7 @@ static int scan_server(rfm_store_reader *reader, uint32_t task, rfm_bytes start,
     if (code)
         return code;
     rfm__keyspace_init(&scan.space, reader->site.identity.prefix, task, reader->site.partition_count);
-    RFM_NEED(rfm_table_init(&scan.seen, SCAN_COUNT) == RFM_OK);
+    rfm_table_init(&scan.seen, SCAN_COUNT);
     bool again = true;
     while (again && !code)
         code = scan_on(reader, &scan, each, owner, &again, error);
@@ -434,7 +434,8 @@ static int scan_server(rfm_store_reader *reader, uint32_t task, rfm_bytes start,
     return code;
 }
 
-/* A node of which some of the task's keys have gone says of a key that it does not have that another may have it (ASK). */
+/* A node of which some of the task's keys have gone says of a key that it does not have that another may have it
+ * (ASK). */
 static int all_keys_here(rfm_store_reader *reader, uint32_t task, rfm_error *error)
 {
     rfm_bytes value;
@@ -506,15 +507,13 @@ void rfm_store_reader_free(rfm_store_reader *reader)
 
 static int ask_meta(rfm_store_reader *reader, rfm_error *error)
 {
-    char key[RFM_STORE_PREFIX_MAX + 8];
     uint32_t hops = 0;
-    snprintf(key, sizeof key, "%s:meta", reader->site.identity.prefix);
     int code = begin(reader, error);
     while (!code) {
         rfm_buffer *out = rfm__wire_out(reader->wire);
         rfm__command_begin(out, 2);
         rfm__command_text(out, "HGETALL");
-        rfm__command_text(out, key);
+        rfm__meta_key_write(&reader->site.identity, out);
         code = ask(reader, error);
         if (code || !reader->moved)
             break;
@@ -543,12 +542,9 @@ int rfm_store_reader_partitions(rfm_store_reader *reader, uint32_t *count, rfm_e
     int code = ask_meta(reader, error);
     if (code)
         return code;
-    char text[12] = {0};
+    int64_t found;
     rfm_bytes partitions = rfm__meta_value(reader->reply.elements, reader->reply.count, "partitions");
-    if (partitions.len > 0 && partitions.len < sizeof text)
-        memcpy(text, partitions.at, partitions.len);
-    long found = strtol(text, NULL, 10);
-    if (found < 1 || found > RFM_TASKS_MAX)
+    if (rfm_integer_parse(partitions, &found) != RFM_OK || found < 1 || found > RFM_TASKS_MAX)
         return rfm_fail(error, RFM_E_NOT_FOUND, "Redis at %s: %s:meta does not tell a number of partitions",
                         reader->peer->name, reader->site.identity.prefix);
     *count = reader->site.partition_count = (uint32_t)found;

@@ -124,7 +124,7 @@ static redisReplyObjectFunctions functions = {
     create_text, create_array, create_number, create_double, create_nil, create_bool, free_nothing,
 };
 
-int rfm__reply_reader_init(rfm_reply_reader *reader, const rfm_store_limits *limits)
+void rfm__reply_reader_init(rfm_reply_reader *reader, const rfm_store_limits *limits)
 {
     *reader = (rfm_reply_reader){.limits = *limits};
     if (!reader->limits.elements_max)
@@ -135,11 +135,9 @@ int rfm__reply_reader_init(rfm_reply_reader *reader, const rfm_store_limits *lim
         reader->limits.reply_bytes_max = REPLY_BYTES_MAX;
     rfm_arena_init(&reader->scratch);
     reader->reader = redisReaderCreateWithFunctions(&functions);
-    if (!reader->reader)
-        return RFM_E_NO_MEMORY;
+    RFM_NEED(reader->reader);
     reader->reader->privdata = reader;
     reader->reader->maxelements = (long long)reader->limits.elements_max;
-    return RFM_OK;
 }
 
 void rfm__reply_reader_release(rfm_reply_reader *reader)

@@ -1,6 +1,6 @@
-/* Replies as hiredis' reader finds them in the stream, without an allocation each: the text lies in an arena that whoever
- * waits for the reply names. Limits hold while a reply is still coming in. RESP2 only; an array
- * within an array (SCAN) is flattened, and only as the last element. */
+/* Replies as hiredis' reader finds them in the stream, without an allocation each: the text lies in an arena that
+ * whoever waits for the reply names. Limits hold while a reply is still coming in. RESP2 only; an array within an array
+ * (SCAN) is flattened, and only as the last element. */
 #ifndef RFM_REDIS_REPLY_H
 #define RFM_REDIS_REPLY_H
 
@@ -37,10 +37,11 @@ typedef struct rfm_reply_reader {
     rfm_reply reply;
 } rfm_reply_reader;
 
-int rfm__reply_reader_init(rfm_reply_reader *reader, const rfm_store_limits *limits); /* RFM_E_NO_MEMORY */
+void rfm__reply_reader_init(rfm_reply_reader *reader, const rfm_store_limits *limits);
 void rfm__reply_reader_release(rfm_reply_reader *reader);
 int rfm__reply_feed(rfm_reply_reader *reader, rfm_bytes bytes); /* RFM_E_NO_MEMORY, RFM_E_TOO_LARGE */
-/* *reply NULL: not whole yet; else it lasts until the next call. RFM_E_MALFORMED, RFM_E_TOO_LARGE: the stream is lost. */
+/* *reply NULL: not whole yet; else it lasts until the next call. RFM_E_MALFORMED, RFM_E_TOO_LARGE: the stream is
+ * lost. */
 int rfm__reply_next(rfm_reply_reader *reader, const rfm_reply **reply, rfm_error *error);
 
 static inline bool rfm__reply_is_text(const rfm_reply *reply)

@@ -1,5 +1,5 @@
-/* What is asked of Redis in one go, and what becomes of the replies, without any I/O: `write` puts the commands into the
- * bytes that are sent and says how many replies follow; `take` is given them one by one. */
+/* What is asked of Redis in one go, and what becomes of the replies, without any I/O: `write` puts the commands into
+ * the bytes that are sent and says how many replies follow; `take` is given them one by one. */
 #ifndef RFM_REDIS_REQUEST_H
 #define RFM_REDIS_REQUEST_H
 
@@ -7,6 +7,7 @@
 #include "endpoint.h"
 #include "reply.h"
 #include <rfm/base/spares.h>
+#include <rfm/engine/keys.h>
 
 enum { RFM_WHY_MAX = 400, RFM_POLICY_MAX = 32 };
 
@@ -93,6 +94,7 @@ static inline bool rfm__request_keeps(const rfm_request *request)
     return request->kind != RFM_REQUEST_CHANGE;
 }
 
+void rfm__meta_key_write(const rfm_identity *identity, rfm_buffer *out); /* one argument: `<prefix>:meta` */
 /* Without `meta`: at a node of a Cluster when another one has it and was asked. */
 void rfm__greet_write(rfm_request *request, const rfm_identity *identity, bool login, bool meta, rfm_buffer *out);
 /* The same without what only an owner needs: login and meta, for those who read. */

@@ -20,10 +20,11 @@ static void free_secret(const char *secret)
     free(at);
 }
 
-static bool copy_text(const char *text, const char **copy)
+static const char *copy_text(const char *text)
 {
-    *copy = text ? strdup(text) : NULL;
-    return !text || *copy;
+    char *copy = text ? strdup(text) : NULL;
+    RFM_NEED(!text || copy);
+    return copy;
 }
 
 static int check(const rfm_store_conf *conf, rfm_error *error)
@@ -35,21 +36,20 @@ static int check(const rfm_store_conf *conf, rfm_error *error)
     return rfm__prefix_check(conf->prefix, error);
 }
 
-static bool copy_texts(rfm_site *site, const rfm_store_conf *conf)
+static void copy_texts(rfm_site *site, const rfm_store_conf *conf)
 {
     rfm_identity *identity = &site->identity;
+    identity->prefix = copy_text(conf->prefix);
+    identity->username = copy_text(conf->username);
+    identity->password = copy_text(conf->password);
+    identity->sentinel_password = copy_text(conf->sentinel_password);
     identity->meta = site->meta;
-    bool copied = copy_text(conf->prefix, &identity->prefix) && copy_text(conf->username, &identity->username) &&
-                  copy_text(conf->password, &identity->password) &&
-                  copy_text(conf->sentinel_password, &identity->sentinel_password);
-    for (size_t i = 0; copied && i < conf->meta_count; i++) {
-        identity->meta_count++;
-        copied = copy_text(conf->meta[i].name, &site->meta[i].name) &&
-                 copy_text(conf->meta[i].value, &site->meta[i].value);
-        site->meta[i].is_format = conf->meta[i].is_format;
-        site->meta[i].is_late = conf->meta[i].is_late;
+    identity->meta_count = conf->meta_count;
+    for (size_t i = 0; i < conf->meta_count; i++) {
+        site->meta[i] = conf->meta[i];
+        site->meta[i].name = copy_text(conf->meta[i].name);
+        site->meta[i].value = copy_text(conf->meta[i].value);
     }
-    return copied;
 }
 
 int rfm__site_init(rfm_site *site, const rfm_store_conf *conf, rfm_error *error)
@@ -68,10 +68,10 @@ int rfm__site_init(rfm_site *site, const rfm_store_conf *conf, rfm_error *error)
     site->identity.layout = site->address.layout;
     site->identity.service = site->address.service;
     site->identity.database = site->address.database;
-    if (!code && !copy_texts(site, conf))
-        code = rfm_fail(error, RFM_E_NO_MEMORY, "out of memory");
     if (code)
         rfm__site_release(site);
+    else
+        copy_texts(site, conf);
     return code;
 }
 

@@ -113,8 +113,7 @@ int rfm_store_new(uv_loop_t *loop, const rfm_store_conf *conf, const rfm_store_c
 {
     *store = NULL;
     rfm_store *made = calloc(1, sizeof *made);
-    if (!made)
-        return rfm_fail(error, RFM_E_NO_MEMORY, "out of memory");
+    RFM_NEED(made);
     int code = rfm__site_init(&made->world.site, conf, error);
     if (code) {
         free(made);

@@ -37,7 +37,7 @@ struct rfm_wire {
     rfm_buffer out;
     size_t sent;
     rfm_reply_reader replies;
-    uint64_t moved_ns, bytes_in, bytes_out;
+    uint64_t moved_ns;
 };
 
 static void break_off(rfm_wire *wire, const char *why)
@@ -102,11 +102,10 @@ static void watch(rfm_wire *wire)
 }
 
 /* Bytes moved, 0: not now, -1: broken off. */
-static ssize_t moved(rfm_wire *wire, ssize_t count, bool in)
+static ssize_t moved(rfm_wire *wire, ssize_t count)
 {
     if (count > 0) {
         wire->moved_ns = uv_hrtime();
-        *(in ? &wire->bytes_in : &wire->bytes_out) += (uint64_t)count;
         return count;
     }
     if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
@@ -119,7 +118,7 @@ static ssize_t tls_moved(rfm_wire *wire, int result, bool in)
 {
     char why[160];
     if (result > 0)
-        return moved(wire, result, in);
+        return moved(wire, result);
     switch (SSL_get_error(wire->session, result)) {
     case SSL_ERROR_WANT_READ: wire->write_waits_for_input = !in; return 0;
     case SSL_ERROR_WANT_WRITE: wire->read_waits_for_room = in; return 0;
@@ -134,7 +133,7 @@ static ssize_t tls_moved(rfm_wire *wire, int result, bool in)
 static ssize_t receive(rfm_wire *wire, uint8_t *at, size_t size)
 {
     if (!wire->session)
-        return moved(wire, recv(wire->fd, at, size, 0), true);
+        return moved(wire, recv(wire->fd, at, size, 0));
     wire->read_waits_for_room = false;
     ERR_clear_error();
     errno = 0;
@@ -147,7 +146,7 @@ static ssize_t transmit(rfm_wire *wire, const uint8_t *at, size_t len)
     if (len > AT_ONCE_MAX)
         len = AT_ONCE_MAX;
     if (!wire->session)
-        return moved(wire, send(wire->fd, at, len, MSG_NOSIGNAL), false);
+        return moved(wire, send(wire->fd, at, len, MSG_NOSIGNAL));
     wire->write_waits_for_input = false;
     ERR_clear_error();
     errno = 0;
@@ -159,7 +158,7 @@ void rfm__wire_flush(rfm_wire *wire)
     if (wire->phase != READY)
         return;
     if (wire->out.bad) {
-        break_off(wire, "out of memory for what is to be sent");
+        break_off(wire, "more is to be sent than has room in memory");
         return;
     }
     while (wire->sent < wire->out.len) {
@@ -381,10 +380,8 @@ int rfm__wire_new(uv_loop_t *loop, const rfm_wire_conf *conf, const rfm_wire_cal
                   rfm_error *error)
 {
     rfm_wire *made = calloc(1, sizeof *made);
-    if (!made || rfm__reply_reader_init(&made->replies, conf->limits)) {
-        free(made);
-        return rfm_fail(error, RFM_E_NO_MEMORY, "out of memory for a connection");
-    }
+    RFM_NEED(made);
+    rfm__reply_reader_init(&made->replies, conf->limits);
     made->loop = loop;
     made->endpoint = conf->endpoint;
     made->tls = conf->tls;
@@ -411,11 +408,4 @@ void rfm__wire_room(rfm_wire *wire, rfm_arena *arena)
 uint64_t rfm__wire_moved_ns(const rfm_wire *wire)
 {
     return wire->moved_ns;
-}
-
-void rfm__wire_count(rfm_wire *wire, uint64_t *bytes_in, uint64_t *bytes_out)
-{
-    *bytes_in += wire->bytes_in;
-    *bytes_out += wire->bytes_out;
-    wire->bytes_in = wire->bytes_out = 0;
 }

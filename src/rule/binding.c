@@ -98,7 +98,8 @@ static void add_best(rfm_binding *binding, uint16_t number, const char *text)
     binding->best_text[binding->best_count++] = rfm_text(text);
 }
 
-/* A channel that has no number of its own shares "other"; one that has none at all is every channel: a cap must not be missed. */
+/* A channel that has no number of its own shares "other"; one that has none at all is every channel: a cap must not be
+ * missed. */
 static void bind_cap(rfm_binding *binding, const rfm_cap *cap, size_t i, rfm_names *names)
 {
     binding->cap[i] = (rfm_cap_numbers){rfm_names_own(names, rfm_text(cap->channel)),
@@ -143,13 +144,11 @@ rfm_binding *rfm_binding_new(const rfm_rules *rules, const rfm_client_conf *conf
     RFM_ASSERT(rules->count <= RFM_RULES_MAX && conf->segments.count <= RFM_SEGMENTS_MAX &&
                rules->named_count <= RFM_NAMED_MAX);
     rfm_binding *binding = calloc(1, sizeof *binding);
-    if (binding == NULL)
-        return NULL;
+    RFM_NEED(binding);
     for (size_t i = 0; i <= RFM_NAMES_MAX; i++)
         binding->rule_of[i] = RFM_RULE_NONE;
     binding->version = version_of(rules, conf);
-    binding->population = conf->rfm.r == RFM_AXIS_POPULATION || conf->rfm.f == RFM_AXIS_POPULATION ||
-                          conf->rfm.m == RFM_AXIS_POPULATION;
+    binding->population = rfm_client_conf_needs_population(conf);
     binding->ratio_max = fmax(conf->lifecycle.at_risk, conf->lifecycle.lapsed);
     for (size_t i = 0; i < conf->segments.count; i++)
         binding->segment[i] = rfm_names_own(names, rfm_text(conf->segments.name[i]));

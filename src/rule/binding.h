@@ -1,6 +1,7 @@
-/* A rule set joined to one task's names: which rules wait for what, as sets and lists that deciding walks, and the numbers
- * under which states know rules, channels and segments. Rules are meant by their index, which is their order. A rule for whose
- * name the table had no room cannot be remembered: it watches nothing, and what it is asked for ends as slots_full. */
+/* A rule set joined to one task's names: which rules wait for what, as sets and lists that deciding walks, and the
+ * numbers under which states know rules, channels and segments. Rules are meant by their index, which is their order. A
+ * rule for whose name the table had no room cannot be remembered: it watches nothing, and what it is asked for ends as
+ * slots_full. */
 #ifndef RFM_RULE_BINDING_H
 #define RFM_RULE_BINDING_H
 
@@ -25,6 +26,7 @@ static inline bool rfm__rule_set_has(const rfm_rule_set *set, size_t rule)
 }
 static inline bool rfm__rule_set_empty(const rfm_rule_set *set)
 {
+    _Static_assert(sizeof set->word / sizeof *set->word == 4, "all of them");
     return (set->word[0] | set->word[1] | set->word[2] | set->word[3]) == 0;
 }
 /* The first rule of the set at or after `rule`, or RFM_RULE_NONE. */

@@ -1,6 +1,6 @@
-/* Frequency caps: how many sends, virtual ones of the hold-out included, a client has had within a sliding window. The slots
- * remember just those sends that some cap can still count: of those that match it the newest `max`, none older than its
- * window. So the answer is exact as long as RFM_RECENT_MAX have room. */
+/* Frequency caps: how many sends, virtual ones of the hold-out included, a client has had within a sliding window. The
+ * slots remember just those sends that some cap can still count: of those that match it the newest `max`, none older
+ * than its window. So the answer is exact as long as RFM_RECENT_MAX have room. */
 #ifndef RFM_RULE_CAP_H
 #define RFM_RULE_CAP_H
 

@@ -44,8 +44,9 @@ static void note_side(rfm_turn *turn, size_t rule, bool holds, rfm_rule_set *cau
     set_holding(turn, rule, holds);
 }
 
-/* Why sides are looked at. Time alone lets a fall begin to hold and a rise cease to; the other way round only an event does:
- * an instant that lies before an event that has been decided on already sees the past, which is not to come back. */
+/* Why sides are looked at. Time alone lets a fall begin to hold and a rise cease to; the other way round only an event
+ * does: an instant that lies before an event that has been decided on already sees the past, which is not to come
+ * back. */
 typedef enum side_look {
     SIDES_BY_EVENT,
     SIDES_BY_TIME,
@@ -111,8 +112,8 @@ static void cross_risks(rfm_turn *turn, int64_t at_ms, side_look look, rfm_rule_
     }
 }
 
-/* The first whole second at which the client's own gap has been as long as the rule's quantile of it; INT64_MAX: there is no
- * gap yet, or never. */
+/* The first whole second at which the client's own gap has been as long as the rule's quantile of it; INT64_MAX: there
+ * is no gap yet, or never. */
 static int64_t late_moment(const rfm_turn *turn, const rfm_rule *rule)
 {
     const rfm_client *client = turn->client;
@@ -249,7 +250,8 @@ static void note_dates(rfm_turn *turn, const rfm_moment *moment)
     }
 }
 
-/* The rule may go by another date than before. Its own is looked at each day: what is overdue for longer is none of it. */
+/* The rule may go by another date than before. Its own is looked at each day: what is overdue for longer is none of
+ * it. */
 static void renew_dates(rfm_turn *turn, int64_t at_ms)
 {
     const rfm_rule_list *list = &turn->binding->anniversaries;
@@ -260,8 +262,8 @@ static void renew_dates(rfm_turn *turn, int64_t at_ms)
     }
 }
 
-/* An event ends the idleness that it is waited for. One so old that its time has run out already is caught by the timer,
- * unless it is the first. */
+/* An event ends the idleness that it is waited for. One so old that its time has run out already is caught by the
+ * timer, unless it is the first. */
 static void end_idles(rfm_turn *turn, rfm_event_type type, bool first, int64_t now_ms)
 {
     const rfm_rule_list *list = &turn->binding->idles;
@@ -314,8 +316,8 @@ static void move_segment(rfm_turn *turn, uint8_t segment, int64_t now_ms, rfm_ru
     }
 }
 
-/* Segments by condition: what an expression sees has no moments that could be told ahead, so they move when the client is
- * decided on. An error is not inside. A rule holds while its client is inside; `causes` NULL: only noted. */
+/* Segments by condition: what an expression sees has no moments that could be told ahead, so they move when the client
+ * is decided on. An error is not inside. A rule holds while its client is inside; `causes` NULL: only noted. */
 static void move_named(rfm_turn *turn, rfm_rule_set *causes)
 {
     const rfm_rule_list *list = &turn->binding->named;
@@ -499,8 +501,8 @@ static double lifecycle_threshold(const rfm_turn *turn)
     }
 }
 
-/* The moment at which the falling ratio meets the highest threshold that is still below it. A rule on its rise is watched
- * as well: it must be known again when it has ceased to hold. */
+/* The moment at which the falling ratio meets the highest threshold that is still below it. A rule on its rise is
+ * watched as well: it must be known again when it has ceased to hold. */
 static int64_t ratio_moment(const rfm_turn *turn, int64_t until_ms)
 {
     const rfm_rule_list *list = &turn->binding->ratios;
@@ -531,8 +533,8 @@ static int64_t risk_moment(const rfm_turn *turn, int64_t until_ms)
     return rfm_client_risk_moment_ms(turn->client, turn->conf, threshold);
 }
 
-/* Recency by fixed thresholds falls at most four times after a purchase. The moment is the first of these after the last at
- * which the mark was right. */
+/* Recency by fixed thresholds falls at most four times after a purchase. The moment is the first of these after the
+ * last at which the mark was right. */
 static int64_t segment_moment(const rfm_turn *turn, int64_t until_ms)
 {
     const rfm_client *client = turn->client;

@@ -1,9 +1,9 @@
-/* Causes: what has come about with a client. Marks and the HOLDING slots are how things stood; an event or an instant shows
- * how they stand now, the difference causes rules, and marks and slots move on.
+/* Causes: what has come about with a client. Marks and the HOLDING slots are how things stood; an event or an instant
+ * shows how they stand now, the difference causes rules, and marks and slots move on.
  *
  * Values fall into those that only facts move and those that time moves too. An event compares only what it can have
- * changed: what time alone has changed belongs to its moment, which a look brings. Between looks activity_ratio only falls
- * and churn_risk only rises, so of all thresholds of one score the next to be met is the extreme one. */
+ * changed: what time alone has changed belongs to its moment, which a look brings. Between looks activity_ratio only
+ * falls and churn_risk only rises, so of all thresholds of one score the next to be met is the extreme one. */
 #ifndef RFM_RULE_CAUSE_H
 #define RFM_RULE_CAUSE_H
 
@@ -37,8 +37,8 @@ bool rfm__marks_stale(const rfm_turn *turn);
 void rfm__marks_renew(rfm_turn *turn, int64_t at_ms, int64_t now_ms);
 /* The moment's event has been applied to the client. */
 void rfm__causes_of_event(rfm_turn *turn, const rfm_moment *moment, rfm_rule_set *causes);
-/* What time has done up to at_ms, which may lie before an event that has been decided on; until_ms does not. `review`: the
- * segment by population moves, to what it is now. */
+/* What time has done up to at_ms, which may lie before an event that has been decided on; until_ms does not. `review`:
+ * the segment by population moves, to what it is now. */
 void rfm__causes_of_instant(rfm_turn *turn, int64_t at_ms, int64_t now_ms, int64_t until_ms, bool review,
                             rfm_rule_set *causes);
 /* The earliest moment before until_ms (also one that is overdue) that will do something by time alone, or INT64_MAX. */

@@ -64,8 +64,8 @@ static void add_known(const rfm_turn *turn, rfm_candidates *candidates, size_t f
         add_candidate(candidates, first, number, text);
 }
 
-/* The channels that rules name, in their order, then what the client's own events name besides, by name: numbers would go by
- * the order in which a task has met them. */
+/* The channels that rules name, in their order, then what the client's own events name besides, by name: numbers would
+ * go by the order in which a task has met them. */
 static void gather_candidates(const rfm_turn *turn, rfm_candidates *candidates)
 {
     const rfm_client *client = turn->client;

@@ -1,5 +1,5 @@
-/* Over which channel: of those that consent allows and that do not bounce the first written, or the one that the client answers
- * on most. */
+/* Over which channel: of those that consent allows and that do not bounce the first written, or the one that the client
+ * answers on most. */
 #ifndef RFM_RULE_CHANNEL_H
 #define RFM_RULE_CHANNEL_H
 

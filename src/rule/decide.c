@@ -519,8 +519,8 @@ static void decide_event(rfm_hearing *hearing)
     hearing->decisions->look_ms = rfm__next_moment(&hearing->turn, moment->review_ms);
 }
 
-/* What is due and what comes about at one instant, in the order of rules. What is due keeps its place until it is its turn:
- * quiet hours may put it off again. */
+/* What is due and what comes about at one instant, in the order of rules. What is due keeps its place until it is its
+ * turn: quiet hours may put it off again. */
 static void decide_instant(rfm_hearing *hearing, int64_t at_ms, int64_t until_ms, bool review)
 {
     int64_t now_ms = hearing->moment->now_ms;

@@ -6,8 +6,6 @@
 #include <rfm/base/time.h>
 #include <stdio.h>
 
-#define TIME_MAX_MS INT64_C(253402300799999) /* the end of the year 9999 */
-
 /* A field, and how it is fetched. `part`: of an event, its number where it is kept in states; there a number keeps its
  * meaning. 0: not kept, for the cause has it, or no event's. */
 typedef struct environment_row {
@@ -132,7 +130,7 @@ static bool expected_next(rfm_sight *sight, rfm_expr_value *value)
     double gap_ms = rfm_model_gap_days(&sight->turn->conf->model, client->x,
                                        (double)client->last_day - client->first_day, .5) *
                     (double)RFM_DAY_MS;
-    bool known = gap_ms < (double)(TIME_MAX_MS - client->last_ms);
+    bool known = gap_ms < (double)(RFM_TIME_MAX_MS - client->last_ms);
     return put_time(value, known, known ? client->last_ms + llround(gap_ms) : 0);
 }
 

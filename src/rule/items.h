@@ -1,5 +1,5 @@
-/* A purchase's items in expressions: the event's own, or those that were kept of it while a rule waits. Packed, where they
- * fit: currency, then for each sku, category, quantity, price. */
+/* A purchase's items in expressions: the event's own, or those that were kept of it while a rule waits. Packed, where
+ * they fit: currency, then for each sku, category, quantity, price. */
 #ifndef RFM_RULE_ITEMS_H
 #define RFM_RULE_ITEMS_H
 

@@ -1,5 +1,6 @@
-/* Segments by condition: which a client is in, and how many clients each has. Membership is remembered in the HOLDING slots, so
- * that the counts (RFM_KPI_NAMED, by source) move by what changes; they are as of each client's last decision or look. */
+/* Segments by condition: which a client is in, and how many clients each has. Membership is remembered in the HOLDING
+ * slots, so that the counts (RFM_KPI_NAMED, by source) move by what changes; they are as of each client's last decision
+ * or look. */
 #ifndef RFM_RULE_NAMED_H
 #define RFM_RULE_NAMED_H
 

@@ -1,5 +1,5 @@
-/* What the expressions of one client's rules see at one moment, and what they come to. Values are fetched when an expression
- * first reads them, and shared by all that are asked about the same cause. */
+/* What the expressions of one client's rules see at one moment, and what they come to. Values are fetched when an
+ * expression first reads them, and shared by all that are asked about the same cause. */
 #ifndef RFM_RULE_SIGHT_H
 #define RFM_RULE_SIGHT_H
 
@@ -39,7 +39,8 @@ void rfm__sight_write_data(rfm_sight *sight, const rfm_rule *rule, rfm_buffer *j
 /* What a rule that waits keeps of its cause's event, which is at hand. False: more than RFM_KEPT_VALUES_MAX. */
 bool rfm__sight_keep(rfm_sight *sight, const rfm_rule *rule, uint8_t kept[RFM_KEPT_BYTES_MAX], size_t *len);
 
-/* environment.c: a field's value; what is kept of an event: a part's number, then its value; of a trait its name besides. */
+/* environment.c: a field's value; what is kept of an event: a part's number, then its value; of a trait its name
+ * besides. */
 bool rfm__environment_fetch(void *context, size_t field, rfm_expr_value *value);
 void rfm__environment_keep(rfm_sight *sight, const rfm_rule *rule, rfm_buffer *kept);
 /* It may be of other rules, or of a later version: what cannot be read is absent. Any bytes are safe. */

@@ -2,28 +2,29 @@
  *
  *     nothing remembered: no bytes; else: version 4, then sections of ascending kind, each once and not empty:
  *     header: varint(count << 4 | kind), then `count` entries in ascending order of their key
- *       HOLDING  rule: of a crossing or an idle rule whose condition holds now. A known side that does not hold needs no
- *                entry: every such rule of a client is known once its value is (marks.version covers changes of the rules).
+ *       HOLDING  rule: of a crossing or an idle rule whose condition holds now. A known side that does not hold needs
+ *                no entry: every such rule of a client is known once its value is (marks.version covers changes of the
+ *                rules).
  *                Or segment by condition, by the number of RFM_KPI_NAMED_PREFIX and its name: the client is in it
  *       SINCE    event type, time: the last event of a type whose time is no fact
- *       SENT     rule << 3 | how its id is known, time, that: the last send or virtual send. Ids follow from the rule, the
- *                client and the cause: a timer's moment is written, an event's type and id if that is short or a UUID, once
- *                for several sends, else the send's id. Version 4; before, rule << 1 | has id, time, id
- *       PENDING  rule, due, cause, what is kept of the cause's event, when it was deferred: one that is delayed or waits
- *                for the end of quiet hours; key (rule, cart)
+ *       SENT     rule << 3 | how its id is known, time, that: the last send or virtual send. Ids follow from the rule,
+ *                the client and the cause: a timer's moment is written, an event's type and id if that is short or a
+ *                UUID, once for several sends, else the send's id. Version 4; before, rule << 1 | has id, time, id
+ *       PENDING  rule, due, cause, what is kept of the cause's event, when it was deferred: one that is delayed or
+ *                waits for the end of quiet hours; key (rule, cart)
  *       VIRTUAL  rule: its SENT is a virtual send. Version 2
  *       RECENT   time, rule, channel << 1 | transactional: what caps may ask for; by time. Version 2
  *       MET      rule, year: the last anniversary that is done with. Version 2
  *       EXPOSED  rule << 2 | state, salt; unless settled: arm, time, window, orders, revenue: what the client is for an
  *                experiment; key (rule, salt). Version 3
- *       BOUGHT   order id, time, what is left of it, rule: a purchase that experiments or attribution count, as long as it
- *                can change; by arrival. Version 3
+ *       BOUGHT   order id, time, what is left of it, rule: a purchase that experiments or attribution count, as long as
+ *                it can change; by arrival. Version 3
  *
- * Rules, channels and arms are the numbers of their names in the task's table, rules each as the difference to the one before,
- * but in RECENT and BOUGHT, where times are; in SENT times too, in seconds where that is a whole number. An event's id begins
- * with so many bytes of the one before as it says. Versions 1 and 2 have headers of varint(count << 3 | kind); what older
- * versions could say is said the same way by version 4 but for these. A new kind of entry is a new version; old ones are read
- * forever. Bounds make every combination fit into RFM_SLOTS_BYTES_MAX. */
+ * Rules, channels and arms are the numbers of their names in the task's table, rules each as the difference to the one
+ * before, but in RECENT and BOUGHT, where times are; in SENT times too, in seconds where that is a whole number. An
+ * event's id begins with so many bytes of the one before as it says. Versions 1 and 2 have headers of varint(count << 3
+ * | kind); what older versions could say is said the same way by version 4 but for these. A new kind of entry is a new
+ * version; old ones are read forever. Bounds make every combination fit into RFM_SLOTS_BYTES_MAX. */
 #ifndef RFM_RULE_SLOT_H
 #define RFM_RULE_SLOT_H
 
@@ -127,8 +128,8 @@ typedef struct rfm_slots {
 
 /* RFM_E_CORRUPT, RFM_E_VERSION. Any bytes are safe. */
 int rfm__slots_decode(rfm_bytes packed, rfm_slots *slots);
-/* Canonical: equal slots give equal bytes. Gives up ids of the oldest sends if there is no room for them. `packed` may not
- * be where the causes' ids lie. */
+/* Canonical: equal slots give equal bytes. Gives up ids of the oldest sends if there is no room for them. `packed` may
+ * not be where the causes' ids lie. */
 size_t rfm__slots_encode(rfm_slots *slots, uint8_t packed[RFM_SLOTS_BYTES_MAX]);
 
 rfm_remembered *rfm__slots_sent(rfm_slots *slots, uint16_t rule); /* NULL: never */

@@ -1,5 +1,5 @@
-/* A client's wall clock: quiet hours, schedules, the moments of a day. Days on which clocks change need no care of the caller:
- * what the clock shows counts, whatever it jumped over or shows twice. */
+/* A client's wall clock: quiet hours, schedules, the moments of a day. Days on which clocks change need no care of the
+ * caller: what the clock shows counts, whatever it jumped over or shows twice. */
 #ifndef RFM_RULE_WALL_H
 #define RFM_RULE_WALL_H
 
@@ -7,7 +7,8 @@
 
 /* The first instant from now_ms on that is not in quiet hours: now_ms itself if they do not hold. Zone NULL: UTC. */
 int64_t rfm__wall_quiet_end_ms(const rfm_quiet_hours *quiet, const rfm_zone *zone, int64_t now_ms);
-/* The same plus the jitter, which is that of a client and of the end of these quiet hours; now_ms if they do not hold. */
+/* The same plus the jitter, which is that of a client and of the end of these quiet hours; now_ms if they do not
+ * hold. */
 int64_t rfm__wall_release_ms(const rfm_quiet_hours *quiet, const rfm_zone *zone, rfm_bytes client_id, int64_t now_ms);
 /* When the clock shows this time of that day for the first time; if it jumps over it, the instant of the jump. */
 int64_t rfm__wall_moment_ms(const rfm_zone *zone, int32_t day, int32_t at_ms);

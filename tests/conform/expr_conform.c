@@ -1,10 +1,10 @@
 /* Evaluates cases of expressions and compares the results with those of another implementation (tests/conform/main.go).
  * Usage: expr_conform [FILE]   (default: standard input)
  *
- * A case is a line: expression, expected result, then values, divided by tabs; other bytes than printable ASCII, and %, are
- * %XX. Results: `refused`, `failed`, or a type, a colon and the value: int:-5, double: and the bits in hex, bool:true,
- * string:text, timestamp: and duration: in ms, null:, list:[...]. Values: path=value, and map/key=value or map/key/member=value
- * or map/key= for an entry of a map. A field without a value is absent. */
+ * A case is a line: expression, expected result, then values, divided by tabs; other bytes than printable ASCII, and %,
+ * are %XX. Results: `refused`, `failed`, or a type, a colon and the value: int:-5, double: and the bits in hex,
+ * bool:true, string:text, timestamp: and duration: in ms, null:, list:[...]. Values: path=value, and map/key=value or
+ * map/key/member=value or map/key= for an entry of a map. A field without a value is absent. */
 #include <rfm/expr/expr.h>
 
 #include <inttypes.h>

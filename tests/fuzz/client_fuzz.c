@@ -1,5 +1,5 @@
-/* A client's packed form: what can be read is written again in one way only, and says the same; and whatever was read can
- * be scored, shown and changed by further events. */
+/* A client's packed form: what can be read is written again in one way only, and says the same; and whatever was read
+ * can be scored, shown and changed by further events. */
 #include <rfm/client/json.h>
 
 static void check_codec(rfm_client *client)

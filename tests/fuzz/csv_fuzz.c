@@ -1,6 +1,6 @@
-/* Any bytes as a table: however they come in pieces, the records are the same, their fields lie within the file, lines only
- * grow, and a cell gives a day and an amount or says why not. And any bytes as cells: written as RFC 4180 has them, each in
- * quotes, they are read as what they were. */
+/* Any bytes as a table: however they come in pieces, the records are the same, their fields lie within the file, lines
+ * only grow, and a cell gives a day and an amount or says why not. And any bytes as cells: written as RFC 4180 has
+ * them, each in quotes, they are read as what they were. */
 #include "fit/columns.h"
 #include "fit/csv.h"
 
@@ -86,7 +86,8 @@ static void write_cell(rfm_buffer *text, const uint8_t *at, size_t len)
     rfm_write_u8(text, '"');
 }
 
-/* A cell ends at 0, a record at 1. The first record shows the separator. Returns a sum over all cells and ends of records. */
+/* A cell ends at 0, a record at 1. The first record shows the separator. Returns a sum over all cells and ends of
+ * records. */
 static uint64_t write_cells(const uint8_t *data, size_t size, rfm_buffer *text)
 {
     const char separator = ",;\t"[data[0] % 3], *line_end = data[0] & 4 ? "\r\n" : "\n";

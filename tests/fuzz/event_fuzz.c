@@ -1,6 +1,7 @@
-/* Any bytes as an event: a refusal explains itself in ASCII, an accepted event keeps every promise of event.h. A first byte
- * S, G, C or A is no part of the value: it says segment, ga4, cloudevents or auto; c and a say the latter two of a record
- * with headers, whose length is the next byte. What auto takes, one of the formats takes by its name, as the same event. */
+/* Any bytes as an event: a refusal explains itself in ASCII, an accepted event keeps every promise of event.h. A first
+ * byte S, G, C or A is no part of the value: it says segment, ga4, cloudevents or auto; c and a say the latter two of a
+ * record with headers, whose length is the next byte. What auto takes, one of the formats takes by its name, as the
+ * same event. */
 #include <rfm/base/hash.h>
 #include <rfm/base/time.h>
 #include <rfm/base/utf8.h>

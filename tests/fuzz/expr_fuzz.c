@@ -1,6 +1,7 @@
 /* An expression: its first byte says which values are there and what they are, the rest is the text. What compiles must
- * evaluate to the same twice, read only what it says it reads, and be written as JSON; a condition must come to the same as an
- * item of a list, where it has no shortcut, and be sifted out only if it is false; what does not compile must say where. */
+ * evaluate to the same twice, read only what it says it reads, and be written as JSON; a condition must come to the
+ * same as an item of a list, where it has no shortcut, and be sifted out only if it is false; what does not compile
+ * must say where. */
 #include <rfm/expr/expr.h>
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* Any bytes as what a client of the HTTP endpoint sends, over a real connection: the server answers with HTTP or closes,
- * what is guarded is never served without its token, and it still serves the next one. */
+/* Any bytes as what a client of the HTTP endpoint sends, over a real connection: the server answers with HTTP or
+ * closes, what is guarded is never served without its token, and it still serves the next one. */
 #include "http/server.h"
 
 #include <arpa/inet.h>
@@ -37,7 +37,8 @@ static uint16_t start_once(void)
     return rfm_http_port(http);
 }
 
-/* Where the server has closed first, the pair of ports stays taken for a minute: each connection comes from another address. */
+/* Where the server has closed first, the pair of ports stays taken for a minute: each connection comes from another
+ * address. */
 static int open_connection(uint16_t port)
 {
     static uint32_t number;

@@ -1,5 +1,5 @@
-/* Whatever a server answers: a request takes it, gives the connection up, or refuses; and what it then hands on is whole.
- * The first byte chooses the request, the second how the bytes are cut. */
+/* Whatever a server answers: a request takes it, gives the connection up, or refuses; and what it then hands on is
+ * whole. The first byte chooses the request, the second how the bytes are cut. */
 #include "redis/request.h"
 
 #include <stdlib.h>
@@ -121,16 +121,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     rfm_buffer_init(&out, SIZE_MAX / 4);
     rfm_request *request = ask(&spares, data[0], &out);
-    if (rfm__reply_reader_init(&reader, &limits) == RFM_OK) {
-        size_t step = data[1] ? data[1] : size;
-        reader.arena = rfm__request_keeps(request) ? &request->arena : NULL;
-        for (size_t at = 2; at < size; at += step) {
-            size_t len = size - at < step ? size - at : step;
-            if (rfm__reply_feed(&reader, rfm_bytes_of(data + at, len)) || !take_replies(&reader, request))
-                break;
-        }
-        rfm__reply_reader_release(&reader);
+    rfm__reply_reader_init(&reader, &limits);
+    reader.arena = rfm__request_keeps(request) ? &request->arena : NULL;
+    size_t step = data[1] ? data[1] : size;
+    for (size_t at = 2; at < size; at += step) {
+        size_t len = size - at < step ? size - at : step;
+        if (rfm__reply_feed(&reader, rfm_bytes_of(data + at, len)) || !take_replies(&reader, request))
+            break;
     }
+    rfm__reply_reader_release(&reader);
     rfm__request_give(&spares, request);
     rfm__requests_release(&spares);
     rfm_buffer_release(&out);

@@ -1,5 +1,6 @@
-/* Any bytes as a message of the WAL topic, or as the Redis key `wal`. What can be read is written again to the same bytes,
- * and a view takes it or refuses it; what a view then holds, dumped and applied to an empty one, dumps the same. */
+/* Any bytes as a message of the WAL topic, or as the Redis key `wal`. What can be read is written again to the same
+ * bytes, and a view takes it or refuses it; what a view then holds, dumped and applied to an empty one, dumps the
+ * same. */
 #include <rfm/engine/redo.h>
 #include <rfm/engine/view.h>
 

@@ -1,6 +1,6 @@
-/* A whole configuration: the main file, a file of rules, one of segments, a model and a variable, divided by lines "%%".
- * Every file that is named is one of them, by the first letter of its name. What loads must print, and load again to the
- * same version. */
+/* A whole configuration: the main file, a file of rules, one of segments, a model and a variable, divided by lines
+ * "%%". Every file that is named is one of them, by the first letter of its name. What loads must print, and load again
+ * to the same version. */
 #include "config/keys.h"
 
 #include <stdlib.h>

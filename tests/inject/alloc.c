@@ -62,7 +62,8 @@ static __attribute__((constructor)) void read_plan(void)
         plan.depth = DEPTH_MAX;
 }
 
-/* The callers within the program, whose frames are chained: a frame is followed only where its caller is own code too. */
+/* The callers within the program, whose frames are chained: a frame is followed only where its caller is own code
+ * too. */
 static size_t walk(const uintptr_t *frame, uintptr_t callers[DEPTH_MAX])
 {
     size_t depth = 0;

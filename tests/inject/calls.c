@@ -13,7 +13,8 @@
  *   threads  pthread_create: EAGAIN
  *   delay    up to 20 ms pass first
  *
- * Not what a kernel never does: eventfds and pipes, of which a lost write is a lost wake-up, have no faults of reading and writing. */
+ * Not what a kernel never does: eventfds and pipes, of which a lost write is a lost wake-up, have no faults of reading
+ * and writing. */
 #include "inject.h"
 
 #include <errno.h>
@@ -93,7 +94,8 @@ static enum sort sort_of(int file)
     return OTHER;
 }
 
-/* What befalls reading or writing: 0 nothing, -1 with errno, 1 the end of the stream (of reads). `len` may be made less. */
+/* What befalls reading or writing: 0 nothing, -1 with errno, 1 the end of the stream (of reads). `len` may be made
+ * less. */
 static int befalls(int file, bool writing, size_t *len)
 {
     static const int gone[] = {ECONNRESET, ETIMEDOUT, EPIPE};

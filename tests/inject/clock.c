@@ -1,5 +1,5 @@
-/* A wall clock that is set while the program runs. Whoever waits until a moment of it is told when it comes, or when the clock
- * has been set beyond it, as by the system's own. */
+/* A wall clock that is set while the program runs. Whoever waits until a moment of it is told when it comes, or when
+ * the clock has been set beyond it, as by the system's own. */
 #include "inject.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* A library to be preloaded (LD_PRELOAD) into the real program, which makes what it asks of the system fail. What fails, and
- * how often, comes from the environment:
+/* A library to be preloaded (LD_PRELOAD) into the real program, which makes what it asks of the system fail. What
+ * fails, and how often, comes from the environment:
  *
  *   INJECT_ALLOC=N          the N-th allocation fails that the program's own code makes (not what its libraries make)
  *   INJECT_ALLOC_STACKS=D   N counts places instead: calls that differ in their D innermost callers

@@ -1,6 +1,7 @@
 /* The purchase models at points from standard input, for tests in other languages. A line is
  *     KIND r alpha a b x t_x age t
- * with KIND mbg or bg and times in one unit; its answer is a line: P(alive), expected purchases in t, log-likelihood. */
+ * with KIND mbg or bg and times in one unit; its answer is a line: P(alive), expected purchases in t,
+ * log-likelihood. */
 #include <rfm/model/nbd.h>
 
 #include <stdio.h>

@@ -28,8 +28,8 @@ static const char *const rule_text[] = {
 
 enum { NONE = UINT32_MAX };
 
-/* All states found, in the order in which they were found; `parent`: from which. An edge without a fault is kept, to see
- * from where the world can come to rest. */
+/* All states found, in the order in which they were found; `parent`: from which. An edge without a fault is kept, to
+ * see from where the world can come to rest. */
 typedef struct search {
     const model_bounds *bounds;
     size_t states_max;
@@ -125,7 +125,8 @@ static void take_move(void *context, const model_move *move)
     search->edges[search->edge_count++][1] = to;
 }
 
-/* Once nothing goes wrong any more everything can come to rest, from wherever it is; else a state from which it cannot. */
+/* Once nothing goes wrong any more everything can come to rest, from wherever it is; else a state from which it
+ * cannot. */
 static uint32_t find_stuck(const model_search *search)
 {
     uint8_t *good = must(calloc(search->count, 1));
@@ -226,7 +227,8 @@ static int explore(const model_bounds *bounds, size_t states_max, bool brief)
     return code;
 }
 
-/* The whole first: what breaks without a rule must not break with all of them, within the same bounds and as many states. */
+/* The whole first: what breaks without a rule must not break with all of them, within the same bounds and as many
+ * states. */
 static int explore_mutations(const model_bounds *given, size_t states_max)
 {
     printf("with all of them        ");

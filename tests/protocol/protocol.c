@@ -353,7 +353,8 @@ static bool exec(board *at, size_t w, size_t t, uint8_t offset)
     return true;
 }
 
-/* The next whole record after what Redis holds, among those that a read_committed reader sees; 0: none, `blocked` if one may come. */
+/* The next whole record after what Redis holds, among those that a read_committed reader sees; 0: none, `blocked` if
+ * one may come. */
 static uint8_t next_visible(const board *at, size_t t, const model_held *held, bool *blocked)
 {
     const task_log *log = &at->from->log[t];

@@ -1,10 +1,11 @@
-/* The take-over and commit protocol of docs/exactly-once.md as a small world of its own: workers, a group, transactions, a WAL
- * and a Redis for each task, and nothing else. It shares no code with the engine.
+/* The take-over and commit protocol of docs/exactly-once.md as a small world of its own: workers, a group,
+ * transactions, a WAL and a Redis for each task, and nothing else. It shares no code with the engine.
  *
- * A worker moves when it moves: one that sleeps is one that is not chosen. A question and its answer are one move, what is
- * done with the answer another; each part of a record and each marker of a transaction is a move of its own. A client's state
- * is the number of inputs that it has counted. What goes wrong has a budget. A broker that fails over keeps what is decided and
- * loses the requests and answers that are under way (Kafka's, with acks=all and no unclean election). */
+ * A worker moves when it moves: one that sleeps is one that is not chosen. A question and its answer are one move, what
+ * is done with the answer another; each part of a record and each marker of a transaction is a move of its own. A
+ * client's state is the number of inputs that it has counted. What goes wrong has a budget. A broker that fails over
+ * keeps what is decided and loses the requests and answers that are under way (Kafka's, with acks=all and no unclean
+ * election). */
 #ifndef RFM_TESTS_MODEL_PROTOCOL_H
 #define RFM_TESTS_MODEL_PROTOCOL_H
 

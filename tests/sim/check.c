@@ -12,7 +12,8 @@
 #include <string.h>
 
 enum { QUIET_US = 1500000, PATIENCE_US = 120000000, HALT_US = 30000000, SLACK_US = 2000000 };
-/* Of the cache beyond its limit, at rest; at any time what a step has changed and what is being loaded may not leave it. */
+/* Of the cache beyond its limit, at rest; at any time what a step has changed and what is being loaded may not leave
+ * it. */
 enum { REST_BYTES_MAX = 16384, HELD_BYTES_MAX = 65536 };
 
 /* -- sets of ids */
@@ -40,14 +41,14 @@ static void see(sim_world *sim, sim_seen *seen, rfm_bytes id, rfm_bytes what, co
     size_t count = seen->count;
     sim_push(seen->id, seen->count, seen->size, rfm_arena_copy(&sim->arena, id));
     sim_push(seen->what, count, seen->what_size, what);
-    RFM_ASSERT(rfm_table_add(&seen->table, rfm_hash64(id), (uint32_t)(seen->count - 1)) == RFM_OK);
+    rfm_table_add(&seen->table, rfm_hash64(id), (uint32_t)(seen->count - 1));
 }
 
 void sim_checks_init(sim_world *sim)
 {
-    RFM_ASSERT(rfm_table_init(&sim->checks.triggers.table, 64) == RFM_OK);
-    RFM_ASSERT(rfm_table_init(&sim->checks.dead_letters.table, 64) == RFM_OK);
-    RFM_ASSERT(rfm_table_init(&sim->checks.audits.table, 64) == RFM_OK);
+    rfm_table_init(&sim->checks.triggers.table, 64);
+    rfm_table_init(&sim->checks.dead_letters.table, 64);
+    rfm_table_init(&sim->checks.audits.table, 64);
 }
 
 static void release_seen(sim_seen *seen)
@@ -558,7 +559,8 @@ static rfm_tally *tally_of(sim_world *sim, uint32_t task)
     return tally;
 }
 
-/* Every cell of one that the other does not hold; of clients as they are now, which have no period, or of what happened. */
+/* Every cell of one that the other does not hold; of clients as they are now, which have no period, or of what
+ * happened. */
 static void compare_tallies(sim_world *sim, uint32_t task, bool now, const rfm_tally *here, const rfm_tally *there)
 {
     char text[RFM_TALLY_FIELD_MAX];

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The shop's rule `quiet`: IDLE_MS without a visit, and by the wall clock, where there is no second run to compare with.
- * What must have been read before it fires is known from the inputs: each visit that was appended before its moment, and
- * all that its owner found there when it took the task over. */
+/* The shop's rule `quiet`: IDLE_MS without a visit, and by the wall clock, where there is no second run to compare
+ * with. What must have been read before it fires is known from the inputs: each visit that was appended before its
+ * moment, and all that its owner found there when it took the task over. */
 enum { IDLE_MS = 7000, PATIENCE_MS = 5000 };
 
 static size_t client_of(const sim_world *sim, rfm_bytes id)

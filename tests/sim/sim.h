@@ -199,7 +199,8 @@ void sim_store_release(sim_world *sim);
 void sim_store_snapshot(sim_world *sim);
 int64_t sim_store_oldest(const sim_world *sim, uint32_t task); /* the least `wal` that it may hold from now on */
 void sim_store_restore(sim_world *sim, uint32_t task, const sim_snapshot *snapshot);
-/* To the replica, which has not got everything. Connections break now, or stay with the primary that was for a while. */
+/* To the replica, which has not got everything. Connections break now, or stay with the primary that was for a
+ * while. */
 void sim_store_fail_over(sim_world *sim, bool splits);
 rfm_view *sim_store_view(const sim_world *sim, const sim_connection *connection);
 void sim_store_roll_back(sim_world *sim, bool one_task, bool breaks);

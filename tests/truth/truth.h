@@ -1,6 +1,6 @@
-/* Experiments whose effect is known beforehand: clients are made whose chance to buy depends on their arm, the real engine takes
- * what they do, and what it says about the arms is held against the chances. Arms, hold-out, windows and what counts are
- * computed here anew, from docs/experiments.md. */
+/* Experiments whose effect is known beforehand: clients are made whose chance to buy depends on their arm, the real
+ * engine takes what they do, and what it says about the arms is held against the chances. Arms, hold-out, windows and
+ * what counts are computed here anew, from docs/experiments.md. */
 #ifndef TRUTH_H
 #define TRUTH_H
 

@@ -1,5 +1,6 @@
 /* Bump memory for what lives as long as one step: taken piece by piece, given back all at once. Chunks are kept over a
- * reset, so that a steady state allocates nothing; what a burst needed goes when many resets have not. Pieces never move. */
+ * reset, so that a steady state allocates nothing; what a burst needed goes when many resets have not. Pieces never
+ * move. */
 #ifndef RFM_BASE_ARENA_H
 #define RFM_BASE_ARENA_H
 

@@ -72,6 +72,8 @@ static inline size_t rfm_reader_left(const rfm_reader *reader)
 {
     return (size_t)(reader->end - reader->at);
 }
+/* All of `text`: decimal digits, perhaps behind a '-'. RFM_E_MALFORMED; RFM_E_RANGE: beyond 64 bits. */
+int rfm_integer_parse(rfm_bytes text, int64_t *integer);
 
 /* A writer over memory that grows up to `limit`; after the first write beyond it, it writes nothing more and stays
  * `bad`. A single write is whole or not there at all. */

@@ -1,5 +1,5 @@
-/* Memory that is met in no order, such as tables: from 2 MiB on it asks for huge pages, since otherwise each meeting also
- * misses the processor's list of pages. Given back by free(). */
+/* Memory that is met in no order, such as tables: from 2 MiB on it asks for huge pages, since otherwise each meeting
+ * also misses the processor's list of pages. Given back by free(). */
 #ifndef RFM_BASE_PAGES_H
 #define RFM_BASE_PAGES_H
 

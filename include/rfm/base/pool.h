@@ -11,7 +11,7 @@
 enum { RFM_POOL_BLOCK_MAX = 15872, RFM_POOL_CLASS_BYTES = 32 };
 typedef struct rfm_pool rfm_pool;
 
-rfm_pool *rfm_pool_new(size_t bytes_max); /* NULL: no memory */
+rfm_pool *rfm_pool_new(size_t bytes_max);
 void rfm_pool_free(rfm_pool *pool);
 void *rfm_pool_take(rfm_pool *pool,
                     size_t len); /* NULL: len > RFM_POOL_BLOCK_MAX, the limit is reached, or no memory */

@@ -1,5 +1,5 @@
-/* Objects of one kind kept to be used again, the last one given first. A burst leaves more of them than are needed after it, each
- * grown by what it was used for: of those that nobody needed for a while, half go at a time. */
+/* Objects of one kind kept to be used again, the last one given first. A burst leaves more of them than are needed
+ * after it, each grown by what it was used for: of those that nobody needed for a while, half go at a time. */
 #ifndef RFM_BASE_SPARES_H
 #define RFM_BASE_SPARES_H
 

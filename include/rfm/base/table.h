@@ -18,7 +18,7 @@ typedef struct rfm_table {
 } rfm_table;
 #define RFM_TABLE_NONE UINT32_MAX
 
-int rfm_table_init(rfm_table *table, size_t count_expected); /* RFM_E_NO_MEMORY */
+void rfm_table_init(rfm_table *table, size_t count_expected);
 void rfm_table_release(rfm_table *table);
 static inline void rfm_table_prefetch(const rfm_table *table, uint64_t hash)
 {
@@ -27,7 +27,7 @@ static inline void rfm_table_prefetch(const rfm_table *table, uint64_t hash)
 /* Walks the indexes kept under `hash`: *cursor starts at RFM_TABLE_START; RFM_TABLE_NONE when there are no more. */
 #define RFM_TABLE_START SIZE_MAX
 uint32_t rfm_table_find(const rfm_table *table, uint64_t hash, size_t *cursor);
-int rfm_table_add(rfm_table *table, uint64_t hash, uint32_t index);     /* RFM_E_NO_MEMORY */
+void rfm_table_add(rfm_table *table, uint64_t hash, uint32_t index);
 bool rfm_table_remove(rfm_table *table, uint64_t hash, uint32_t index); /* false: was not there */
 
 #endif

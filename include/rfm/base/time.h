@@ -3,12 +3,15 @@
 #define RFM_BASE_TIME_H
 
 #include <rfm/base/bytes.h>
+#include <time.h>
 
-#define RFM_SECOND_MS    INT64_C(1000)
-#define RFM_MINUTE_MS    INT64_C(60000)
-#define RFM_HOUR_MS      INT64_C(3600000)
-#define RFM_DAY_MS       INT64_C(86400000)
-#define RFM_TIME_1990_MS INT64_C(631152000000)
+#define RFM_SECOND_MS      INT64_C(1000)
+#define RFM_MINUTE_MS      INT64_C(60000)
+#define RFM_HOUR_MS        INT64_C(3600000)
+#define RFM_DAY_MS         INT64_C(86400000)
+#define RFM_TIME_1990_MS   INT64_C(631152000000)
+#define RFM_TIME_YEAR_0_MS INT64_C(-62167219200000)
+#define RFM_TIME_MAX_MS    INT64_C(253402300799999) /* the year 9999 ends: no later time can be written */
 enum { RFM_TIME_TEXT = 32 };
 
 /* RFC 3339 with an offset ("Z", "+02:00"; "T" or a space; fractions beyond ms are cut; a leap second counts as
@@ -31,9 +34,12 @@ static inline int64_t rfm_div_floor(int64_t a, int64_t b)
 int64_t rfm_clock_wall_ms(void); /* the one place that reads a clock; for programs and adapters, never for the core */
 int64_t rfm_clock_steady_ns(void);
 int64_t rfm_clock_steady_ms(void);
+struct timespec rfm_steady_after(int64_t ms); /* on that clock: so long from now */
+void rfm_sleep_ms(int64_t ms);                /* or until a signal is caught */
 
-/* The wall clock as the core wants it: it never stands still or goes back. Where the system's was set back, this one goes
- * on at half its speed until that has caught up, so that waits end and what has been decided stays past. All zero: new. */
+/* The wall clock as the core wants it: it never stands still or goes back. Where the system's was set back, this one
+ * goes on at half its speed until that has caught up, so that waits end and what has been decided stays past. All zero:
+ * new. */
 typedef struct rfm_even_clock {
     int64_t now_ms, steady_ns;
 } rfm_even_clock;

@@ -28,17 +28,19 @@ enum {
     RFM_MOVED_MAX = RFM_ORDERS_MAX + 1
 };
 
-/* What is kept of an event's or an order's id, RFM_ID_BITS of its hash: two different ones are taken for the same with a
- * probability of 2^-39 for each that is within reach. Of an event that are those of the last 32 within 48 hours, of a purchase
- * those of the last 16 orders within 90 days besides: at most 48 in 2^39, 9e-11, and with a handful within reach 1e-11. */
+/* What is kept of an event's or an order's id, RFM_ID_BITS of its hash: two different ones are taken for the same with
+ * a probability of 2^-39 for each that is within reach. Of an event that are those of the last 32 within 48 hours, of a
+ * purchase those of the last 16 orders within 90 days besides: at most 48 in 2^39, 9e-11, and with a handful within
+ * reach 1e-11. */
 enum { RFM_ID_BITS = 39 };
 static inline uint64_t rfm_id39(uint64_t id48)
 {
     return id48 & ((UINT64_C(1) << RFM_ID_BITS) - 1);
 }
 
-/* One of the last 16 order ids that came, by arrival. An order that has come: left_minor is what refunds may still take.
- * A refund that waits for its order (waiting true): refunded_minor, or refunds_full > 0 when without an amount. */
+/* One of the last 16 order ids that came, by arrival. An order that has come: left_minor is what refunds may still
+ * take. A refund that waits for its order (waiting true): refunded_minor, or refunds_full > 0 when without an
+ * amount. */
 typedef struct rfm_order {
     uint64_t id39;
     int64_t time_ms; /* whole seconds: the order's time; while waiting that of its earliest refund */
@@ -71,22 +73,23 @@ typedef struct rfm_consent {
     int64_t time_ms;
 } rfm_consent;
 
-/* Orders of a category: exact while a client has at most RFM_CATEGORIES_MAX of them; then Space-Saving (Metwally, Agrawal,
- * El Abbadi 2005): the category with the fewest orders makes room, and the new one starts from its count. */
+/* Orders of a category: exact while a client has at most RFM_CATEGORIES_MAX of them; then Space-Saving (Metwally,
+ * Agrawal, El Abbadi 2005): the category with the fewest orders makes room, and the new one starts from its count. */
 typedef struct rfm_category {
     uint16_t name;
     uint32_t orders;
 } rfm_category;
 
-/* A complaint's case, from complaints and resolutions that name it: open if the latest of them is a complaint; a tie: not. */
+/* A complaint's case, from complaints and resolutions that name it: open if the latest of them is a complaint; a tie:
+ * not. */
 typedef struct rfm_case {
     uint64_t id48;
     int64_t time_ms;
     bool complained, open; /* complained: a complaint has named it, not only a resolution */
 } rfm_case;
 
-/* When and by which event a latest-wins fact was said: the later time wins, of one time the greater id by its bytes. An id
- * of more than RFM_STAMP_ID_MAX bytes is kept as its first bytes and 8 of its hash. */
+/* When and by which event a latest-wins fact was said: the later time wins, of one time the greater id by its bytes. An
+ * id of more than RFM_STAMP_ID_MAX bytes is kept as its first bytes and 8 of its hash. */
 typedef struct rfm_stamp {
     int64_t time_ms;
     uint8_t id_len;
@@ -201,7 +204,8 @@ typedef struct rfm_applied {
     uint8_t moved_count;
     rfm_moved moved[RFM_MOVED_MAX]; /* whose sum is the change of revenue_minor; only those counted are set */
 } rfm_applied;
-/* Changes the facts by one event. `source`: input << 56 | offset of its record. On REPEAT and REFUSED nothing has changed. */
+/* Changes the facts by one event. `source`: input << 56 | offset of its record. On REPEAT and REFUSED nothing has
+ * changed. */
 rfm_applied_kind rfm_client_apply(rfm_client *client, const rfm_event *event, uint64_t source,
                                   const rfm_client_conf *conf, rfm_names *names, rfm_applied *applied);
 /* The facts alone: neither the windows for repeats and refunds, which go by arrival, nor marks and slots. */
@@ -210,22 +214,24 @@ bool rfm_client_facts_equal(const rfm_client *a, const rfm_client *b);
 int64_t rfm_client_last_event_ms(const rfm_client *client);
 
 typedef enum rfm_permission { RFM_PERMISSION_UNKNOWN, RFM_PERMISSION_GRANTED, RFM_PERMISSION_REFUSED } rfm_permission;
-/* Consent facts and unsubscribed / complained messages together (docs/rules.md, "Consent"), the latest by time; a tie: refusal. */
+/* Consent facts and unsubscribed / complained messages together (docs/rules.md, "Consent"), the latest by time; a tie:
+ * refusal. */
 rfm_permission rfm_client_permission(const rfm_client *client, uint16_t channel, rfm_class class_);
 /* A permanent bounce after the last delivery (docs/rules.md, "Channels"). */
 bool rfm_client_bounces(const rfm_client *client, uint16_t channel);
 
-/* Response to messages on a channel: the mean of a Beta(RFM_RESPONSE_ALPHA, RFM_RESPONSE_BETA) prior after so many clicks and
- * replies of so many delivered; of a channel without messages the prior's. */
+/* Response to messages on a channel: the mean of a Beta(RFM_RESPONSE_ALPHA, RFM_RESPONSE_BETA) prior after so many
+ * clicks and replies of so many delivered; of a channel without messages the prior's. */
 enum { RFM_RESPONSE_ALPHA = 1, RFM_RESPONSE_BETA = 9 };
 double rfm_client_response(const rfm_client *client, uint16_t channel);
-/* The channel with the best response among those on which something was delivered or answered; of equals the one with more
- * delivered, then by text. 0: none. */
+/* The channel with the best response among those on which something was delivered or answered; of equals the one with
+ * more delivered, then by text. 0: none. */
 uint16_t rfm_client_preferred_channel(const rfm_client *client, const rfm_names *names);
 /* Indexes into `category`, most orders first, of equals by text. Returns how many. */
 size_t rfm_client_favourites(const rfm_client *client, const rfm_names *names, uint8_t order[RFM_CATEGORIES_MAX]);
 uint32_t rfm_client_open_complaints(const rfm_client *client);
-/* A trait by its name's number as the configuration declares it; NULL: not known, taken away, or kept under another type. */
+/* A trait by its name's number as the configuration declares it; NULL: not known, taken away, or kept under another
+ * type. */
 const rfm_latest *rfm_client_trait(const rfm_client *client, uint16_t name, rfm_trait_type type);
 rfm_bytes rfm_client_trait_text(const rfm_client *client, const rfm_latest *trait); /* of a STRING */
 /* What an event says of a trait, as if it were kept: false: not as declared, or taken away. `text`: of a STRING. */

@@ -1,6 +1,6 @@
-/* Everything that scoring and facts depend on besides the client and the clock: read-only while in use, shared by workers.
- * `version` is a hash over what marks depend on (segments, model, thresholds, rules): a client whose marks were taken under
- * another version takes the new values at its next look without transitions. */
+/* Everything that scoring and facts depend on besides the client and the clock: read-only while in use, shared by
+ * workers. `version` is a hash over what marks depend on (segments, model, thresholds, rules): a client whose marks
+ * were taken under another version takes the new values at its next look without transitions. */
 #ifndef RFM_CLIENT_CONF_H
 #define RFM_CLIENT_CONF_H
 

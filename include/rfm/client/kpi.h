@@ -1,14 +1,15 @@
-/* The business's figures as sums that events and looks move: cells of a tally (tally.h), from which kpi_report.h derives what
- * is shown. Days and months are those of rfm.timezone, months counted since January 1970.
+/* The business's figures as sums that events and looks move: cells of a tally (tally.h), from which kpi_report.h
+ * derives what is shown. Days and months are those of rfm.timezone, months counted since January 1970.
  *
- * Three kinds. What happened on a day is added once. Who did something in a month, who is new, who has one order only follow
- * from a client's facts before and after: a late event moves them, so that they do not depend on the order of events (within
- * the lateness, and RFM_PURCHASE_MONTHS back from the client's newest purchase). What clients are now is moved when their facts
- * or marks change; an erased client is taken out of these alone.
+ * Three kinds. What happened on a day is added once. Who did something in a month, who is new, who has one order only
+ * follow from a client's facts before and after: a late event moves them, so that they do not depend on the order of
+ * events (within the lateness, and RFM_PURCHASE_MONTHS back from the client's newest purchase). What clients are now is
+ * moved when their facts or marks change; an erased client is taken out of these alone.
  *
- * By source: each client has one, 0 being none; cells of months and of clients are kept apart by it, and move with the client
- * when an earlier campaign becomes known. What happened on days is not; of orders, revenue and the like there are cells by
- * month for sources other than none besides, and what moves are the orders that the client still holds (the last 16). */
+ * By source: each client has one, 0 being none; cells of months and of clients are kept apart by it, and move with the
+ * client when an earlier campaign becomes known. What happened on days is not; of orders, revenue and the like there
+ * are cells by month for sources other than none besides, and what moves are the orders that the client still holds
+ * (the last 16). */
 #ifndef RFM_CLIENT_KPI_H
 #define RFM_CLIENT_KPI_H
 

@@ -1,5 +1,5 @@
-/* The report on the business: figures derived from the sums of all tasks (kpi.h), as sheets of rows that any writer can put
- * out. Pure: whoever has the hashes gives them, whoever wants text writes it. */
+/* The report on the business: figures derived from the sums of all tasks (kpi.h), as sheets of rows that any writer can
+ * put out. Pure: whoever has the hashes gives them, whoever wants text writes it. */
 #ifndef RFM_CLIENT_KPI_REPORT_H
 #define RFM_CLIENT_KPI_REPORT_H
 
@@ -52,8 +52,8 @@ typedef struct rfm_sheet {
     size_t column_count, row_count;
     rfm_bytes *keys;     /* at NULL: no name */
     rfm_figure *figures; /* row by row */
-    /* Against the row before, which the first has as well: by how much of it counts, money and numbers have changed, by how
-     * much shares differ. NULL: rows do not follow each other. */
+    /* Against the row before, which the first has as well: by how much of it counts, money and numbers have changed, by
+     * how much shares differ. NULL: rows do not follow each other. */
     rfm_figure *changes;
 } rfm_sheet;
 
@@ -64,7 +64,8 @@ typedef struct rfm_kpi_report {
     rfm_sheet sheets[RFM_SHEETS_MAX];
     size_t sheet_count;
 } rfm_kpi_report;
-/* RFM_E_NOT_FOUND: no client has come from this source; RFM_E_RANGE: no period, or too many. To be released in any case. */
+/* RFM_E_NOT_FOUND: no client has come from this source; RFM_E_RANGE: no period, or too many. To be released in any
+ * case. */
 int rfm_kpi_report_init(rfm_kpi_report *report, const rfm_kpi_sums *sums, const rfm_kpi_query *query, rfm_error *error);
 void rfm_kpi_report_release(rfm_kpi_report *report);
 /* One object, one line, without its end: the sheets by their names, each a list of rows. */

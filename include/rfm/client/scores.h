@@ -21,11 +21,13 @@ rfm_lifecycle rfm_client_lifecycle_at(const rfm_client *client, const rfm_client
 /* The same for a caller that has the ratio at that moment already; only of a buyer. */
 rfm_lifecycle rfm_client_lifecycle_of(const rfm_client *client, const rfm_client_conf *conf, double ratio);
 double rfm_client_ratio_at(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms);
-/* The ratio, or, where that is above `threshold`, any value that is: as good for a comparison, and mostly much cheaper. */
+/* The ratio, or, where that is above `threshold`, any value that is: as good for a comparison, and mostly much
+ * cheaper. */
 double rfm_client_ratio_beyond(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms, double threshold);
 double rfm_client_risk_at(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms);
-/* Purchase days to expect within ltv.horizon, and what they are worth by the model's `spend`, in minor units: dearer than the
- * scores above, and never stored. Both NAN: not a buyer; the value also: no `spend`, or its mean is infinite. */
+/* Purchase days to expect within ltv.horizon, and what they are worth by the model's `spend`, in minor units: dearer
+ * than the scores above, and never stored. Both NAN: not a buyer; the value also: no `spend`, or its mean is
+ * infinite. */
 double rfm_client_expected_orders_at(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms);
 double rfm_client_predicted_minor(const rfm_client *client, const rfm_client_conf *conf, double expected_orders);
 const char *rfm_lifecycle_name(rfm_lifecycle lifecycle);
@@ -34,11 +36,11 @@ const char *rfm_lifecycle_name(rfm_lifecycle lifecycle);
  * rfm_client_ratio_at / _risk_at says so. INT64_MAX: never, or not a buyer. Not before last_ms. */
 int64_t rfm_client_ratio_moment_ms(const rfm_client *client, const rfm_client_conf *conf, double threshold);
 int64_t rfm_client_risk_moment_ms(const rfm_client *client, const rfm_client_conf *conf, double threshold);
-/* The next moment after now_ms at which the fixed recency score falls (a midnight in rfm.timezone), INT64_MAX: none; only
- * if no axis is taken from the population. */
+/* The next moment after now_ms at which the fixed recency score falls (a midnight in rfm.timezone), INT64_MAX: none;
+ * only if no axis is taken from the population. */
 int64_t rfm_client_segment_moment_ms(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms);
-/* The next moment after now_ms at which the lifecycle changes by time alone, INT64_MAX: none before until_ms (which makes it
- * cheap: the formula is looked at there first). */
+/* The next moment after now_ms at which the lifecycle changes by time alone, INT64_MAX: none before until_ms (which
+ * makes it cheap: the formula is looked at there first). */
 int64_t rfm_client_lifecycle_moment_ms(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms,
                                        int64_t until_ms);
 

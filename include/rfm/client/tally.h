@@ -1,7 +1,7 @@
-/* A task's named sums: what happened by day or month, how many clients are of a kind now. A cell is named by a metric (a
- * letter, see kpi.h), a period, a part of the metric, and the number of a source; it holds an absolute number, and cells of
- * several tasks add up. Sums wrap around, so that taking away what was added gives what was before, whatever its size.
- * A cell that was changed is remembered until it is taken, once: that is what a step writes to its redo. */
+/* A task's named sums: what happened by day or month, how many clients are of a kind now. A cell is named by a metric
+ * (a letter, see kpi.h), a period, a part of the metric, and the number of a source; it holds an absolute number, and
+ * cells of several tasks add up. Sums wrap around, so that taking away what was added gives what was before, whatever
+ * its size. A cell that was changed is remembered until it is taken, once: that is what a step writes to its redo. */
 #ifndef RFM_CLIENT_TALLY_H
 #define RFM_CLIENT_TALLY_H
 
@@ -16,7 +16,7 @@ typedef struct rfm_cell {
 } rfm_cell;
 
 typedef struct rfm_tally rfm_tally;
-rfm_tally *rfm_tally_new(void); /* NULL: no memory */
+rfm_tally *rfm_tally_new(void);
 void rfm_tally_free(rfm_tally *tally);
 void rfm_tally_clear(rfm_tally *tally);
 /* A cell as one number, never 0. */

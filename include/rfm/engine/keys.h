@@ -1,21 +1,22 @@
-/* What a task keeps in Redis, by its keys. Here and in the redo they stand without the prefix and the task's tag, which the
- * adapter of Redis puts before them. Whoever reads from outside (`rfmd client`, `rfmd report`) reads these; their values are told
- * where they are made: rfm/client/state_format.h, rfm/client/names.h, rfm/client/population.h, rfm/client/tally.h. */
+/* What a task keeps in Redis, by its keys. Here and in the redo they stand without the prefix and the task's tag, which
+ * the adapter of Redis puts before them. Whoever reads from outside (`rfmd client`, `rfmd report`) reads these; their
+ * values are told where they are made: rfm/client/state_format.h, rfm/client/names.h, rfm/client/population.h,
+ * rfm/client/tally.h. */
 #ifndef RFM_ENGINE_KEYS_H
 #define RFM_ENGINE_KEYS_H
 
-#include <rfm/base/bytes.h>
+#include <rfm/client/population.h>
 
 /* Followed by the number of a bundle, a minute of the day, a second since 1970. */
 #define RFM_KEY_BUNDLE "b:"    /* a hash: packed states by client */
 #define RFM_KEY_MINUTE "ring:" /* a list: the ids of those whose daily look is in it */
 #define RFM_KEY_SECOND "due:"  /* a list: the ids of those of whom something is due by then */
-/* Followed by a client's id: a packed state, of a client that a release before 0.2 has left and nobody has written since. The
- * next event moves it into its bundle, or the next daily look. */
+/* Followed by a client's id: a packed state, of a client that a release before 0.2 has left and nobody has written
+ * since. The next event moves it into its bundle, or the next daily look. */
 #define RFM_KEY_LOOSE "c:"
 
-/* A key of its own takes about 90 bytes of Redis beside the state; one shared by a few clients makes that a few. More in one, and
- * Redis searches longer. */
+/* A key of its own takes about 90 bytes of Redis beside the state; one shared by a few clients makes that a few. More
+ * in one, and Redis searches longer. */
 enum { RFM_BUNDLES = 8192, RFM_BUNDLE_KEY_MAX = 8 };
 
 static inline uint32_t rfm_bundle_of(uint64_t client_hash)
@@ -25,6 +26,9 @@ static inline uint32_t rfm_bundle_of(uint64_t client_hash)
 
 /* The bundle's key, in `text`. */
 rfm_bytes rfm_bundle_key(uint32_t bundle, char text[RFM_BUNDLE_KEY_MAX]);
+
+/* A text: the position of the task's state (rfm_wal_value_format), which every change looks at. */
+#define RFM_KEY_WAL "wal"
 
 /* Hashes; fields are decimal numbers but for those of RFM_KEY_KPI and RFM_KEY_ERASED. */
 #define RFM_KEY_NAMES   "names"
@@ -48,7 +52,6 @@ static inline bool rfm_may_be_loose(int64_t minute, int64_t bundled_minute)
     return minute != INT64_MIN && minute < bundled_minute;
 }
 
-enum { RFM_POPULATION_KEYS = 3 };
-extern const char *const rfm_population_key[RFM_POPULATION_KEYS]; /* days, buckets, orders */
+extern const char *const rfm_population_key[RFM_COUNTERS];
 
 #endif

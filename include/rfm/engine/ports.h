@@ -1,7 +1,8 @@
 /* The engine's only connection to the world. It does no I/O and calls nobody: it is told inputs and asked for effects;
  * adapters, replay and simulator run the same loop. Views in an input last for the call; views in an effect until the
- * worker is called again (who needs them longer copies them), but a step to publish lasts until PUBLISHED. One thread. What concerns a task carries the task's `term`, which grows with every take-over and
- * every loss: an answer from an older term is dropped by the engine, so that an adapter may answer late. */
+ * worker is called again (who needs them longer copies them), but a step to publish lasts until PUBLISHED. One thread.
+ * What concerns a task carries the task's `term`, which grows with every take-over and every loss: an answer from an
+ * older term is dropped by the engine, so that an adapter may answer late. */
 #ifndef RFM_ENGINE_PORTS_H
 #define RFM_ENGINE_PORTS_H
 
@@ -54,11 +55,12 @@ typedef struct rfm_step {
 
 typedef enum rfm_answer {
     RFM_DONE,
-    RFM_FENCED,  /* PUBLISHED: surely not committed */
-    RFM_UNKNOWN, /* PUBLISHED: may or may not be committed, or the producer reported trouble on the way */
-    RFM_BLOCKED, /* POSITION, WAL: an open transaction hides the end for a second already */
-    RFM_NOT_STORED, /* STORED: EXEC nil (somebody wrote) or an error reply (-OOM, -READONLY): nothing was written; `wal` read again */
-    RFM_REFUSED_FOR_GOOD, /* OPENED, POSITION: going on could give a wrong state; `reason` says why */
+    RFM_FENCED,           /* PUBLISHED: surely not committed */
+    RFM_UNKNOWN,          /* PUBLISHED: may or may not be committed, or the producer reported trouble on the way */
+    RFM_BLOCKED,          /* POSITION, WAL: an open transaction hides the end for a second already */
+    RFM_NOT_STORED,       /* STORED: EXEC nil (somebody wrote) or an error reply (-OOM, -READONLY): nothing was written;
+                       `wal` read again */
+    RFM_REFUSED_FOR_GOOD, /* OPENED, POSITION, WAL: going on could give a wrong state; `reason` says why */
 } rfm_answer;
 
 typedef enum rfm_input_kind {
@@ -127,14 +129,17 @@ typedef struct rfm_input {
 } rfm_input;
 
 typedef enum rfm_effect_kind {
-    RFM_OUT_READ_POSITION, /* committed offsets, stable (waits for pending commits up to 1 s, then BLOCKED), log starts and ends */
-    RFM_OUT_READ_WAL, /* one batch of the task's WAL from read_wal.from on (committed records only), `last` when it reaches
-                              past read_wal.until; the engine asks again for the rest. until INT64_MAX: until the last stable
-                              offset is at the log's end; until at or beyond the log's end: REFUSED_FOR_GOOD */
-    RFM_OUT_READ_TAIL, /* read_uncommitted from the WAL's last stable offset on: transactional ids found there (header) */
-    RFM_OUT_EVICT,     /* init_transactions under that id, on a throw-away producer */
-    RFM_OUT_RENEW,     /* destroy the producer, make a new one under our id */
-    RFM_OUT_OPEN,      /* connect for the task, check meta, WATCH wal, GET wal; stays until CLOSE */
+    RFM_OUT_READ_POSITION, /* committed offsets, stable (waits for pending commits up to 1 s, then BLOCKED), log starts
+                              and ends */
+    RFM_OUT_READ_WAL,      /* one batch of the task's WAL from read_wal.from on (committed records only), `last` when it
+                              reaches past read_wal.until; the engine asks again for the rest. until INT64_MAX: until
+                              the last stable offset is at the log's end; until at or beyond the log's end:
+                              REFUSED_FOR_GOOD */
+    RFM_OUT_READ_TAIL,     /* read_uncommitted from the WAL's last stable offset on: transactional ids found there (in
+                              headers) */
+    RFM_OUT_EVICT,         /* init_transactions under that id, on a throw-away producer */
+    RFM_OUT_RENEW,         /* destroy the producer, make a new one under our id */
+    RFM_OUT_OPEN,          /* connect for the task, check meta, WATCH wal, GET wal; stays until CLOSE */
     RFM_OUT_CLOSE,
     RFM_OUT_LOAD,  /* see rfm_load_kind; the reply holds `wal` as read after the values */
     RFM_OUT_STORE, /* under the standing WATCH: MULTI, the redo's commands, SET wal, EXEC; then WATCH, GET wal */

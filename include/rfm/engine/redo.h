@@ -1,6 +1,7 @@
 /* Redo: the only way anything reaches Redis. Physical and self-contained: whoever applies it needs to know nothing of
- * clients. A record has one or more parts, each a WAL message's value: a header (version, part k of K, the WAL offset of the
- * record before it, next input offsets), then operations on keys (without prefix). Idempotent only under the fence of `wal`. */
+ * clients. A record has one or more parts, each a WAL message's value: a header (version, part k of K, the WAL offset
+ * of the record before it, next input offsets), then operations on keys (without prefix). Idempotent only under the
+ * fence of `wal`. */
 #ifndef RFM_ENGINE_REDO_H
 #define RFM_ENGINE_REDO_H
 
@@ -50,8 +51,8 @@ static inline size_t rfm_redo_bytes(const rfm_redo *redo)
 {
     return redo->buffer.len;
 }
-/* Gives the parts, copied into the arena, with the headers filled in: `before` is the WAL offset of the task's record before
- * this one, `next` its next input offsets. */
+/* Gives the parts, copied into the arena, with the headers filled in: `before` is the WAL offset of the task's record
+ * before this one, `next` its next input offsets. */
 size_t rfm_redo_end(rfm_redo *redo, int64_t before, const int64_t *next, rfm_arena *arena, const rfm_bytes **parts);
 
 /* The text of the Redis key `wal`: "<offset> <next 0> <next 1> ...". */

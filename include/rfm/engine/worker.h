@@ -1,17 +1,19 @@
-/* A worker owns some tasks and works in steps: fetch, load, apply, publish, store. Everything that decides how events become
- * state and messages exactly once is in here; see ports.h for how it is driven:
+/* A worker owns some tasks and works in steps: fetch, load, apply, publish, store. Everything that decides how events
+ * become state and messages exactly once is in here; see ports.h for how it is driven:
  *
  *     loop: feed records; tell inputs; while (rfm_worker_next(worker, &effect)) carry the effect out; wait until
  *           something answers, records arrive, or rfm_worker_wake_ms
  *
- * While step n is in its transaction, n + 1 is loaded and applied on the cached states and n - 1 is stored. After an abort or
- * an unknown outcome the cached states are forgotten and the tasks taken over again: one path for everything that goes wrong.
+ * While step n is in its transaction, n + 1 is loaded and applied on the cached states and n - 1 is stored. After an
+ * abort or an unknown outcome the cached states are forgotten and the tasks taken over again: one path for everything
+ * that goes wrong.
  *
- * `at_least_once`: Redis is the truth, and not a view of a WAL. A step's messages are published and acknowledged, then each
- * task's part is stored by the same rule, then its offsets are committed, for those who look at lags. `wal` in Redis counts
- * the changes: the upper bits by one each, the lower ones tell whose change it was, so that two owners never make the same
- * value. A take-over goes on from the offsets in Redis `wal`. What was published and not stored is published again, with the
- * same ids; a Redis that was rolled back goes on from where it is, as long as the inputs reach back so far. */
+ * `at_least_once`: Redis is the truth, and not a view of a WAL. A step's messages are published and acknowledged, then
+ * each task's part is stored by the same rule, then its offsets are committed, for those who look at lags. `wal` in
+ * Redis counts the changes: the upper bits by one each, the lower ones tell whose change it was, so that two owners
+ * never make the same value. A take-over goes on from the offsets in Redis `wal`. What was published and not stored is
+ * published again, with the same ids; a Redis that was rolled back goes on from where it is, as long as the inputs
+ * reach back so far. */
 #ifndef RFM_ENGINE_WORKER_H
 #define RFM_ENGINE_WORKER_H
 
@@ -63,8 +65,8 @@ typedef struct rfm_worker_stats {
 typedef struct rfm_worker rfm_worker;
 int rfm_worker_new(const rfm_worker_conf *conf, rfm_worker **worker, rfm_error *error); /* RFM_E_RANGE */
 void rfm_worker_free(rfm_worker *worker);
-/* Takes records of tasks that are being consumed, in the order of each partition; returns how many: fewer than `count` means
- * full, keep the rest and try again after the next effects. Views last for the call. */
+/* Takes records of tasks that are being consumed, in the order of each partition; returns how many: fewer than `count`
+ * means full, keep the rest and try again after the next effects. Views last for the call. */
 size_t rfm_worker_feed(rfm_worker *worker, const rfm_record *records, size_t count, int64_t now_ms);
 void rfm_worker_tell(rfm_worker *worker, const rfm_input *input);
 bool rfm_worker_next(rfm_worker *worker, rfm_effect *effect); /* false: nothing to do now */
@@ -74,6 +76,6 @@ bool rfm_worker_takes(const rfm_worker *worker);              /* feed would take
 bool rfm_worker_ready(const rfm_worker *worker);
 bool rfm_worker_settled(const rfm_worker *worker);           /* nothing fed or due is unpublished or unstored */
 const rfm_rules *rfm_worker_rules(const rfm_worker *worker); /* in use now */
-const rfm_worker_stats *rfm_worker_stats_of(const rfm_worker *worker);
+const rfm_worker_stats *rfm_worker_stats_of(rfm_worker *worker);
 
 #endif

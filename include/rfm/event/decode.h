@@ -47,7 +47,8 @@ typedef enum rfm_format {
 } rfm_format;
 const char *rfm_format_name(rfm_format format);
 
-/* Which of an order's sums in the format segment is its amount. Where it is absent, the first of these that is there. */
+/* Which of an order's sums in the format segment is its amount. Where it is absent, the first of these that is
+ * there. */
 #define RFM_AMOUNT_FIELDS(X) X(REVENUE, revenue) X(SUBTOTAL, subtotal) X(TOTAL, total)
 typedef enum rfm_amount_field {
 #define X(NAME, name) RFM_AMOUNT_##NAME,
@@ -69,14 +70,14 @@ typedef struct rfm_fault {
     char detail[160]; /* names the field; plain ASCII */
 } rfm_fault;
 
-rfm_decoder *rfm_decoder_new(const rfm_money_conf *money); /* NULL: no memory; `money` must outlive it */
+rfm_decoder *rfm_decoder_new(const rfm_money_conf *money); /* `money` must outlive it */
 void rfm_decoder_free(rfm_decoder *decoder);
 void rfm_decoder_reset(rfm_decoder *decoder); /* forgets all events decoded since the last reset */
 /* Decodes one native event: RFM_REASON_NONE and *event, or the reason and *fault (may be NULL), and *event is
  * undefined. Key and partition are not looked at. `append_ms`: the record's Kafka timestamp; INT64_MAX: no limit. */
 rfm_reason rfm_decode(rfm_decoder *decoder, rfm_bytes value, int64_t append_ms, rfm_event *event, rfm_fault *fault);
-/* The same of a record in any format; also RFM_REASON_IGNORED. `headers` (see headers.h): where CloudEvents of the binary
- * mode have their attributes. */
+/* The same of a record in any format; also RFM_REASON_IGNORED. `headers` (see headers.h): where CloudEvents of the
+ * binary mode have their attributes. */
 rfm_reason rfm_decode_as(rfm_decoder *decoder, const rfm_reading *reading, rfm_bytes value, rfm_bytes headers,
                          int64_t append_ms, rfm_event *event, rfm_fault *fault);
 

@@ -1,9 +1,9 @@
 /* Expressions over declared fields: a typed subset of CEL (docs/expressions.md). A text is parsed, checked and compiled
  * once, against an environment that names the fields there are; the program is read-only and evaluates without
- * allocating. Fields have dense indexes (their place in the environment's table). A frame holds the fields' values for one
- * moment, shared by all programs: each value is fetched when a program first reads it, by the host's function.
- * A program only reads what `rfm_expr_reads` names. What fails at run time is a fault, a value like any other:
- * && and || absorb it as CEL says.
+ * allocating. Fields have dense indexes (their place in the environment's table). A frame holds the fields' values for
+ * one moment, shared by all programs: each value is fetched when a program first reads it, by the host's function. A
+ * program only reads what `rfm_expr_reads` names. What fails at run time is a fault, a value like any other: && and ||
+ * absorb it as CEL says.
  *
  *     static const rfm_expr_field FIELDS[] = {
  *         {.path = "client.orders", .type = &rfm_expr_int},
@@ -20,7 +20,8 @@
  *         }
  *     }
  *     rfm_expr_env env = {.fields = FIELDS, .field_count = 3};
- *     if (rfm_expr_compile(&env, rfm_text("client.orders >= 2 && has(client.nps)"), &rfm_expr_bool, arena, &expr, &error))
+ *     rfm_bytes text = rfm_text("client.orders >= 2 && has(client.nps)");
+ *     if (rfm_expr_compile(&env, text, &rfm_expr_bool, arena, &expr, &error))
  *         printf("%u:%u: %s\n%s\n", error.line, error.column, error.message, error.excerpt);
  *     rfm_expr_frame_init(&frame, &(rfm_expr_host){.fetch = fetch}, &shop); // and _reset at each further moment
  *     rfm_expr_result result = rfm_expr_eval(expr, &frame);

@@ -1,5 +1,5 @@
-/* How often a client who is alive now will buy in a time t: their rate has a Gamma(s, beta) distribution, and after each
- * purchase they are gone with a probability p from Beta(a, b), so that E = E[(1 - (1 + p t / beta)^-s) / p]. */
+/* How often a client who is alive now will buy in a time t: their rate has a Gamma(s, beta) distribution, and after
+ * each purchase they are gone with a probability p from Beta(a, b), so that E = E[(1 - (1 + p t / beta)^-s) / p]. */
 #ifndef RFM_MODEL_EXPECTED_H
 #define RFM_MODEL_EXPECTED_H
 

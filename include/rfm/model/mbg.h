@@ -1,5 +1,5 @@
-/* MBG/NBD (Batislam, Denizel & Filiztekin 2007) with an evidence cap that fades a long history at scoring time:
- * f = 1/(1 + x/c), s = r + x f, beta = alpha + t_x f, d = a/(b + x). All times here are in days and are converted to the
+/* MBG/NBD (Batislam, Denizel & Filiztekin 2007) with an evidence cap that fades a long history at scoring time: f =
+ * 1/(1 + x/c), s = r + x f, beta = alpha + t_x f, d = a/(b + x). All times here are in days and are converted to the
  * model's unit inside. x: purchase days after the first; t_x: first to last purchase; idle: last purchase to now. */
 #ifndef RFM_MODEL_MBG_H
 #define RFM_MODEL_MBG_H
@@ -16,7 +16,8 @@ typedef struct rfm_model {
     rfm_spend spend;
 } rfm_model;
 
-/* RFM_E_RANGE with a message that names the parameter: all of r, alpha, a, b, unit, cap finite (cap may be INFINITY) and > 0. */
+/* RFM_E_RANGE with a message that names the parameter: all of r, alpha, a, b, unit, cap finite (cap may be INFINITY)
+ * and > 0. */
 int rfm_model_check(const rfm_model *model, rfm_error *error);
 double rfm_model_p_alive(const rfm_model *model, double x, double t_x_days, double idle_days);
 /* P(at least one purchase in the next `horizon_days`). Churn risk is 1 - this. */
@@ -24,7 +25,8 @@ double rfm_model_p_active(const rfm_model *model, double x, double t_x_days, dou
 /* P(active) now over P(active) just after the last purchase: 1 down to 0. */
 double rfm_model_activity_ratio(const rfm_model *model, double x, double t_x_days, double idle_days,
                                 double horizon_days);
-/* A value below activity_ratio, whatever the horizon, at hardly any cost: where it is above a threshold, so is the ratio. */
+/* A value below activity_ratio, whatever the horizon, at hardly any cost: where it is above a threshold, so is the
+ * ratio. */
 double rfm_model_activity_ratio_least(const rfm_model *model, double x, double t_x_days, double idle_days);
 /* Expected purchase days in the next `horizon_days`. */
 double rfm_model_expected_orders(const rfm_model *model, double x, double t_x_days, double idle_days,
@@ -36,8 +38,8 @@ double rfm_model_idle_at_p_active(const rfm_model *model, double x, double t_x_d
                                   double threshold);
 double rfm_model_idle_at_ratio(const rfm_model *model, double x, double t_x_days, double horizon_days,
                                double threshold);
-/* Days after the last purchase within which the next one comes with probability q in (0, 1), if the client is alive: the
- * gap's posterior quantile with the cap's s and beta. Says nothing at x = 0. */
+/* Days after the last purchase within which the next one comes with probability q in (0, 1), if the client is alive:
+ * the gap's posterior quantile with the cap's s and beta. Says nothing at x = 0. */
 double rfm_model_gap_days(const rfm_model *model, double x, double t_x_days, double q);
 
 #endif

@@ -1,7 +1,7 @@
 /* MBG/NBD (Batislam, Denizel & Filiztekin 2007) and BG/NBD (Fader, Hardie & Lee 2005) as published, for fitting and
- * comparison; scoring, with its evidence cap, is mbg.h. The two differ in when clients may be lost: MBG after any purchase,
- * BG after any but the first. Times in the unit of alpha: t_x from the first to the last purchase, age from the first to
- * now. x: purchase days after the first. */
+ * comparison; scoring, with its evidence cap, is mbg.h. The two differ in when clients may be lost: MBG after any
+ * purchase, BG after any but the first. Times in the unit of alpha: t_x from the first to the last purchase, age from
+ * the first to now. x: purchase days after the first. */
 #ifndef RFM_MODEL_NBD_H
 #define RFM_MODEL_NBD_H
 

@@ -1,6 +1,7 @@
-/* Deciding: one entry for events and due looks alike. Compares what the marks and slots remember with how things stand at
- * `now`, decides causes by priority then name, moves marks and slots, and says what is sent or held back and when the client
- * must be looked at again. Pure: no clock, no memory of its own. What it remembers of a client lies in client->slots. */
+/* Deciding: one entry for events and due looks alike. Compares what the marks and slots remember with how things stand
+ * at `now`, decides causes by priority then name, moves marks and slots, and says what is sent or held back and when
+ * the client must be looked at again. Pure: no clock, no memory of its own. What it remembers of a client lies in
+ * client->slots. */
 #ifndef RFM_RULE_DECIDE_H
 #define RFM_RULE_DECIDE_H
 
@@ -10,8 +11,7 @@
 
 /* A rule set joined to one task's names: the number of each rule, channel and segment in that task's table. */
 typedef struct rfm_binding rfm_binding;
-rfm_binding *rfm_binding_new(const rfm_rules *rules, const rfm_client_conf *conf,
-                             rfm_names *names); /* NULL: no memory. May add names */
+rfm_binding *rfm_binding_new(const rfm_rules *rules, const rfm_client_conf *conf, rfm_names *names); /* may add names */
 void rfm_binding_free(rfm_binding *binding);
 
 typedef struct rfm_moment {
@@ -69,26 +69,28 @@ typedef struct rfm_decisions {
     rfm_tally *tally; /* the caller's: experiments, attribution, segments by condition are added; NULL: they are not */
 } rfm_decisions;
 
-/* Moves marks and slots; fills decisions (count is reset). An event moves what it can have changed, which is not what time
- * alone has: that waits for its look. A look catches up with every moment up to its own, each with its own cause. */
+/* Moves marks and slots; fills decisions (count is reset). An event moves what it can have changed, which is not what
+ * time alone has: that waits for its look. A look catches up with every moment up to its own, each with its own
+ * cause. */
 void rfm_decide(const rfm_rules *rules, const rfm_binding *binding, const rfm_client_conf *conf, rfm_names *names,
                 rfm_client *client, const rfm_moment *moment, rfm_decisions *decisions);
 
-/* A client whose marks were taken under another version takes the new values here without transitions. To be called before
- * an event is applied, so that the event's own transitions are seen; rfm_decide does it too, but knows only the facts after. */
+/* A client whose marks were taken under another version takes the new values here without transitions. To be called
+ * before an event is applied, so that the event's own transitions are seen; rfm_decide does it too, but knows only the
+ * facts after. */
 void rfm_decide_renew(const rfm_rules *rules, const rfm_binding *binding, const rfm_client_conf *conf,
                       const rfm_names *names, rfm_client *client, rfm_bytes client_id, const rfm_edges *edges,
                       int64_t now_ms, rfm_tally *tally);
-/* Counts the client `clients` times more in each segment by condition that its state has it in, as come by that source: for what
- * deciding does not see, another source (out of the one, into the other) and an erasure. */
+/* Counts the client `clients` times more in each segment by condition that its state has it in, as come by that source:
+ * for what deciding does not see, another source (out of the one, into the other) and an erasure. */
 void rfm_named_count(const rfm_client *client, const rfm_names *names, uint16_t source, int64_t clients,
                      rfm_tally *tally);
 
 /* Slots as they come from a store: RFM_E_CORRUPT, RFM_E_VERSION. rfm_decide takes readable slots for granted. */
 int rfm_slots_check(rfm_bytes packed);
 
-/* The messages of a decision. Value and headers as in docs/rules.md, "Triggers", CloudEvents in binary or structured mode; an audit
- * record has `suppressed_by` besides. */
+/* The messages of a decision. Value and headers as in docs/rules.md, "Triggers", CloudEvents in binary or structured
+ * mode; an audit record has `suppressed_by` besides. */
 void rfm_trigger_encode(const rfm_rules *rules, const rfm_client_conf *conf, const rfm_names *names,
                         const rfm_decision *decision, const rfm_client *client, const rfm_moment *moment,
                         rfm_buffer *value, rfm_buffer *headers);

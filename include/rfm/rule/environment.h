@@ -1,12 +1,12 @@
-/* What the expressions of rules may read: `client.*` as the client's JSON has it (money as double), `event.*` by the type of
- * the event that a rule is on, `now`. */
+/* What the expressions of rules may read: `client.*` as the client's JSON has it (money as double), `event.*` by the
+ * type of the event that a rule is on, `now`. */
 #ifndef RFM_RULE_ENVIRONMENT_H
 #define RFM_RULE_ENVIRONMENT_H
 
 #include <rfm/rule/rules.h>
 
-/* The fields to compile against, those of the declared traits the last, the client's and the event's in turn; they lie in the
- * arena. */
+/* The fields to compile against, those of the declared traits the last, the client's and the event's in turn; they lie
+ * in the arena. */
 const rfm_expr_field *rfm_environment_fields(const rfm_trait *traits, size_t trait_count, rfm_arena *arena,
                                              size_t *count);
 /* In which scope a rule's expressions are; that of a named segment, which sees no event. */

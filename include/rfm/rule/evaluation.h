@@ -1,5 +1,6 @@
-/* What an experiment has shown so far, from the sums of all tasks: its arms' figures, each variant beside control, and whether
- * the arms have their shares. Only clients whose window is over are in it. Methods and their sources: model/experiment.h. */
+/* What an experiment has shown so far, from the sums of all tasks: its arms' figures, each variant beside control, and
+ * whether the arms have their shares. Only clients whose window is over are in it. Methods and their sources:
+ * model/experiment.h. */
 #ifndef RFM_RULE_EVALUATION_H
 #define RFM_RULE_EVALUATION_H
 
@@ -7,7 +8,8 @@
 #include <rfm/model/experiment.h>
 #include <rfm/rule/rules.h>
 
-/* Of rfm_sequential_p: differences of some hundredths are expected. Below RFM_SAMPLE_RATIO_SUSPECT clients are placed wrongly. */
+/* Of rfm_sequential_p: differences of some hundredths are expected. Below RFM_SAMPLE_RATIO_SUSPECT clients are placed
+ * wrongly. */
 #define RFM_SEQUENTIAL_TAU       0.02
 #define RFM_SAMPLE_RATIO_SUSPECT 0.001
 

@@ -1,5 +1,5 @@
-/* What a client's slots show to others: which rules wait until when, and the last send of each rule. By time, those of one moment
- * by the rule's name. */
+/* What a client's slots show to others: which rules wait until when, and the last send of each rule. By time, those of
+ * one moment by the rule's name. */
 #ifndef RFM_RULE_NOTES_PUBLIC_H
 #define RFM_RULE_NOTES_PUBLIC_H
 

@@ -116,7 +116,8 @@ typedef struct rfm_rule {
 } rfm_rule;
 
 #define RFM_ATTRIBUTION_DEFAULT_MS (INT64_C(14) * 86400000)
-/* How long a purchase counts for a send; 0: none does. An experiment has no effect to show without, so it has a default. */
+/* How long a purchase counts for a send; 0: none does. An experiment has no effect to show without, so it has a
+ * default. */
 static inline int64_t rfm_rule_attribution_ms(const rfm_rule *rule)
 {
     bool by_default = rule->experiment.given && rule->attribution_ms == 0;

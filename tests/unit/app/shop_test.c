@@ -94,9 +94,9 @@ static void meets_its_number(void **state)
     }
 }
 
-/* All arrive on one day and are watched for ten years. Of the buyers a share of E[p] is gone after the first purchase and
- * E[p (1 - p)] after the second, with p from Beta(0.7, 2.3); those whom gamma gave hardly any rate, (1 + 3650 / 31)^-0.8 of
- * the others, are still to buy again. */
+/* All arrive on one day and are watched for ten years. Of the buyers a share of E[p] is gone after the first purchase
+ * and E[p (1 - p)] after the second, with p from Beta(0.7, 2.3); those whom gamma gave hardly any rate, (1 + 3650 /
+ * 31)^-0.8 of the others, are still to buy again. */
 static void buyers_lapse_as_the_model_has_it(void **state)
 {
     (void)state;

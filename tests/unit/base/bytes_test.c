@@ -1,4 +1,5 @@
 #include <rfm/base/bytes.h>
+#include <rfm/base/error.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,6 +39,38 @@ static void numbers_come_back(void **state)
         assert_false(reader.bad);
     }
     rfm_buffer_release(&buffer);
+}
+
+static void integers_are_decimal_digits(void **state)
+{
+    (void)state;
+    static const int64_t values[] = {
+        0, 1, -1, 9, 10, -10, 1234567890123, INT64_MAX, INT64_MAX - 1, INT64_MIN, INT64_MIN + 1};
+    int64_t integer;
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        char text[24];
+        snprintf(text, sizeof text, "%lld", (long long)values[i]);
+        assert_int_equal(rfm_integer_parse(rfm_text(text), &integer), RFM_OK);
+        assert_true(integer == values[i]);
+    }
+    assert_int_equal(rfm_integer_parse(rfm_text("-007"), &integer), RFM_OK);
+    assert_int_equal(integer, -7);
+}
+
+static void what_is_no_integer_is_told(void **state)
+{
+    (void)state;
+    static const char *const malformed[] = {"", "-", "+1", " 1", "1 ", "1.0", "1e3", "--1", "0x10", "1-", "٣"};
+    static const char *const far[] = {"9223372036854775808", "-9223372036854775809", "18446744073709551616",
+                                      "100000000000000000000000000000"};
+    int64_t integer = 5;
+    for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++)
+        assert_int_equal(rfm_integer_parse(rfm_text(malformed[i]), &integer), RFM_E_MALFORMED);
+    for (size_t i = 0; i < sizeof far / sizeof *far; i++)
+        assert_int_equal(rfm_integer_parse(rfm_text(far[i]), &integer), RFM_E_RANGE);
+    assert_int_equal(rfm_integer_parse(RFM_BYTES_NONE, &integer), RFM_E_MALFORMED);
+    assert_int_equal(rfm_integer_parse(rfm_bytes_of("12345", 3), &integer), RFM_OK);
+    assert_int_equal(integer, 123);
 }
 
 /* The examples of the DWARF 5 standard, figure C.1, and of Protocol Buffers' encoding page. */
@@ -189,6 +222,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_come_back),
+        cmocka_unit_test(integers_are_decimal_digits),
+        cmocka_unit_test(what_is_no_integer_is_told),
         cmocka_unit_test(varints_are_leb128),
         cmocka_unit_test(fixed_widths_are_little_endian),
         cmocka_unit_test(reader_stays_bad_after_its_end),

@@ -57,13 +57,13 @@ static void behaves_as_the_model(uint64_t spread, unsigned shift)
     rfm_table table;
     model.count = 0;
     srand(11);
-    assert_int_equal(rfm_table_init(&table, 0), 0);
+    rfm_table_init(&table, 0);
     for (int step = 0; step < 30000; step++) {
         uint64_t hash = (uint64_t)rand() % spread << shift;
         uint32_t index = (uint32_t)rand() % 50;
         bool filling = step / 5000 % 2 == 0;
         if (rand() % 3 < (filling ? 2 : 1) && model.count < PAIRS_MAX) {
-            assert_int_equal(rfm_table_add(&table, hash, index), 0);
+            rfm_table_add(&table, hash, index);
             model.pairs[model.count++] = (pair){hash, index};
         } else {
             assert_int_equal(rfm_table_remove(&table, hash, index), model_remove(&model, hash, index));
@@ -99,11 +99,11 @@ static void around_the_end(void **state)
 {
     (void)state;
     rfm_table table;
-    assert_int_equal(rfm_table_init(&table, 10), 0);
+    rfm_table_init(&table, 10);
     uint64_t last = table.mask;
-    assert_int_equal(rfm_table_add(&table, last, 1), 0);
-    assert_int_equal(rfm_table_add(&table, last, 2), 0);
-    assert_int_equal(rfm_table_add(&table, 0, 3), 0);
+    rfm_table_add(&table, last, 1);
+    rfm_table_add(&table, last, 2);
+    rfm_table_add(&table, 0, 3);
     assert_true(rfm_table_remove(&table, last, 1));
     size_t cursor = RFM_TABLE_START;
     assert_int_equal(rfm_table_find(&table, last, &cursor), 2);
@@ -118,10 +118,10 @@ static void expected_counts_do_not_grow_it(void **state)
     (void)state;
     rfm_table table;
     for (size_t expected = 0; expected < 200; expected += 7) {
-        assert_int_equal(rfm_table_init(&table, expected), 0);
+        rfm_table_init(&table, expected);
         size_t mask = table.mask;
         for (uint32_t i = 0; i < expected; i++)
-            assert_int_equal(rfm_table_add(&table, i * UINT64_C(0x9e3779b97f4a7c15), i), 0);
+            rfm_table_add(&table, i * UINT64_C(0x9e3779b97f4a7c15), i);
         assert_int_equal(table.mask, mask);
         rfm_table_release(&table);
     }

@@ -287,8 +287,8 @@ static void broken_bytes_are_refused(void **state)
     assert_int_equal(rfm_client_decode(rfm_bytes_of("\x01\x00", 2), &client), RFM_OK);
 }
 
-/* A state as the first version wrote it, on 1 January 2026: two purchases, a visit, a delivered e-mail and a consent, marks.
- * It is read for ever, and written as the newest. */
+/* A state as the first version wrote it, on 1 January 2026: two purchases, a visit, a delivered e-mail and a consent,
+ * marks. It is read for ever, and written as the newest. */
 static void states_of_version_1_are_read(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* What events of every type make of a client: each rule by hand, and any order of a set against facts that are computed from
- * the set as a whole. */
+/* What events of every type make of a client: each rule by hand, and any order of a set against facts that are computed
+ * from the set as a whole. */
 #include "world.h"
 
 #include <rfm/client/json.h>

@@ -116,7 +116,8 @@ static void figures_by_hand(void **state)
 {
     (void)state;
     rfm_names *names = rfm_names_new();
-    /* December: 4 buyers; January: 5, of whom 1 bought in December, 2 have one order; 8 orders, 10.01 in all, cost 1.00. */
+    /* December: 4 buyers; January: 5, of whom 1 bought in December, 2 have one order; 8 orders, 10.01 in all, cost
+     * 1.00. */
     ADD(names, "B671", "4", "B672", "5", "K672", "1", "s20454", "2", "o20454", "8", "r20454", "1001", "n20454", "3",
         "c20460", "100", "o20453", "4", "r20453", "-500", "l0", "1", "l0.2", "9", "b0", "9", "t0", "4500", "p0.10", "3",
         "p0.8", "1", "p0.6", "2", "a0", "4", "m0", "1450");

@@ -1,5 +1,5 @@
-/* The sums that events move, beside what the sets of events as a whole say: plain loops over them, with the calendar of the C
- * library. */
+/* The sums that events move, beside what the sets of events as a whole say: plain loops over them, with the calendar of
+ * the C library. */
 #include "world.h"
 
 #include <rfm/client/kpi.h>
@@ -245,8 +245,8 @@ static rfm_event random_event(uint64_t *seed, uint64_t id, int64_t time_ms)
     return event;
 }
 
-/* One purchase, and one refund without amount, an order; 13 orders and as many refunds do not all stand in the window, but of 16
- * entries none is pushed out: refunds of one order share theirs. */
+/* One purchase, and one refund without amount, an order; 13 orders and as many refunds do not all stand in the window,
+ * but of 16 entries none is pushed out: refunds of one order share theirs. */
 static size_t random_set(uint64_t *seed, rfm_event *events, int32_t days)
 {
     size_t count = 0, wanted = random_below(seed, EVENTS_MAX + 1);

@@ -143,8 +143,8 @@ static void edges_equal_a_full_sort(void **state)
     rfm_population_free(population);
 }
 
-/* 100,000 clients who buy and send back, or are forgotten, a million times: as the engine does, the counters move from where
- * each stood to where it stands. The order of days and of buckets is then looked for by a full sort. */
+/* 100,000 clients who buy and send back, or are forgotten, a million times: as the engine does, the counters move from
+ * where each stood to where it stands. The order of days and of buckets is then looked for by a full sort. */
 enum { MANY = 100000, UPDATES = 1000000 };
 
 static void move(rfm_population *population, const rfm_standing *of, int64_t clients)

@@ -1,5 +1,5 @@
-/* What the client tests share: random numbers, events by hand, and the facts that a set of events must give, computed from
- * the set as a whole and not event by event. */
+/* What the client tests share: random numbers, events by hand, and the facts that a set of events must give, computed
+ * from the set as a whole and not event by event. */
 #ifndef RFM_TESTS_CLIENT_WORLD_H
 #define RFM_TESTS_CLIENT_WORLD_H
 

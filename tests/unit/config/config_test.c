@@ -108,7 +108,6 @@ static void test_every_key(void **state)
     assert_int_equal(config->kafka.consumer.count, 1);
     assert_string_equal(config->kafka.consumer.items[0].name, "session.timeout.ms");
     assert_string_equal(config->kafka.consumer.items[0].value, "6000");
-    assert_string_equal(config->kafka.consumer.items[0].where, "etc/rfmd.yaml:14:5");
     assert_string_equal(config->redis.url, "rediss://cache:6380/1");
     assert_string_equal(config->redis.password, "open sesame");
     assert_string_equal(config->redis.password_file, "etc/secrets/redis");

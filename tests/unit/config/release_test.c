@@ -3,8 +3,9 @@
 
 #include <unistd.h>
 
-/* What the release's own program has made of every key that it knew. Another version of the rules is in every trigger; of the
- * client, and every client takes its new values without transitions: whoever was about to be sent something is not. */
+/* What the release's own program has made of every key that it knew. Another version of the rules is in every trigger;
+ * of the client, and every client takes its new values without transitions: whoever was about to be sent something is
+ * not. */
 static const struct {
     const char *path, *rules_version;
     uint32_t client_version;

@@ -52,22 +52,22 @@ static void write_to(rfm__counters *counters, rfm_view *view)
     rfm_arena_release(&arena);
 }
 
-static size_t hash_of(const rfm_view *view, rfm__counter_kind kind, rfm_arena *arena, const rfm_bytes **values)
+static size_t hash_of(const rfm_view *view, rfm_counter kind, rfm_arena *arena, const rfm_bytes **values)
 {
     rfm_bytes key = rfm_text(rfm_population_key[kind]);
     rfm_effect load = {.kind = RFM_OUT_LOAD, .load = {.what = RFM_LOAD_HASH, .keys = &key, .count = 1}};
     return rfm_view_load(view, &load, arena, values);
 }
 
-static uint32_t field_of(rfm__counter_kind kind, const rfm_standing *standing)
+static uint32_t field_of(rfm_counter kind, const rfm_standing *standing)
 {
-    if (kind == RFM__COUNTER_DAY)
+    if (kind == RFM_COUNTER_DAY)
         return (uint32_t)standing->day;
-    return kind == RFM__COUNTER_BUCKET ? standing->bucket : standing->orders;
+    return kind == RFM_COUNTER_BUCKET ? standing->bucket : standing->orders;
 }
 
 /* A hash holds, for each field with clients and no other, how many there are. */
-static void check_hash(const rfm_view *view, rfm__counter_kind kind, const rfm_standing *standings)
+static void check_hash(const rfm_view *view, rfm_counter kind, const rfm_standing *standings)
 {
     rfm_arena arena;
     const rfm_bytes *values;
@@ -76,8 +76,8 @@ static void check_hash(const rfm_view *view, rfm__counter_kind kind, const rfm_s
     size_t count = hash_of(view, kind, &arena, &values);
     for (size_t i = 0; i < count; i += 2) {
         int64_t clients = 0;
-        assert_int_equal(rfm__parse_number(values[i], &field), RFM_OK);
-        assert_int_equal(rfm__parse_number(values[i + 1], &value), RFM_OK);
+        assert_int_equal(rfm_integer_parse(values[i], &field), RFM_OK);
+        assert_int_equal(rfm_integer_parse(values[i + 1], &value), RFM_OK);
         for (size_t k = 0; k < CLIENTS; k++)
             clients += standings[k].counted && field_of(kind, &standings[k]) == field;
         assert_true(value > 0 && value == clients);
@@ -95,9 +95,9 @@ static void restore(rfm__counters *counters, const rfm_view *view)
     const rfm_bytes *values;
     rfm_arena_init(&arena);
     rfm__counters_clear(counters);
-    for (rfm__counter_kind kind = 0; kind < RFM__COUNTER_KINDS; kind++) {
+    for (rfm_counter kind = 0; kind < RFM_COUNTERS; kind++) {
         size_t count = hash_of(view, kind, &arena, &values);
-        assert_int_equal(rfm__counters_restore(counters, kind, values, count), RFM_OK);
+        assert_int_equal(rfm_population_restore(counters->population, kind, values, count), RFM_OK);
     }
     rfm_arena_release(&arena);
 }
@@ -116,7 +116,7 @@ static void hashes_are_sums_over_clients(void **state)
             rfm__counters_move(&counters, &before, standing);
         }
         write_to(&counters, view);
-        for (rfm__counter_kind kind = 0; kind < RFM__COUNTER_KINDS; kind++)
+        for (rfm_counter kind = 0; kind < RFM_COUNTERS; kind++)
             check_hash(view, kind, standings);
         if (step % 10 == 9)
             restore(&counters, view);
@@ -137,7 +137,8 @@ static void restore_tally(rfm__counters *counters, const rfm_view *view)
     rfm_arena_release(&arena);
 }
 
-/* What is stored is the tally: a worker that takes the task over goes on from the same cells, and one that is 0 is none. */
+/* What is stored is the tally: a worker that takes the task over goes on from the same cells, and one that is 0 is
+ * none. */
 static void the_tally_comes_back(void **state)
 {
     (void)state;
@@ -174,18 +175,12 @@ static void what_cannot_be_read_is_refused(void **state)
 {
     (void)state;
     rfm__counters counters;
-    int64_t number;
     rfm__counters_init(&counters);
-    const rfm_bytes bad[][2] = {{rfm_text("x"), rfm_text("1")},
-                                {rfm_text("1"), rfm_text("-1")},
-                                {rfm_text("1"), rfm_text("")},
-                                {rfm_text("4096"), rfm_text("1")},
-                                {rfm_text("-1"), rfm_text("1")}};
+    const rfm_bytes bad[][2] = {{rfm_text("x"), rfm_text("1")},    {rfm_text("1"), rfm_text("-1")},
+                                {rfm_text("1"), rfm_text("")},     {rfm_text("1"), rfm_text("12 ")},
+                                {rfm_text("4096"), rfm_text("1")}, {rfm_text("-1"), rfm_text("1")}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_int_equal(rfm__counters_restore(&counters, RFM__COUNTER_BUCKET, bad[i], 2), RFM_E_CORRUPT);
-    assert_int_equal(rfm__parse_number(rfm_text("-12"), &number), RFM_OK);
-    assert_int_equal(number, -12);
-    assert_int_equal(rfm__parse_number(rfm_text("12 "), &number), RFM_E_CORRUPT);
+        assert_int_equal(rfm_population_restore(counters.population, RFM_COUNTER_BUCKET, bad[i], 2), RFM_E_CORRUPT);
     rfm__counters_release(&counters);
 }
 

@@ -1,5 +1,5 @@
-/* Erasure in a small world: one task, records at once, its WAL and what Redis would hold. Clients that were erased are compared
- * with clients of another world in which nothing that was forgotten has ever been said. */
+/* Erasure in a small world: one task, records at once, its WAL and what Redis would hold. Clients that were erased are
+ * compared with clients of another world in which nothing that was forgotten has ever been said. */
 #include <rfm/base/hash.h>
 #include <rfm/client/json.h>
 #include <rfm/engine/view.h>

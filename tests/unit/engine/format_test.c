@@ -1,5 +1,5 @@
-/* Redo records as every version of the format has written them, and the tables of a task, which have no version of their own:
- * that of `<prefix>:meta` is theirs. */
+/* Redo records as every version of the format has written them, and the tables of a task, which have no version of
+ * their own: that of `<prefix>:meta` is theirs. */
 #include "fixture.h"
 
 #include "engine/counters.h"
@@ -121,8 +121,8 @@ static void check_written(const fixture *of)
     assert_packed(of, rfm_bytes_of(packed, pack(of->meaning, packed)));
 }
 
-/* Tables: what a client with so much revenue, a sum, or an erasure comes to in the redo. A fixture holds one of each at most,
- * so that their order does not matter. */
+/* Tables: what a client with so much revenue, a sum, or an erasure comes to in the redo. A fixture holds one of each at
+ * most, so that their order does not matter. */
 typedef struct table_entry {
     int64_t revenue_minor, value, time_ms, until_ms;
     uint64_t id48;
@@ -191,9 +191,9 @@ typedef struct tables {
 static int restore(tables *into, const rfm_redo_item *item)
 {
     rfm_bytes pair[] = {item->field, item->value};
-    for (size_t kind = 0; kind < RFM__COUNTER_KINDS; kind++)
+    for (size_t kind = 0; kind < RFM_COUNTERS; kind++)
         if (rfm_bytes_is(item->key, rfm_population_key[kind]))
-            return rfm__counters_restore(&into->counters, (rfm__counter_kind)kind, pair, 2);
+            return rfm_population_restore(into->counters.population, (rfm_counter)kind, pair, 2);
     if (rfm_bytes_is(item->key, RFM_KEY_KPI))
         return rfm__tally_restore(&into->counters, pair, 2);
     return rfm_bytes_is(item->key, "erased") ? rfm__erased_restore(&into->erased, pair, 2) : RFM_E_CORRUPT;

@@ -1,4 +1,5 @@
-/* The worker as its adapters see it, where the simulator's world does not go: what is refused, what stands still, what is large. */
+/* The worker as its adapters see it, where the simulator's world does not go: what is refused, what stands still, what
+ * is large. */
 #include <rfm/base/hash.h>
 #include <rfm/engine/keys.h>
 #include <rfm/engine/redo.h>
@@ -182,7 +183,8 @@ static void test_a_refusal_is_heard_whenever_it_comes(void **state)
     desk_free(at);
 }
 
-/* Who has lost a task and has not heard of it sees Redis ahead of what it read a moment ago, as long as its successor works. */
+/* Who has lost a task and has not heard of it sees Redis ahead of what it read a moment ago, as long as its successor
+ * works. */
 static void test_redis_ahead_of_the_log_is_wrong_only_if_it_stands_still(void **state)
 {
     (void)state;
@@ -333,8 +335,8 @@ static void tell_no_client(desk *at)
     tell(at, loaded);
 }
 
-/* What an owner finds is met before the task's timers fire, also a record whose client has to be loaded first. It had counted
- * as read when it was taken: a client was sent a win-back although its purchase waited. */
+/* What an owner finds is met before the task's timers fire, also a record whose client has to be loaded first. It had
+ * counted as read when it was taken: a client was sent a win-back although its purchase waited. */
 static void test_a_backlog_that_waits_for_its_client_holds_timers_back(void **state)
 {
     (void)state;
@@ -484,8 +486,8 @@ static desk *owner_of_two(rfm_rule *rule, rfm_view *view, int64_t start_ms)
     return at;
 }
 
-/* Of two inputs: a message of the 10th second, and behind it a visit of the 6th, both waiting for the client. The rule of 7
- * seconds without a visit must not fire for the 7th in between. */
+/* Of two inputs: a message of the 10th second, and behind it a visit of the 6th, both waiting for the client. The rule
+ * of 7 seconds without a visit must not fire for the 7th in between. */
 static void test_what_waits_behind_a_later_record_is_met_before_timers(void **state)
 {
     (void)state;
@@ -620,8 +622,8 @@ static void test_a_client_of_an_older_release_moves_with_its_next_event(void **s
     rfm_view_free(view);
 }
 
-/* The connection goes and comes while a load waits to be handed out: found by the simulator, which let the first answer free what
- * the second question named. */
+/* The connection goes and comes while a load waits to be handed out: found by the simulator, which let the first answer
+ * free what the second question named. */
 static void test_a_load_is_asked_once_over_each_connection(void **state)
 {
     (void)state;
@@ -641,8 +643,8 @@ static void test_a_load_is_asked_once_over_each_connection(void **state)
     desk_free(at);
 }
 
-/* A transactional producer's marker has an offset too. It was never passed over: once all before it had expired, the group's
- * offset named what was in the log no more, and no owner would go on from it. */
+/* A transactional producer's marker has an offset too. It was never passed over: once all before it had expired, the
+ * group's offset named what was in the log no more, and no owner would go on from it. */
 static void test_what_follows_the_last_record_is_done_with(void **state)
 {
     (void)state;
@@ -806,8 +808,8 @@ static void feed_tasks(desk *at, uint32_t first, uint32_t last, int64_t now_ms)
     take(at);
 }
 
-/* Of a Cluster one node is away. Its partition's client was waited for by the step that all share, and nothing moved in the
- * worker until the node was back. */
+/* Of a Cluster one node is away. Its partition's client was waited for by the step that all share, and nothing moved in
+ * the worker until the node was back. */
 static void test_a_task_whose_redis_is_away_does_not_hold_up_the_others(void **state)
 {
     (void)state;

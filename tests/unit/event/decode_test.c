@@ -597,6 +597,9 @@ static void times_have_bounds(void **state)
                      RFM_REASON_NONE);
     assert_int_equal(decode_at("{'type':'visit','id':'e','client_id':'c','time':1767225600000000}", time_ms),
                      RFM_REASON_TIME_IN_FUTURE);
+    /* Of a record without a timestamp, which Kafka gives as -1. */
+    assert_int_equal(decode_at("{'type':'visit','id':'e','client_id':'c','time':9223372036854775807}", -1),
+                     RFM_REASON_TIME_IN_FUTURE);
 }
 
 static void amounts_are_exact(void **state)

@@ -1,4 +1,5 @@
-/* The examples of docs/expressions.md: each line of a block of cel is an expression, two slashes and what it comes to. */
+/* The examples of docs/expressions.md: each line of a block of cel is an expression, two slashes and what it comes
+ * to. */
 #include "world.h"
 
 enum { LINE_MAX_BYTES = 512 };

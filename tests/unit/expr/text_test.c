@@ -126,7 +126,7 @@ static void times(void **state)
     assert_true(rfm__text_to_time(rfm_text("0001-01-01T00:00:00Z"), &time_ms) && time_ms == RFM__TIME_MIN_MS);
     assert_false(rfm__text_to_time(rfm_text("0001-01-01T00:00:00+00:01"), &time_ms));
     assert_false(rfm__text_to_time(rfm_text("9999-12-31T23:59:59-00:01"), &time_ms));
-    rfm__time_to_text(RFM__TIME_MAX_MS, text);
+    rfm__time_to_text(RFM_TIME_MAX_MS, text);
     assert_string_equal(text, "9999-12-31T23:59:59.999Z");
     rfm__time_to_text(-1500, text);
     assert_string_equal(text, "1969-12-31T23:59:58.5Z");

@@ -1,5 +1,5 @@
-/* Against a real broker, since the mock cluster has no aborts, no stable offsets and no control records. KAFKA_BROKERS names
- * it (tests/e2e/test_kafka_adapter.py starts one); without it every test is skipped. */
+/* Against a real broker, since the mock cluster has no aborts, no stable offsets and no control records. KAFKA_BROKERS
+ * names it (tests/e2e/test_kafka_adapter.py starts one); without it every test is skipped. */
 #include "stand.h"
 
 #include "kafka/topics.h"

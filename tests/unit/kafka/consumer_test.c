@@ -360,7 +360,8 @@ static void test_leaders_are_looked_up_again_after_one_moved(void **state)
     rd_kafka_destroy(owner);
 }
 
-/* An answer that takes longer than the first look-up waits was thrown away, and the next one too: no take-over ended. */
+/* An answer that takes longer than the first look-up waits was thrown away, and the next one too: no take-over
+ * ended. */
 static void test_leaders_are_found_where_the_broker_is_far(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* Expected values by scipy and statsmodels: proportions_ztest, confint_proportions_2indep (newcomb), ttest_ind, multipletests
- * (holm), chisquare, power_proportions_2indep. */
+/* Expected values by scipy and statsmodels: proportions_ztest, confint_proportions_2indep (newcomb), ttest_ind,
+ * multipletests (holm), chisquare, power_proportions_2indep. */
 // clang-format off
 #include <setjmp.h>
 #include <stdarg.h>

@@ -17,7 +17,8 @@ static void slots_are_those_of_redis(void **state)
     assert_int_equal(rfm__slot_of(rfm_text("")), 0);
 }
 
-/* Computed by a program of its own over Python's binascii.crc_hqx. State is stored under these names: they never change. */
+/* Computed by a program of its own over Python's binascii.crc_hqx. State is stored under these names: they never
+ * change. */
 static void tags_never_change(void **state)
 {
     static const struct {

@@ -134,7 +134,8 @@ typedef struct hashes {
     size_t number, fields, wanted;
 } hashes;
 
-/* The hash of number n has the fields 0 to n % 7 - 1, each with its own name as value; all but the multiples of 7 exist. */
+/* The hash of number n has the fields 0 to n % 7 - 1, each with its own name as value; all but the multiples of 7
+ * exist. */
 static bool see_hash(void *owner, const rfm_bytes *values, size_t count)
 {
     hashes *all = owner;

@@ -1,4 +1,5 @@
-/* A redis-server of a test's own: on a unix socket and a free port, in a folder that goes with it; it dies with the test. */
+/* A redis-server of a test's own: on a unix socket and a free port, in a folder that goes with it; it dies with the
+ * test. */
 #ifndef RFM_TESTS_REDIS_SERVER_H
 #define RFM_TESTS_REDIS_SERVER_H
 

@@ -551,7 +551,8 @@ static void the_least_that_a_user_must_be_allowed(void **state)
     driver_stored(&world, all, sizeof all / sizeof *all, "2 1");
 }
 
-/* Nil to the EXEC of the opening, since the connection still watches what has been touched: that is no broken server. */
+/* Nil to the EXEC of the opening, since the connection still watches what has been touched: that is no broken
+ * server. */
 static void opening_anew_after_wal_was_touched(void **state)
 {
     (void)state;

@@ -12,7 +12,8 @@ static double ratio_after(const rfm_client_conf *conf, double x, double t_x_days
     return now / (1 / (1 + d) * (1 - pow(beta / (beta + h), s)));
 }
 
-/* The first whole second after a purchase at START + at_ms at which the ratio is at most `threshold`, since the start. */
+/* The first whole second after a purchase at START + at_ms at which the ratio is at most `threshold`, since the
+ * start. */
 static int64_t fall_s(const rfm_client_conf *conf, double x, double t_x_days, int64_t at_ms, double threshold)
 {
     int64_t low = at_ms / SECOND, high = low + 4000 * 86400;
@@ -364,7 +365,8 @@ static void test_once_and_cooldown(void **state)
     scene_free(s);
 }
 
-/* A client remembers 64 sends: another rule waits until one of them needs no memory any more, and never gets that of a `once`. */
+/* A client remembers 64 sends: another rule waits until one of them needs no memory any more, and never gets that of a
+ * `once`. */
 static void test_64_rules_are_remembered(void **state)
 {
     (void)state;

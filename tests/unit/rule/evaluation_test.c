@@ -1,5 +1,5 @@
-/* An experiment's figures from tasks' hashes. Statistics by SciPy 1.17: two proportions and Newcombe's interval from its Wilson
- * ones, Welch's t, chi-square; the salt's hash by Python's xxhash: xxh3_64_intdigest(b"one") & 0xffffff. */
+/* An experiment's figures from tasks' hashes. Statistics by SciPy 1.17: two proportions and Newcombe's interval from
+ * its Wilson ones, Welch's t, chi-square; the salt's hash by Python's xxhash: xxh3_64_intdigest(b"one") & 0xffffff. */
 // clang-format off
 #include <setjmp.h>
 #include <stdarg.h>
@@ -41,7 +41,8 @@ static void add_task(rfm_kpi_sums *sums, const char *const texts[], const char *
     rfm_names_free(names);
 }
 
-/* Control 1: 1000 clients, 100 bought for 5000.00, squares 60,000; a: 2100 clients in two tasks, 273 for 13,000.00, 200,000. */
+/* Control 1: 1000 clients, 100 bought for 5000.00, squares 60,000; a: 2100 clients in two tasks, 273 for 13,000.00,
+ * 200,000. */
 static void add_shop(rfm_kpi_sums *sums)
 {
     add_task(sums, (const char *const[]){"hello", "control", "a", NULL},

@@ -1,5 +1,5 @@
-/* Policies, sentence by sentence of docs/rules.md, "The order of a decision". The client is alice; her buckets, and her jitter, by Python's
- * xxhash: "global-1" 54, "winback-1" 7403. */
+/* Policies, sentence by sentence of docs/rules.md, "The order of a decision". The client is alice; her buckets, and her
+ * jitter, by Python's xxhash: "global-1" 54, "winback-1" 7403. */
 #include "rule/slot.h"
 #include "scene.h"
 
@@ -801,7 +801,8 @@ static void expect_birthday(scene *s, int64_t unix_s)
     scene_expect(s, expected);
 }
 
-/* Whoever sends all traits of a client again and again says nothing new: in the backlog of an outage, it cost the day's. */
+/* Whoever sends all traits of a client again and again says nothing new: in the backlog of an outage, it cost the
+ * day's. */
 static void test_a_date_that_is_said_again_loses_no_anniversary(void **state)
 {
     (void)state;

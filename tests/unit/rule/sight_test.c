@@ -1,4 +1,5 @@
-/* What expressions of rules see: each field beside what the client's JSON says, conditions that hold, fail and wait, `data`. */
+/* What expressions of rules see: each field beside what the client's JSON says, conditions that hold, fail and wait,
+ * `data`. */
 #include "scene.h"
 
 #include <rfm/client/json.h>

@@ -275,8 +275,8 @@ static void test_reads_version_1(void **state)
     assert_memory_equal(packed, now, sizeof now);
 }
 
-/* What version 2 wrote: eight rules that hold, whose header takes a byte more since version 3; VIRTUAL of rule 18; MET of
- * rule 2. */
+/* What version 2 wrote: eight rules that hold, whose header takes a byte more since version 3; VIRTUAL of rule 18; MET
+ * of rule 2. */
 static void test_reads_version_2(void **state)
 {
     (void)state;

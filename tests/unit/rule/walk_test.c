@@ -1,5 +1,5 @@
-/* A random walk of one client among random rules, against a model that remembers nothing but docs/rules.md's words: facts
- * before and after each event compared, moments searched by bisection over the values themselves. */
+/* A random walk of one client among random rules, against a model that remembers nothing but docs/rules.md's words:
+ * facts before and after each event compared, moments searched by bisection over the values themselves. */
 #include "scene.h"
 
 #include <math.h>
@@ -475,9 +475,9 @@ static void model_date(model *m, const rfm_event *event, int64_t now_ms)
     }
 }
 
-/* The first moment in (from, until) at which time alone makes the rule fire. Scores and lifecycle change at whole seconds,
- * segments at midnights, idleness at a millisecond; `step` is that grain. What holds is looked for hour by hour, then by
- * bisection: within an hour nothing that a rule names comes and goes again. */
+/* The first moment in (from, until) at which time alone makes the rule fire. Scores and lifecycle change at whole
+ * seconds, segments at midnights, idleness at a millisecond; `step` is that grain. What holds is looked for hour by
+ * hour, then by bisection: within an hour nothing that a rule names comes and goes again. */
 static int64_t fires_at(const model *m, const rfm_rule *rule, int64_t until_ms)
 {
     int64_t step = rule->on.kind == RFM_CAUSE_IDLE ? 1 : SECOND;

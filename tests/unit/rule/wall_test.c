@@ -71,7 +71,8 @@ static bool is_quiet(const rfm_quiet_hours *quiet, const rfm_zone *zone, int64_t
     return since_from < (quiet->to_ms / MINUTE - quiet->from_ms / MINUTE + 1440) % 1440;
 }
 
-/* The weeks in which clocks change, from the last minute backwards: the end of a quiet minute is that of the next one. */
+/* The weeks in which clocks change, from the last minute backwards: the end of a quiet minute is that of the next
+ * one. */
 static void walk_week(const rfm_zone *zone, const rfm_quiet_hours *quiet, int64_t from_ms)
 {
     int64_t end_ms = from_ms + 9 * RFM_DAY_MS;
