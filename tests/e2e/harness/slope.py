@@ -23,9 +23,9 @@ class Slope:
         """The interval does not hold 0."""
         return abs(self.an_hour) > self.half
 
-    def rises(self, tolerance: float) -> bool:
-        """Different from 0, upwards, and by more than matters."""
-        return self.from_zero and self.an_hour > tolerance
+    def beyond(self, tolerance: float) -> bool:
+        """Different from 0, and by more than matters."""
+        return self.from_zero and abs(self.an_hour) > tolerance
 
 
 def slope(times_s: list[float], values: list[float]) -> Slope:

@@ -163,9 +163,9 @@ class Soak:
         for series in (*JUDGED, *SHOWN):
             found = slope([row["at"] for row in rows], [row[series.name] for row in rows])
             judged = series in JUDGED
-            bad = judged and found.rises(series.allowed(found))
+            bad = judged and found.beyond(series.allowed(found))
             good = good and not bad
-            verdict = "RISES" if bad else "not 0" if found.from_zero else "0"
+            verdict = "RISES" if bad and found.an_hour > 0 else "FALLS" if bad else "not 0" if found.from_zero else "0"
             allowed = f"{series.allowed(found):10.2f}" if judged else f"{'':10}"
             lines.append(f"{series.name:12} {found.mean:10.2f} {found.an_hour:+11.3f} +-{found.half:9.3f} {allowed}  {verdict:6}"
                          f" {series.unit}")
