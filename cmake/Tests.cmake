@@ -56,9 +56,9 @@ if(RFM_TESTS)
         if(RFM_SANITIZE MATCHES "thread") # one thread: there is little to find, slowly
             rfm_add_test(sim sim --seeds 20)
             rfm_add_test(sim_at_least_once sim --at-least-once --seeds 20)
-        elseif(RFM_SANITIZE) # five times as slow: a quarter of the seeds
-            rfm_add_test(sim sim --seeds 250)
-            rfm_add_test(sim_at_least_once sim --at-least-once --first 251 --seeds 250)
+        elseif(RFM_SANITIZE) # five times as slow: half of the seeds
+            rfm_add_test(sim sim --seeds 500)
+            rfm_add_test(sim_at_least_once sim --at-least-once --first 501 --seeds 500)
         else()
             rfm_add_test(sim sim)
             rfm_add_test(sim_at_least_once sim --at-least-once)
