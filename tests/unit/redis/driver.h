@@ -117,6 +117,20 @@ static inline void driver_stop(test_driver *driver)
     rfm_arena_release(&driver->arena);
 }
 
+/* A server of its own and a driver for it, not started yet. */
+static inline void driver_begin(test_driver *driver, test_server *server)
+{
+    server_init(server);
+    server_start(server, NULL);
+    driver_init(driver, server);
+}
+
+static inline void driver_end(test_driver *driver, test_server *server)
+{
+    driver_stop(driver);
+    server_release(server);
+}
+
 /* Runs the loop until there is an answer that was not taken, or for `ms`: then NULL. */
 static inline const test_answer *driver_next(test_driver *driver, uint64_t ms)
 {

@@ -8,17 +8,14 @@ static test_driver world;
 static int set_up(void **state)
 {
     (void)state;
-    server_init(&server);
-    server_start(&server, NULL);
-    driver_init(&world, &server);
+    driver_begin(&world, &server);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    driver_stop(&world);
-    server_release(&server);
+    driver_end(&world, &server);
     return 0;
 }
 

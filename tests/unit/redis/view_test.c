@@ -135,9 +135,7 @@ static void any_changes_leave_the_same(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    server_init(&server);
-    server_start(&server, NULL);
-    driver_init(&world, &server);
+    driver_begin(&world, &server);
     driver_start(&world);
     driver_opened(&world);
     return 0;
@@ -146,8 +144,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    driver_stop(&world);
-    server_release(&server);
+    driver_end(&world, &server);
     return 0;
 }
 
