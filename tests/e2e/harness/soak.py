@@ -1,4 +1,4 @@
-"""rfmd at a steady rate for long: samples of what it uses, and whether any of it rises."""
+"""rfmd at a steady rate for long: samples of what it uses, and whether any of it drifts."""
 from __future__ import annotations
 
 import json
@@ -49,7 +49,8 @@ def soak_config(folder: Path, cache: str) -> dict:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "promo-secret").write_text("a secret of the soak")
     (folder / "reminder.yaml").write_text(json.dumps({"rules": [REMINDER]}))
-    return {"kafka": {"consumer": {"session.timeout.ms": "45000", "heartbeat.interval.ms": "3000"}}, "promo": {"secret_file": str(folder / "promo-secret")}, "engine": {"cache_bytes_max": cache},
+    return {"kafka": {"consumer": {"session.timeout.ms": "45000", "heartbeat.interval.ms": "3000"}},
+            "promo": {"secret_file": str(folder / "promo-secret")}, "engine": {"cache_bytes_max": cache},
             "rules": [*(str(ROOT / "conf" / "rules" / f"{name}.yaml") for name in SHIPPED), str(folder / "reminder.yaml")],
             "rfm": {"r": "population", "f": "fixed", "m": "population", "refresh": "5m"}}
 
@@ -105,7 +106,8 @@ def take_sample(cluster: Cluster) -> dict:
             "threads": _status_kib(rfmd.pid, "Threads"), "descriptors": len(os.listdir(f"/proc/{rfmd.pid}/fd")),
             "cpu": time.clock_gettime((~rfmd.pid << 3) | 2), "latency": latency, "lag": total("rfmd_lag_records"),
             "cache": total("rfmd_cache_bytes") / MIB, "dirty": total("rfmd_dirty_bytes") / MIB,
-            "events": total("rfmd_events_total") + total("rfmd_repeats_total"), "steps": total("rfmd_steps_total"), "aborts": total("rfmd_aborts_total"),
+            "events": total("rfmd_events_total") + total("rfmd_repeats_total"),
+            "steps": total("rfmd_steps_total"), "aborts": total("rfmd_aborts_total"),
             "redis": _status_kib(cluster.redis.pid, "VmRSS") / 1024, "broker": _status_kib(cluster.broker.pid, "VmRSS") / 1024,
             "load": os.getloadavg()[0]}
 
