@@ -288,18 +288,3 @@ int64_t rfm_client_segment_moment_ms(const rfm_client *client, const rfm_client_
     int64_t day = nearest < INT64_MAX ? client->last_day + nearest + 1 : INT64_MAX;
     return day <= TIME_MAX_S / 86400 ? rfm_zone_day_start_ms(conf->zone, (int32_t)day) : INT64_MAX;
 }
-
-int64_t rfm_client_lifecycle_moment_ms(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms,
-                                       int64_t until_ms)
-{
-    rfm_lifecycle now = rfm_client_lifecycle_at(client, conf, now_ms);
-    if (until_ms <= now_ms || now == RFM_LIFECYCLE_LAPSED || now == rfm_client_lifecycle_at(client, conf, until_ms)) {
-        return INT64_MAX;
-    }
-    int64_t moment_ms = rfm_client_ratio_moment_ms(client, conf, conf->lifecycle.lapsed);
-    if (now == RFM_LIFECYCLE_NEW || now == RFM_LIFECYCLE_ACTIVE) {
-        int64_t at_risk_ms = rfm_client_ratio_moment_ms(client, conf, conf->lifecycle.at_risk);
-        moment_ms = at_risk_ms < moment_ms ? at_risk_ms : moment_ms;
-    }
-    return moment_ms > now_ms && moment_ms < until_ms ? moment_ms : INT64_MAX;
-}

@@ -25,7 +25,6 @@ static void check_scores(const rfm_client *client, const rfm_client_conf *conf, 
     }
     (void)rfm_client_ratio_moment_ms(client, conf, .3);
     (void)rfm_client_risk_moment_ms(client, conf, .9);
-    (void)rfm_client_lifecycle_moment_ms(client, conf, now_ms, now_ms + RFM_DAY_MS);
     (void)rfm_client_segment_moment_ms(client, conf, now_ms);
     (void)rfm_client_standing(client);
 }

@@ -39,9 +39,5 @@ int64_t rfm_client_risk_moment_ms(const rfm_client *client, const rfm_client_con
 /* The next moment after now_ms at which the fixed recency score falls (a midnight in rfm.timezone), INT64_MAX: none;
  * only if no axis is taken from the population. */
 int64_t rfm_client_segment_moment_ms(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms);
-/* The next moment after now_ms at which the lifecycle changes by time alone, INT64_MAX: none before until_ms (which
- * makes it cheap: the formula is looked at there first). */
-int64_t rfm_client_lifecycle_moment_ms(const rfm_client *client, const rfm_client_conf *conf, int64_t now_ms,
-                                       int64_t until_ms);
 
 #endif

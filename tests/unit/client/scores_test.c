@@ -60,7 +60,6 @@ static void without_purchases_a_prospect(void **state)
     assert_true(rfm_client_ratio_moment_ms(&client, &conf, .3) == INT64_MAX);
     assert_true(rfm_client_risk_moment_ms(&client, &conf, .3) == INT64_MAX);
     assert_true(rfm_client_segment_moment_ms(&client, &conf, at(0, 0)) == INT64_MAX);
-    assert_true(rfm_client_lifecycle_moment_ms(&client, &conf, at(0, 0), at(900, 0)) == INT64_MAX);
 }
 
 /* t_x counts calendar days, idle time runs in milliseconds. Figures by mpmath from models' formulas. */
@@ -226,29 +225,27 @@ static void a_crossing_known_by_hand(void **state)
     assert_int_equal(moment_ms, T0 + (int64_t)ceil(141.40607897997974 * 86400) * 1000);
 }
 
-static void lifecycle_moments_meet_every_change(void **state)
+/* What rules put into their timers: at the second of a threshold the lifecycle has left what it was a second before. */
+static void lifecycles_change_at_the_moments_of_their_ratios(void **state)
 {
     (void)state;
     uint64_t seed = 6;
-    for (int i = 0; i < 300; i++) {
+    int came_back = 0;
+    for (int i = 0; i < 3000; i++) {
         random_buyer(&seed);
-        int64_t now_ms = client.last_ms;
-        rfm_lifecycle lifecycle = rfm_client_lifecycle_at(&client, &conf, now_ms);
-        for (int change = 0; lifecycle != RFM_LIFECYCLE_LAPSED; change++) {
-            assert_true(change < 3);
-            int64_t moment_ms = rfm_client_lifecycle_moment_ms(&client, &conf, now_ms, now_ms + 36500 * RFM_DAY_MS);
-            assert_true(moment_ms > now_ms && moment_ms < INT64_MAX);
-            assert_int_equal(
-                rfm_client_lifecycle_at(&client, &conf, moment_ms - 1000 < now_ms ? now_ms : moment_ms - 1000),
-                lifecycle);
-            rfm_lifecycle next = rfm_client_lifecycle_at(&client, &conf, moment_ms);
-            assert_int_not_equal(next, lifecycle);
-            assert_true(rfm_client_lifecycle_moment_ms(&client, &conf, now_ms, moment_ms) == INT64_MAX);
-            assert_true(rfm_client_lifecycle_moment_ms(&client, &conf, now_ms, moment_ms + 1) == moment_ms);
-            now_ms = moment_ms, lifecycle = next;
-        }
-        assert_true(rfm_client_lifecycle_moment_ms(&client, &conf, now_ms, INT64_MAX / 2) == INT64_MAX);
+        int64_t at_risk_ms = rfm_client_ratio_moment_ms(&client, &conf, conf.lifecycle.at_risk);
+        int64_t lapsed_ms = rfm_client_ratio_moment_ms(&client, &conf, conf.lifecycle.lapsed);
+        assert_true(client.last_ms < at_risk_ms && at_risk_ms < lapsed_ms && lapsed_ms < INT64_MAX);
+        rfm_lifecycle first = rfm_client_lifecycle_at(&client, &conf, client.last_ms);
+        /* Who has come back stays reactivated until he lapses again. */
+        rfm_lifecycle second = first == RFM_LIFECYCLE_REACTIVATED ? first : RFM_LIFECYCLE_AT_RISK;
+        came_back += first == RFM_LIFECYCLE_REACTIVATED;
+        assert_int_equal(rfm_client_lifecycle_at(&client, &conf, at_risk_ms - 1000), first);
+        assert_int_equal(rfm_client_lifecycle_at(&client, &conf, at_risk_ms), second);
+        assert_int_equal(rfm_client_lifecycle_at(&client, &conf, lapsed_ms - 1000), second);
+        assert_int_equal(rfm_client_lifecycle_at(&client, &conf, lapsed_ms), RFM_LIFECYCLE_LAPSED);
     }
+    assert_true(came_back > 5 && came_back < 2900);
 }
 
 static void recency_falls_at_midnight(void **state)
@@ -309,7 +306,7 @@ int main(void)
         T(moments_are_exact_to_the_second),
         T(thresholds_at_the_ends),
         T(a_crossing_known_by_hand),
-        T(lifecycle_moments_meet_every_change),
+        T(lifecycles_change_at_the_moments_of_their_ratios),
         T(recency_falls_at_midnight),
         T(midnight_is_that_of_the_zone),
         T(names_of_lifecycles),
