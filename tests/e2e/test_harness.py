@@ -113,7 +113,9 @@ def alike(seed: int, count: int = 60, r: float = 0.7) -> np.ndarray:
 def test_a_slope_is_found_and_where_there_is_none_seldom():
     minutes = np.arange(60) * 60.0
     rising = slope(minutes, 5 + alike(0, r=0) + minutes / 3600 * 8)
-    assert rising.beyond(1) and abs(rising.an_hour - 8) < rising.half
+    assert rising.beyond(1) and not rising.beyond(9) and abs(rising.an_hour - 8) < rising.half
+    falling = slope(minutes, 50 + alike(0, r=0) - minutes / 3600 * 8)
+    assert falling.beyond(1) and not falling.beyond(9)
     assert not slope(minutes, [3.0] * 60).from_zero
     wrong = sum(slope(minutes, alike(seed)).from_zero for seed in range(400)) / 400
     assert wrong < 0.12  # by least squares alone: a third
