@@ -153,6 +153,14 @@ static int ask_master(rfm_store_reader *reader, rfm_error *error)
     return code ? code : connect_to(reader, &reader->node, error);
 }
 
+static int no_state(const rfm_store_reader *reader, rfm_error *error)
+{
+    return rfm_fail(
+        error, RFM_E_NOT_FOUND,
+        "Redis at %s: no rfmd keeps state under the prefix %s: are redis.url and redis.prefix the service's?",
+        reader->peer->name, reader->site.identity.prefix);
+}
+
 static int greet(rfm_store_reader *reader, rfm_error *error)
 {
     rfm_spares spares = {0};
@@ -160,8 +168,7 @@ static int greet(rfm_store_reader *reader, rfm_error *error)
     rfm__visit_write(reader->request, &reader->site.identity, !reader->met, rfm__wire_out(reader->wire));
     int code = ask(reader, error);
     if (!code && !reader->moved && reader->request->greeting.meta_absent)
-        code = rfm_fail(error, RFM_E_NOT_FOUND, "Redis at %s: no state under the prefix %s", reader->peer->name,
-                        reader->site.identity.prefix);
+        code = no_state(reader, error);
     rfm__request_give(&spares, reader->request);
     rfm__requests_release(&spares);
     reader->request = NULL;
@@ -545,8 +552,7 @@ int rfm_store_reader_partitions(rfm_store_reader *reader, uint32_t *count, rfm_e
     int64_t found;
     rfm_bytes partitions = rfm__meta_value(reader->reply.elements, reader->reply.count, "partitions");
     if (rfm_integer_parse(partitions, &found) != RFM_OK || found < 1 || found > RFM_TASKS_MAX)
-        return rfm_fail(error, RFM_E_NOT_FOUND, "Redis at %s: %s:meta does not tell a number of partitions",
-                        reader->peer->name, reader->site.identity.prefix);
+        return no_state(reader, error);
     *count = reader->site.partition_count = (uint32_t)found;
     return check_format(reader, error);
 }

@@ -203,6 +203,7 @@ static void no_state_anothers_state_no_server(void **state)
     rfm_store_reader *reader;
     rfm_error error = {0};
     assert_int_equal(rfm_store_reader_new(&world.conf, &reader, &error), RFM_E_NOT_FOUND);
+    assert_non_null(strstr(error.message, "are redis.url and redis.prefix the service's?"));
     server_tell(&server, "HSET " PREFIX ":meta group other partitions 4 format 1");
     assert_int_equal(rfm_store_reader_new(&world.conf, &reader, &error), RFM_E_REFUSED);
     assert_non_null(strstr(error.message, "group=other"));
