@@ -123,22 +123,23 @@ def test_run_dies_under_load_and_then_is_whole(cluster, tmp_path, seed):
     for process in live.processes:  # whoever is at work allocates little
         process.env = environment(alloc=rng.randint(1, 30), after_ms=2500, report=tmp_path / "report")
         process.start(wait=False)
-    story = Story(live, seed=seed)
-    sender, deaths = story.tell(1.0, over_s=8, wait=False), 0
-    while sender.is_alive():
-        sender.join(0.1)
+    deaths = []
+
+    def start_the_dead() -> None:
         for process in live.processes:
             if not process.running:
                 assert process.child.returncode == NO_MEMORY, process.log_tail()
                 assert "out of memory" in process.log_tail(3), process.log_tail()
-                deaths += 1
+                deaths.append(process.name)
                 process.start(wait=False)
-    assert deaths > 0 and (tmp_path / "report").exists()
+
+    story = Story(live, 12_000, 1_200, seed=seed).tell_until(lambda: deaths, 8, start_the_dead)
+    assert (tmp_path / "report").exists()
     for process in live.processes:
         process.env = {}
         process.kill()
     live.start()
-    story.told(sender).check(90)
+    story.check(90)
 
 
 @pytest.mark.parametrize("seed", range(1, 13 if ALL else 2))
@@ -152,18 +153,17 @@ def test_run_through_libraries_without_memory(cluster, tmp_path, libraries, rate
         process.env = environment(alloc_from=libraries, alloc_rate=rate, after_ms=2000,
                                   seed=10 * seed + number, report=tmp_path / f"report-{number}")
         process.start(wait=False)
-    story = Story(live, seed=seed)
-    sender, ends = story.tell(1.0, over_s=8, wait=False), []
-    while sender.is_alive():
-        sender.join(0.1)
+
+    def start_the_dead() -> None:
         for process in live.processes:
             if not process.running:
-                ends.append(process.child.returncode)
+                assert process.child.returncode in ways_to_end, process.log_tail()
                 process.start(wait=False)
-    assert sum(path.stat().st_size for path in tmp_path.glob("report-*")) > 0, "nothing failed"
-    assert set(ends) <= ways_to_end, ends
+
+    story = Story(live, 12_000, 1_200, seed=seed)
+    story.tell_until(lambda: sum(path.stat().st_size for path in tmp_path.glob("report-*")) > 0, 8, start_the_dead)
     for process in live.processes:
         process.env = {}
         process.kill()
     live.start()
-    story.told(sender).check(90)
+    story.check(90)

@@ -42,6 +42,21 @@ class Story:
         self._told += zip(sender.messages, sender.finish(300))
         return self
 
+    def tell_until(self, enough, over_s: float, meanwhile) -> "Story":
+        """Sends a quarter of the whole over `over_s`, and goes on at that rate until `enough()`: how soon what is to happen has
+        happened depends on how busy the machine is. `meanwhile()` is called all along."""
+        share, share_s = 0.25, over_s
+        while len(self._told) < len(self._all):
+            sender = self.tell(share, share_s, wait=False)
+            while sender.is_alive():
+                sender.join(0.1)
+                meanwhile()
+            self.told(sender)
+            if enough():
+                return self
+            share, share_s = 0.05, over_s / 5
+        raise AssertionError(f"not enough has happened in {4 * over_s:g} s")
+
     def rest(self) -> "Story":
         """Everything that has not been told yet."""
         return self.tell(1.0) if len(self._told) < len(self._all) else self
