@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <rfm/base/time.h>
+#include <rfm/base/utf8.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,7 +14,7 @@ struct source {
     rfm_decoder *decoder; /* holds what the line's views point to */
     rfm_reading reading;
     rfm_event_line line;
-    bool ended;
+    bool begun, ended;
 };
 
 struct rfm_event_files {
@@ -22,31 +23,33 @@ struct rfm_event_files {
     struct source *last; /* whose line was given out: it is read on at the next call */
 };
 
-static size_t line_len(const char *text, size_t len)
+/* Without its end, and without the mark with which the first line of a file may begin. */
+static rfm_bytes line_of(const char *text, size_t len, bool first)
 {
     while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
         len--;
-    return len;
+    rfm_bytes line = rfm_bytes_of(text, len);
+    size_t mark_len = first ? rfm_utf8_mark_len(line) : 0;
+    return rfm_bytes_of(line.at + mark_len, line.len - mark_len);
 }
 
 static int read_line(struct source *source, rfm_error *error)
 {
-    ssize_t len;
-    size_t kept = 0;
-    while (kept == 0) {
+    rfm_bytes value = RFM_BYTES_NONE;
+    while (value.len == 0) {
         errno = 0;
-        len = getline(&source->text, &source->text_size, source->file);
+        ssize_t len = getline(&source->text, &source->text_size, source->file);
         if (len < 0) {
             source->ended = true; /* not ferror: of a line that it has no memory for getline says nothing else */
             return feof(source->file) ? RFM_OK : rfm_fail(error, RFM_E_IO, "%s: %s", source->name, strerror(errno));
         }
-        kept = line_len(source->text, (size_t)len);
+        value = line_of(source->text, (size_t)len, !source->begun);
+        source->begun = true;
     }
     rfm_event event;
     rfm_decoder_reset(source->decoder);
     rfm_event_line *line = &source->line;
-    *line = (rfm_event_line){
-        .value = rfm_bytes_of(source->text, kept), .time_ms = INT64_MIN, .order_ms = line->order_ms};
+    *line = (rfm_event_line){.value = value, .time_ms = INT64_MIN, .order_ms = line->order_ms};
     rfm_reason reason = rfm_decode_as(source->decoder, &source->reading, line->value, RFM_BYTES_NONE, INT64_MAX, &event,
                                       NULL);
     if (reason == RFM_REASON_NONE || event.time_ms >= RFM_TIME_1990_MS)

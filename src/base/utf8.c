@@ -31,6 +31,12 @@ static size_t sequence_len(const uint8_t *at, size_t left, size_t *broken_len)
     return len;
 }
 
+size_t rfm_utf8_mark_len(rfm_bytes bytes)
+{
+    const size_t len = sizeof RFM_UTF8_MARK - 1;
+    return bytes.len >= len && memcmp(bytes.at, RFM_UTF8_MARK, len) == 0 ? len : 0;
+}
+
 bool rfm_utf8_valid(rfm_bytes bytes)
 {
     size_t i = 0, broken_len;

@@ -1,5 +1,6 @@
 #include "csv.h"
 
+#include <rfm/base/utf8.h>
 #include <stdlib.h>
 
 enum { BUFFER_BYTES = 4 * RFM_CSV_RECORD_MAX };
@@ -95,15 +96,13 @@ static char separator_of(const uint8_t *from, const uint8_t *to)
 
 static int begin(rfm_csv *csv, rfm_error *error)
 {
-    static const uint8_t mark[] = {0xef, 0xbb, 0xbf};
     int code = fill(csv, error);
     if (code != RFM_OK)
         return code;
     const uint8_t *at = csv->buffer;
     if (csv->end >= 2 && ((at[0] == 0xff && at[1] == 0xfe) || (at[0] == 0xfe && at[1] == 0xff)))
         return rfm_fail(error, RFM_E_MALFORMED, "the file is in UTF-16; save it as UTF-8");
-    if (csv->end >= sizeof mark && memcmp(at, mark, sizeof mark) == 0)
-        csv->begin = sizeof mark;
+    csv->begin = rfm_utf8_mark_len((rfm_bytes){at, csv->end});
     csv->separator = separator_of(csv->buffer + csv->begin, csv->buffer + csv->end);
     csv->begun = true;
     return RFM_OK;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <rfm/base/hash.h>
+#include <rfm/base/utf8.h>
 #include <rfm/event/decode.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,10 +30,18 @@ static void count_row(rfm_purchase_file *file)
 
 /* CSV. */
 
+struct csv_source {
+    FILE *stream;
+    size_t marks, marks_given; /* bytes of a byte order mark, or of what begins like one, that have been read ahead */
+};
+
 static int read_bytes(void *owner, uint8_t *at, size_t size, size_t *len, rfm_error *error)
 {
-    FILE *stream = owner;
-    *len = fread(at, 1, size, stream);
+    struct csv_source *source = owner;
+    FILE *stream = source->stream;
+    for (*len = 0; *len < size && source->marks_given < source->marks; ++*len)
+        at[*len] = (uint8_t)RFM_UTF8_MARK[source->marks_given++];
+    *len += fread(at + *len, 1, size - *len, stream);
     return ferror(stream) ? rfm_fail(error, RFM_E_IO, "%s", strerror(errno)) : RFM_OK;
 }
 
@@ -97,9 +106,9 @@ static int read_rows(rfm_purchase_file *file, rfm_csv *csv, const size_t at[RFM_
     return code == RFM_OK ? RFM_OK : rfm_fail_within(error, code, "%s", file->name);
 }
 
-static int read_csv(rfm_purchase_file *file, FILE *stream, rfm_purchases *purchases, rfm_error *error)
+static int read_csv(rfm_purchase_file *file, struct csv_source *source, rfm_purchases *purchases, rfm_error *error)
 {
-    rfm_csv *csv = rfm_csv_new(read_bytes, stream);
+    rfm_csv *csv = rfm_csv_new(read_bytes, source);
     rfm_csv_record header;
     bool more;
     size_t at[RFM_COLUMN_COUNT];
@@ -209,6 +218,18 @@ static int read_events(rfm_purchase_file *file, FILE *stream, rfm_purchases *pur
     return code;
 }
 
+/* Reads on until it shows, one byte further at most than may be given back. */
+static bool begins_with_event(struct csv_source *source)
+{
+    const size_t marks_max = sizeof RFM_UTF8_MARK - 1;
+    int next = getc(source->stream);
+    for (; source->marks < marks_max && next == (uint8_t)RFM_UTF8_MARK[source->marks]; next = getc(source->stream))
+        source->marks++;
+    if (next != EOF)
+        ungetc(next, source->stream);
+    return next == '{' && (source->marks == 0 || source->marks == marks_max);
+}
+
 int rfm_purchase_file_read(rfm_purchase_file *file, rfm_purchases *purchases, rfm_error *error)
 {
     FILE *stream = strcmp(file->name, "-") == 0 ? stdin : fopen(file->name, "r");
@@ -216,10 +237,9 @@ int rfm_purchase_file_read(rfm_purchase_file *file, rfm_purchases *purchases, rf
         return rfm_fail(error, errno == EMFILE || errno == ENFILE || errno == ENOMEM ? RFM_E_IO : RFM_E_NOT_FOUND,
                         "%s: %s", file->name, strerror(errno));
     file->rows = file->bad_rows = file->others = 0;
-    int first = getc(stream);
-    if (first != EOF)
-        ungetc(first, stream);
-    int code = first == '{' ? read_events(file, stream, purchases, error) : read_csv(file, stream, purchases, error);
+    struct csv_source source = {.stream = stream};
+    int code = begins_with_event(&source) ? read_events(file, stream, purchases, error)
+                                          : read_csv(file, &source, purchases, error);
     if (stream != stdin)
         fclose(stream);
     return code;

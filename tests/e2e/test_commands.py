@@ -297,6 +297,17 @@ def test_replay_twice_is_byte_for_byte(config, tmp_path):
     assert replay(config(), [file], tmp_path) == replay(config(), [file], tmp_path)
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(config, tmp_path):
+    plain = [written(tmp_path / f"plain-{n}", events) for n, events in enumerate((STORY[::2], STORY[1::2]))]
+    marked = [tmp_path / f"marked-{n}" for n in range(2)]
+    for file, of in zip(marked, plain):
+        file.write_bytes(b"\xef\xbb\xbf" + of.read_bytes())
+    whole = replay(config(), marked, tmp_path)
+    assert whole == replay(config(), plain, tmp_path) and not whole["dead-letters"]
+    marked[0].write_bytes(plain[0].read_bytes() + b"\xef\xbb\xbf" + plain[0].read_bytes().splitlines(True)[0])
+    assert len(replay(config(), marked[:1], tmp_path)["dead-letters"]) == 1  # in the middle it is no mark
+
+
 def test_several_files_are_merged_by_time(config, tmp_path):
     files = [written(tmp_path / f"{part}.ndjson", STORY[part::2]) for part in range(2)]
     together = replay(config(), [written(tmp_path / "e.ndjson", STORY)], tmp_path)

@@ -204,6 +204,9 @@ def test_other_forms_of_the_same_file(cdnow, tmp_path):
             "time": int(datetime.fromisoformat(d + "T12:00:00").replace(tzinfo=timezone.utc).timestamp() * 1000),
         }) + "\n" for i, (c, d, a) in enumerate(table)),
     }
+    forms["bom.ndjson"] = "\ufeff" + forms["events.ndjson"]
+    # Begins like the mark and is none: full-width letters.
+    forms["wide.csv"] = "\uff29\uff24,client_id,date,amount\n" + "".join(f"x,{c},{d},{a}\n" for c, d, a in table)
     for name, text in forms.items():
         assert fitted(written(tmp_path / name, text)) == expected, name
     out, _ = fit("--purchases", "-", stdin=cdnow.read_bytes())

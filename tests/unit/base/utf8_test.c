@@ -49,6 +49,16 @@ static void only_well_formed_sequences(void **state)
         assert_false(rfm_utf8_valid(rfm_text(invalid[i])));
 }
 
+static void a_byte_order_mark_is_three_bytes_at_the_start(void **state)
+{
+    (void)state;
+    assert_int_equal(rfm_utf8_mark_len(rfm_text("\xef\xbb\xbf")), 3);
+    assert_int_equal(rfm_utf8_mark_len(rfm_text("\xef\xbb\xbf{}")), 3);
+    static const char *const without[] = {"", "{}", "\xef", "\xef\xbb", "\xef\xbc\xa9\xef\xbb\xbf", "a\xef\xbb\xbf"};
+    for (size_t i = 0; i < sizeof without / sizeof *without; i++)
+        assert_int_equal(rfm_utf8_mark_len(rfm_text(without[i])), 0);
+}
+
 static void writes(const char *text, size_t len, const char *expected)
 {
     rfm_buffer buffer;
@@ -89,6 +99,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_well_formed_sequences),
+        cmocka_unit_test(a_byte_order_mark_is_three_bytes_at_the_start),
         cmocka_unit_test(json_strings),
         cmocka_unit_test(broken_text_is_replaced),
     };
