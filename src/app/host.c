@@ -414,6 +414,24 @@ static void add_lags(rfm_host *host)
         }
 }
 
+static bool has_trouble(const rfm_host *host)
+{
+    char text[200] = "";
+    rfm_store_trouble(host->store, text, sizeof text);
+    return text[0] != 0;
+}
+
+static void add_redis(rfm_host *host)
+{
+    const rfm_store_stats *stats = rfm_store_stats_of(host->store);
+    rfm_snapshot *to = host->snapshot;
+    rfm_snapshot_add(to, RFM_METRIC_REDIS_CONNECTED, NULL, NULL, has_trouble(host) ? 0 : 1);
+    rfm_snapshot_add(to, RFM_METRIC_REDIS_LOST, NULL, NULL, (double)stats->connections_lost);
+    rfm_snapshot_add(to, RFM_METRIC_REDIS_REFUSED, NULL, NULL, (double)stats->stores_refused);
+    rfm_snapshot_add_histogram(to, RFM_METRIC_REDIS, "load", &host->redis_load);
+    rfm_snapshot_add_histogram(to, RFM_METRIC_REDIS, "store", &host->redis_store);
+}
+
 static void share_stats(rfm_host *host)
 {
     pthread_mutex_lock(&host->mutex);
@@ -442,13 +460,6 @@ static void set_trouble(rfm_host *host)
     pthread_mutex_unlock(&host->mutex);
 }
 
-static bool has_trouble(const rfm_host *host)
-{
-    char text[200] = "";
-    rfm_store_trouble(host->store, text, sizeof text);
-    return text[0] != 0;
-}
-
 static void note_steps(rfm_host *host, const rfm_worker_stats *stats)
 {
     uint64_t oldest = stats->steps_stored > RFM_STEP_TIMES ? stats->steps_stored - RFM_STEP_TIMES : 0;
@@ -471,13 +482,11 @@ static void on_report(uv_timer_t *timer)
                      (double)rfm_consumer_stats_of(host->consumer).rebalances);
     rfm_snapshot_add(host->snapshot, RFM_METRIC_TASKS, host->ready ? "consuming" : "taking_over", NULL,
                      (double)rfm_consumer_stats_of(host->consumer).tasks);
-    rfm_snapshot_add(host->snapshot, RFM_METRIC_REDIS_CONNECTED, NULL, NULL, has_trouble(host) ? 0 : 1);
+    add_redis(host);
     note_steps(host, rfm_worker_stats_of(host->worker));
     rfm_snapshot_add_histogram(host->snapshot, RFM_METRIC_STEP, NULL, &host->steps);
     rfm_snapshot_add_histogram(host->snapshot, RFM_METRIC_LATENCY, NULL, &host->latency);
     rfm_snapshot_add_histogram(host->snapshot, RFM_METRIC_COMMIT, NULL, &host->commit);
-    rfm_snapshot_add_histogram(host->snapshot, RFM_METRIC_REDIS, "load", &host->redis_load);
-    rfm_snapshot_add_histogram(host->snapshot, RFM_METRIC_REDIS, "store", &host->redis_store);
     host->snapshot = rfm_metrics_publish(host->conf.metrics, host->conf.number, host->snapshot);
     bool late = host->stopping && uv_hrtime() > host->stop_deadline_ns;
     if (host->closed || !(late || (host->stopping && host->failed)))

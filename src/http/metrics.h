@@ -38,6 +38,9 @@
     X(DIRTY_BYTES, "dirty_bytes", GAUGE, "", "Redo that Redis does not have yet.")                                    \
     X(REDIS, "redis_seconds", HISTOGRAM, "op", "A round trip to Redis: load, store.")                                 \
     X(REDIS_CONNECTED, "redis_connected", GAUGE, "", "Workers that have their connection to Redis.")                  \
+    X(REDIS_LOST, "redis_connections_lost_total", COUNTER, "", "Connections of tasks to Redis that ended under way.") \
+    X(REDIS_REFUSED, "redis_stores_refused_total", COUNTER, "",                                                       \
+      "Stores without effect: Redis had no memory or was read-only, or another owner had been first.")                \
     X(LOOKS, "looks_total", COUNTER, "", "Clients looked at, each once a day and when a moment of theirs comes.")     \
     X(TIMERS_FIRED, "timers_fired_total", COUNTER, "", "Exact moments that came due and were acted on.")              \
     X(TIMERS_DUE, "timers_due", GAUGE, "",                                                                            \

@@ -297,6 +297,7 @@ def test_redis_is_full(cluster):
     wait_for("OOM in the log", lambda: said(live.processes[0], "OOM", "maxmemory", "full"), 30, 0.1,
              live.processes[0].log_tail)
     assert live.processes[0].running and live.processes[0].get("/livez")[0] == 200
+    wait_for("the refusals to be counted", lambda: live.processes[0].metrics()["rfmd_redis_stores_refused_total"] > 0, 15)
     live.redis.config_set(maxmemory="0")
     story.rest().check()
 
@@ -344,7 +345,9 @@ def test_redis_drops_every_connection_again_and_again(cluster):
     while sender.is_alive():
         live.redis.client().execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         time.sleep(0.3)
-    story.told(sender).check()
+    story.told(sender)
+    wait_for("the losses to be counted", lambda: live.processes[0].metrics()["rfmd_redis_connections_lost_total"] > 10, 15)
+    story.check()
 
 
 def test_the_password_is_wrong_and_then_right(cluster, tmp_path):
