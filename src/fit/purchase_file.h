@@ -1,6 +1,6 @@
-/* Reads purchases from a file: CSV with a header, or NDJSON of rfmd's own events, of which the purchases count; which
- * of them it is shows in the first byte, behind a byte order mark if there is one. Rows that cannot be read are told one by one and passed over, up to a
- * limit. */
+/* Reads purchases from a file: CSV with a header, or NDJSON of rfmd's own events, of which the purchases count;
+ * which of them it is shows in the first byte, behind a byte order mark if there is one. Rows that cannot be read
+ * are told one by one and passed over, up to a limit. */
 #ifndef RFM_FIT_PURCHASE_FILE_H
 #define RFM_FIT_PURCHASE_FILE_H
 
