@@ -53,6 +53,7 @@
     X(MET_AHEAD, met_ahead, "an evicted client is looked at again for what it has met") \
     X(END_OF_REVOKED, end_of_revoked, "the offset at an input's end taken for a task that is given up, whose records are dropped") \
     X(WAL_IDLE, wal_idle, "an idle task writes no redo record") \
+    X(STEP_SIZE, step_size, "a step that failed is tried again at its full size") \
     X(DIRTY_BOUND, dirty_bound, "records are taken however much waits to be stored") \
     X(CACHE_BOUND, cache_bound, "the cache takes clients beyond its limit")
 // clang-format on

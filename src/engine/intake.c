@@ -8,10 +8,9 @@
 
 bool rfm_worker_takes(const rfm_worker *worker)
 {
-    if (worker->halted || worker->resetting || worker->making->records >= worker->conf.step_events_max)
+    if (worker->halted || worker->resetting || rfm__step_is_full(worker))
         return false;
-    bool full = worker->dirty_bytes >= worker->conf.dirty_bytes_max && !RFM_FAULT(DIRTY_BOUND);
-    if (full || worker->making->arena.used_bytes >= RFM__STEP_BYTES_MAX)
+    if (worker->dirty_bytes >= worker->conf.dirty_bytes_max && !RFM_FAULT(DIRTY_BOUND))
         return false;
     if (rfm__awaits_edges(worker))
         return false;
@@ -223,7 +222,7 @@ size_t rfm_worker_feed(rfm_worker *worker, const rfm_record *records, size_t cou
     size_t taken = 0;
     rfm__set_now(worker, now_ms);
     while (taken < count && rfm_worker_takes(worker)) {
-        size_t room = worker->conf.step_events_max - worker->making->records;
+        size_t room = worker->step_size_max - rfm__step_size(worker->making);
         window.records = records + taken;
         window.count = count - taken < RFM__WINDOW ? count - taken : RFM__WINDOW;
         if (window.count > room)

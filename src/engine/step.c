@@ -55,6 +55,29 @@ bool rfm__step_is_empty(const rfm_worker *worker)
     return true;
 }
 
+size_t rfm__step_size(const rfm__step *step)
+{
+    return step->records > step->changed.count ? step->records : step->changed.count;
+}
+
+bool rfm__step_is_full(const rfm_worker *worker)
+{
+    const rfm__step *step = worker->making;
+    return rfm__step_size(step) >= worker->step_size_max || step->arena.used_bytes >= RFM__STEP_BYTES_MAX;
+}
+
+/* A step may be too large for what is between us and the broker: its transaction times out, and would time out again
+ * and again. What failed is half as large the next time, and grows while it is quick. */
+static void fit_size(rfm_worker *worker, const rfm__step *step, bool done)
+{
+    size_t half = rfm__step_size(step) / 2, twice = 2 * worker->step_size_max;
+    bool quick = worker->now_ms - step->closed_ms < RFM__STEP_QUICK_MS;
+    if (!done && half > 0 && half < worker->step_size_max && !RFM_FAULT(STEP_SIZE))
+        worker->step_size_max = half;
+    else if (done && quick)
+        worker->step_size_max = twice < worker->conf.step_events_max ? twice : worker->conf.step_events_max;
+}
+
 static void put_hash(rfm__task *task, const char *key, int64_t field, int64_t value)
 {
     uint8_t text[48];
@@ -283,6 +306,7 @@ void rfm__step_published(rfm_worker *worker, const rfm_input *input)
     RFM_ASSERT(step != NULL && input->step == &step->step);
     worker->publishing = NULL;
     bool done = input->answer == RFM_DONE || (input->answer == RFM_UNKNOWN && RFM_FAULT(UNKNOWN_AS_DONE));
+    fit_size(worker, step, done);
     if (done && !worker->resetting) {
         keep_for_storing(worker, step);
         return;

@@ -102,6 +102,7 @@ int rfm_worker_new(const rfm_worker_conf *conf, rfm_worker **out, rfm_error *err
     worker->conf = *conf;
     if (conf->page_entries_max == 0)
         worker->conf.page_entries_max = RFM__PAGE_ENTRIES;
+    worker->step_size_max = conf->step_events_max;
     worker->owners = calloc(conf->partition_count, sizeof *worker->owners);
     worker->tasks = calloc(conf->partition_count, sizeof *worker->tasks);
     worker->decoder = rfm_decoder_new(&conf->client->money);

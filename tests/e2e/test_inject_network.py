@@ -6,6 +6,7 @@ import pytest
 
 from harness import Cluster, KafkaBroker, RedisServer, wait_for
 from harness.proxy import KafkaProxy, Proxy, Weather
+from harness.rfmd import merged, write_config
 from harness.story import STORY_RULES, Story
 
 pytestmark = [pytest.mark.rfmd, pytest.mark.xdist_group("proxied")]  # one broker for those of the second half
@@ -51,6 +52,22 @@ def test_weather(proxied, seed):
     weather.end()
     story.told(sender).check(180)
     print(len(weather.journal), "faults", weather.journal)
+
+
+def test_the_way_to_the_broker_is_too_slow_for_a_large_step(proxied):
+    """Read fast and written slowly, as with a quota: a step of the backlog's size would time out for ever."""
+    live, kafka = proxied, proxied.proxies[0]
+    for process in live.processes:
+        write_config(process.config_path, merged(process.config, {"kafka": {"producer": {"transaction.timeout.ms": "3000"}}}))
+    story = Story(live, 4_000, 400)
+    live.start()
+    kafka.upward_bytes_per_s = 20_000
+    story.tell(1.0)
+    live.wait_consumed(120)
+    aborts = sum(process.metrics()["rfmd_aborts_total"] for process in live.processes)
+    kafka.upward_bytes_per_s = None
+    assert aborts > 0, "no step was too large"
+    story.check()
 
 
 # -- each kind of request: lost, its answer lost, refused

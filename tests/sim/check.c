@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { QUIET_US = 1500000, PATIENCE_US = 120000000, HALT_US = 30000000, SLACK_US = 2000000 };
+enum { QUIET_US = 1500000, PATIENCE_US = 120000000, SLOWLY_US = 80000000, HALT_US = 30000000, SLACK_US = 2000000 };
 /* Of the cache beyond its limit, at rest; at any time what a step has changed and what is being loaded may not leave
  * it. */
 enum { REST_BYTES_MAX = 16384, HELD_BYTES_MAX = 65536 };
@@ -385,7 +385,7 @@ bool sim_check_settled(sim_world *sim)
         return true;
     if (sim->doom.expected && sim->now_us - sim->doom.since_us > HALT_US)
         sim_fail(sim, "it goes on, but should have halted: ...%s...", sim->doom.expected);
-    if (sim->now_us > PATIENCE_US)
+    if (sim->now_us > PATIENCE_US + (sim->options.message_us ? SLOWLY_US : 0))
         say_what_waits(sim);
     bool owned = all_owned(sim);
     if (!owned || checks->changes != checks->changes_before || sim->faults || sim->shop.appended < sim->shop.count)

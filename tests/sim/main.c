@@ -131,6 +131,7 @@ static sim_options options_of(uint64_t seed, const sim_how *how)
     options.grain_ms = (int64_t)PICK(60000, 1800000);
     options.gaps = PICK(0, 1);
     options.expires = PICK(0, 1) && options.calamity <= SIM_OFFSETS_GONE;
+    options.message_us = (int64_t)(PICK(0, 0, 0, 15000000) / options.events);
     options.calm = how->calm;
     options.at_least_once = how->at_least_once;
     if (how->at_least_once) { /* these are about the WAL, and what goes with it */
@@ -180,6 +181,7 @@ static sim_world *run_reference(uint64_t seed, sim_options quiet, bool trace)
     quiet.cache_bytes_max = quiet.dirty_bytes_max = 1 << 24;
     quiet.step_events_max = 1000;
     quiet.part_bytes_max = quiet.page_entries_max = 0;
+    quiet.message_us = 0;
     sim_world *reference = run_world(seed, &quiet, NULL, false);
     if (!reference->failed)
         return reference;

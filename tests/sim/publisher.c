@@ -166,13 +166,16 @@ static void carry_out(sim_world *sim, void *argument)
 {
     sim_job *job = argument;
     uint32_t producer = job->node->number;
+    int64_t took_us = 0;
     if (job->kind == JOB_RENEW) {
         job->reply = sim_broker_init_producer(sim, producer, &job->epoch);
     } else if (job->kind == JOB_EVICT) {
         uint32_t epoch;
         job->reply = sim_broker_init_producer(sim, job->number, &epoch);
     } else if (job->stage == STAGE_PRODUCE) {
+        size_t before = job->at;
         job->reply = produce_some(sim, job);
+        took_us = (int64_t)(job->at - before) * sim->options.message_us;
     } else if (job->stage == STAGE_OFFSETS) {
         job->reply = send_offsets(sim, job);
         job->at += job->reply == SIM_OK;
@@ -180,7 +183,7 @@ static void carry_out(sim_world *sim, void *argument)
         job->reply = sim_broker_commit(sim, producer, job->epoch);
     }
     if (job->node->alive && job->node->life == job->life)
-        sim__post(sim, job->node, sim_delay(sim), replied, job);
+        sim__post(sim, job->node, took_us + sim_delay(sim), replied, job);
 }
 
 static void request(sim_world *sim, sim_node *node, sim_job *job)

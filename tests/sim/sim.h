@@ -48,6 +48,7 @@ typedef struct sim_options {
     bool population; /* scores by population, edges told now and then; wall clock only */
     bool crowded;    /* the clients share a few minutes of the day */
     int64_t wal_idle_ms, transaction_ms;
+    int64_t message_us;          /* that a message takes to the broker: a step may be too large for its transaction */
     uint32_t crash_in, stall_in; /* one in so many effects; 0: never */
     int64_t fault_us;            /* from one thing that goes wrong to the next, in the mean */
     uint32_t faults;             /* bit per sim_fault */

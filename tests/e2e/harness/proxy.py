@@ -39,6 +39,7 @@ class Proxy:
     def __init__(self, seed: int = 1):
         self.port, self.target = free_port(), None
         self.delay_s, self.bytes_per_s, self.hold_s, self.black_hole = 0.0, None, 0.0, False
+        self.upward_bytes_per_s = None  # to the server alone
         self.accepted, self.passed_bytes = 0, 0
         self._rng, self._pairs = random.Random(seed), set()
         self._loop = asyncio.new_event_loop()
@@ -126,6 +127,8 @@ class Proxy:
                 await asyncio.sleep(self.delay_s * self._rng.random())
             if self.bytes_per_s:
                 await asyncio.sleep(len(data) / self.bytes_per_s)
+            if self.upward_bytes_per_s and direction == 0:
+                await asyncio.sleep(len(data) / self.upward_bytes_per_s)
             if pair.swallowed[direction]:
                 continue
             if pair.cut_after is not None:

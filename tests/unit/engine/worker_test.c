@@ -25,9 +25,20 @@ typedef struct desk {
     rfm_effect last[KINDS];
     rfm_effect loads[2048];
     size_t load_count, published, stored; /* published, stored: of those seen, carried out */
+    size_t triggers, step_triggers_max;   /* of all steps to be published, of the one that had most */
     uint32_t task;                        /* that is told of */
     int64_t now_ms;                       /* where nothing else is said */
 } desk;
+
+static void count_triggers(desk *at, const rfm_step *step)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < step->message_count; i++)
+        count += step->messages[i].topic >= RFM_TOPIC_TRIGGERS;
+    at->triggers += count;
+    if (count > at->step_triggers_max)
+        at->step_triggers_max = count;
+}
 
 /* Takes what the worker wants now. */
 static void take(desk *at)
@@ -36,6 +47,8 @@ static void take(desk *at)
     while (rfm_worker_next(at->worker, &effect)) {
         at->seen[effect.kind]++;
         at->last[effect.kind] = effect;
+        if (effect.kind == RFM_OUT_PUBLISH)
+            count_triggers(at, effect.step);
         if (effect.kind == RFM_OUT_LOAD && at->load_count < sizeof at->loads / sizeof *at->loads)
             at->loads[at->load_count++] = effect;
     }
@@ -51,8 +64,8 @@ static void tell(desk *at, rfm_input input)
 }
 
 /* The first of `partition_count` tasks is assigned. */
-static desk *desk_with(uint32_t partition_count, size_t cache_bytes_max, size_t input_count, rfm_rule *rule,
-                       rfm_format format)
+static desk *desk_with(uint32_t partition_count, size_t cache_bytes_max, size_t step_events_max, size_t input_count,
+                       rfm_rule *rule, rfm_format format)
 {
     rfm_error error = {0};
     desk *at = calloc(1, sizeof *at);
@@ -71,7 +84,7 @@ static desk *desk_with(uint32_t partition_count, size_t cache_bytes_max, size_t 
                             .check_records = partition_count == 1,
                             .cache_bytes_max = cache_bytes_max,
                             .dirty_bytes_max = 64 << 20,
-                            .step_events_max = 20000,
+                            .step_events_max = step_events_max,
                             .wal_idle_ms = RFM_DAY_MS,
                             .client = &at->client,
                             .rules = &at->rules};
@@ -82,7 +95,7 @@ static desk *desk_with(uint32_t partition_count, size_t cache_bytes_max, size_t 
 
 static desk *desk_without_edges(size_t cache_bytes_max, size_t input_count, rfm_rule *rule, rfm_format format)
 {
-    return desk_with(1, cache_bytes_max, input_count, rule, format);
+    return desk_with(1, cache_bytes_max, 20000, input_count, rule, format);
 }
 
 static desk *desk_of(size_t cache_bytes_max, size_t input_count, rfm_rule *rule, rfm_format format)
@@ -784,7 +797,7 @@ static void test_a_state_of_a_newer_program_stops_it(void **state)
 /* Two tasks that consume. */
 static desk *desk_of_two_tasks(int64_t now_ms)
 {
-    desk *at = desk_with(2, 1 << 20, 1, NULL, RFM_FORMAT_NATIVE);
+    desk *at = desk_with(2, 1 << 20, 20000, 1, NULL, RFM_FORMAT_NATIVE);
     at->now_ms = now_ms;
     tell(at, (rfm_input){.kind = RFM_IN_EDGES, .edges = &(rfm_edges){0}});
     begin_new(at);
@@ -860,6 +873,120 @@ static void test_where_all_wait_none_is_put_aside(void **state)
     desk_free(at);
 }
 
+enum { STEP_EVENTS_MAX = 64, SHOPPERS = 300 };
+
+/* A worker of small steps that consumes. */
+static desk *desk_of_small_steps(rfm_rule *rule, int64_t now_ms)
+{
+    desk *at = desk_with(1, 1 << 20, STEP_EVENTS_MAX, 1, rule, RFM_FORMAT_NATIVE);
+    at->now_ms = now_ms;
+    tell(at, (rfm_input){.kind = RFM_IN_EDGES, .edges = &(rfm_edges){0}});
+    begin_new(at);
+    return at;
+}
+
+/* The first visits of shoppers, as many as are taken. Returns how many that were. */
+static size_t feed_shoppers(desk *at, size_t first)
+{
+    size_t number = first;
+    for (; number < SHOPPERS; number++) {
+        char id[32], text[200];
+        snprintf(id, sizeof id, "shopper-%zu", number);
+        snprintf(text, sizeof text, "{\"type\":\"visit\",\"id\":\"v\",\"client_id\":\"%s\",\"time\":%lld}", id,
+                 (long long)at->now_ms);
+        rfm_record record = record_of((int64_t)number, rfm_text(id), rfm_text(text));
+        record.append_ms = at->now_ms;
+        if (rfm_worker_feed(at->worker, &record, 1, at->now_ms) == 0)
+            break;
+    }
+    take(at);
+    return number - first;
+}
+
+/* The step under way ends after so many milliseconds; what it changed is stored if it was committed, and if not the
+ * task is taken over again. */
+static void end_step(desk *at, rfm_answer answer, int64_t took_ms)
+{
+    static int64_t wal;
+    char text[32];
+    rfm_step *step = at->last[RFM_OUT_PUBLISH].step;
+    size_t renewals = at->seen[RFM_OUT_RENEW];
+    at->now_ms += took_ms;
+    step->changes[0].to.wal = ++wal;
+    tell(at, (rfm_input){.kind = RFM_IN_PUBLISHED, .step = step, .answer = answer});
+    if (answer == RFM_DONE) {
+        snprintf(text, sizeof text, "%lld 0", (long long)wal);
+        tell(at, (rfm_input){.kind = RFM_IN_STORED, .term = at->last[RFM_OUT_STORE].term, .wal_value = rfm_text(text)});
+        return;
+    }
+    assert_int_equal(at->seen[RFM_OUT_RENEW], renewals + 1);
+    tell(at, (rfm_input){.kind = RFM_IN_RENEWED});
+    begin_new(at);
+}
+
+/* Records that need no client, until no more are taken: a step is published. Returns its size. */
+static size_t publish_full(desk *at, int64_t *offset)
+{
+    size_t count = 0;
+    for (size_t taken = 1; taken > 0; count += taken) {
+        rfm_record bad = record_of(*offset + (int64_t)count, rfm_text("c"), rfm_text("no event"));
+        taken = rfm_worker_feed(at->worker, &bad, 1, at->now_ms);
+    }
+    size_t published = at->seen[RFM_OUT_PUBLISH];
+    take(at);
+    assert_int_equal(at->seen[RFM_OUT_PUBLISH], published + 1);
+    *offset += (int64_t)count;
+    return count;
+}
+
+/* Over a slow line its transaction times out. At its full size it had been tried again for ever. */
+static void test_a_step_that_failed_is_half_as_large_the_next_time(void **state)
+{
+    (void)state;
+    desk *at = desk_of_small_steps(NULL, (int64_t)NOW_MS * 1000);
+    int64_t offset = 0;
+    for (size_t size = STEP_EVENTS_MAX; size > 0; size /= 2) {
+        assert_int_equal(publish_full(at, &offset), size);
+        end_step(at, RFM_UNKNOWN, 10000);
+        offset = 0;
+    }
+    for (int i = 0; i < 3; i++) { /* never nothing; and no larger while it is slow */
+        assert_int_equal(publish_full(at, &offset), 1);
+        end_step(at, RFM_DONE, 2000);
+    }
+    for (size_t size = 1; size <= STEP_EVENTS_MAX; size *= 2) {
+        assert_int_equal(publish_full(at, &offset), size);
+        end_step(at, RFM_DONE, 10);
+    }
+    assert_int_equal(publish_full(at, &offset), STEP_EVENTS_MAX);
+    desk_free(at);
+}
+
+/* Everybody's timer comes at once: they had been one step, whatever its size might be. */
+static void test_timers_fill_no_step_beyond_its_size(void **state)
+{
+    (void)state;
+    rfm_rule rule = {.name = "quiet",
+                     .class_ = RFM_CLASS_TRANSACTIONAL,
+                     .on = {.kind = RFM_CAUSE_IDLE, .event = RFM_EVENT_VISIT, .idle_ms = 7000}};
+    rfm_view *view = rfm_view_new();
+    desk *at = desk_of_small_steps(&rule, (int64_t)NOW_MS * 1000);
+    for (size_t fed = 0, now; fed < SHOPPERS; fed += now) {
+        now = feed_shoppers(at, fed);
+        assert_in_range(now, 1, STEP_EVENTS_MAX);
+        carry_out(at, view, at->now_ms);
+    }
+    assert_int_equal(at->triggers, 0);
+    at->now_ms += 8000;
+    tell(at, (rfm_input){.kind = RFM_IN_AT_END, .input = 0});
+    carry_out(at, view, at->now_ms);
+    assert_int_equal(at->triggers, SHOPPERS);
+    assert_int_equal(at->step_triggers_max, STEP_EVENTS_MAX);
+    assert_int_equal(rfm_worker_stats_of(at->worker)->timers_due, 0);
+    desk_free(at);
+    rfm_view_free(view);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -881,6 +1008,8 @@ int main(void)
         cmocka_unit_test(test_a_client_of_an_older_release_moves_with_its_next_look),
         cmocka_unit_test(test_a_task_whose_redis_is_away_does_not_hold_up_the_others),
         cmocka_unit_test(test_where_all_wait_none_is_put_aside),
+        cmocka_unit_test(test_a_step_that_failed_is_half_as_large_the_next_time),
+        cmocka_unit_test(test_timers_fill_no_step_beyond_its_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
