@@ -17,6 +17,7 @@ An HTML comment before a table or list names a check of what stands there in bac
     <!-- messages -->           first column: a message of the program, `…` for what differs
     <!-- fields FILE PATH -->   first column: all keys of an object in the first line of a file that an example wrote
     <!-- suppressions -->       first column: all reasons for which a trigger is held back
+    <!-- protocol -->           first column: all rules of the protocol that a test can leave out
 
 Links within the repository must lead somewhere. Ends with 0 if all is well."""
 from __future__ import annotations
@@ -155,12 +156,15 @@ def check_messages(said: list[str], texts: str):
                 yield f"no message of the program has '{part}'"
 
 
-def check_suppressions(said: list[str]):
-    header = (ROOT / "include/rfm/rule/decide.h").read_text()
-    listed = re.search(r"#define RFM_SUPPRESSIONS\(X\)((?:.*\\\n)*.*)", header)[1]
-    names = re.findall(r"X\(\w+, (\w+)\)", listed)
+# Tables in the code whose names a page lists.
+LISTS = {"suppressions": ("include/rfm/rule/decide.h", "RFM_SUPPRESSIONS"), "protocol": ("src/engine/fault.h", "RFM__FAULTS")}
+
+
+def check_listed(said: list[str], header: str, table: str):
+    listed = re.search(rf"#define {table}\(X\)((?:.*\\\n)*.*)", (ROOT / header).read_text())[1]
+    names = re.findall(r"X\(\w+, (\w+)", listed)
     if set(said) != set(names):
-        yield f"reasons differ: only on the page {set(said) - set(names)}, only in the program {set(names) - set(said)}"
+        yield f"names differ: only on the page {set(said) - set(names)}, only in the program {set(names) - set(said)}"
 
 
 def check_fields(said: list[str], record: dict):
@@ -176,14 +180,14 @@ def check_fields(said: list[str], record: dict):
 
 
 def check_sayings(page: Path, text: str, folder: Path, texts: str):
-    for comment in re.finditer(r"<!-- (messages|fields|suppressions)\b ?([^>]*?) ?-->\n", text):
+    for comment in re.finditer(r"<!-- (messages|fields|suppressions|protocol)\b ?([^>]*?) ?-->\n", text):
         said = first_column(text, comment.end())
         line = text.count("\n", 0, comment.start()) + 1
         kind = comment[1]
         if kind == "messages":
             wrong = check_messages(said, texts)
-        elif kind == "suppressions":
-            wrong = check_suppressions(said)
+        elif kind in LISTS:
+            wrong = check_listed(said, *LISTS[kind])
         else:
             wrong = check_fields(said, json.loads((folder / comment[2].strip()).read_text().splitlines()[0]))
         for what in wrong if said else ["no table follows"]:
