@@ -93,8 +93,8 @@ static const rfm__key keys[] = {
     {"engine.dirty_bytes_max", &rfm__size, AT(engine.dirty_bytes_max), "64MiB", .low = 1 << 20, .high = 1ull << 40,
      .text = "Changes that Redis does not have yet, of the whole process; beyond, the input waits"},
     {"engine.step_events_max", &rfm__integer, AT(engine.step_events_max), "20000", .low = 1, .high = 1000000,
-     .text = "Records in one transaction, or clients whose timers have come; half as many after one that failed, until "
-             "they are quick again"},
+     .text = "Records in one transaction, and as many clients whose timers have come; fewer after one that timed out, "
+             "until they are quick again"},
     {"engine.clock", &rfm__choice, AT(engine.clock), "wall", .choices = clocks,
      .text = "`record`: the largest Kafka timestamp read, for tests and back-fills"},
 

@@ -213,9 +213,12 @@ static void finish(at_work *work)
     rfm_client *client = &worker->client;
     rfm_bytes packed;
     rfm__cache_at(&worker->cache, work->index)->touched_ms = work->met_ms;
-    if (!pack(work, &packed)) {
-        if (worker->making->messages.count != work->messages_before)
-            rfm__join_step(worker, work->task);
+    bool changed = pack(work, &packed);
+    if (!changed && worker->making->messages.count == work->messages_before)
+        return;
+    worker->making->looks += work->record == NULL;
+    if (!changed) {
+        rfm__join_step(worker, work->task);
         return;
     }
     rfm_standing standing = rfm_client_standing(client);

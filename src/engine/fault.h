@@ -54,6 +54,7 @@
     X(END_OF_REVOKED, end_of_revoked, "the offset at an input's end taken for a task that is given up, whose records are dropped") \
     X(WAL_IDLE, wal_idle, "an idle task writes no redo record") \
     X(STEP_SIZE, step_size, "a step that failed is tried again at its full size") \
+    X(STEP_BOUND, step_bound, "timers that come at once make one step of any size") \
     X(DIRTY_BOUND, dirty_bound, "records are taken however much waits to be stored") \
     X(CACHE_BOUND, cache_bound, "the cache takes clients beyond its limit")
 // clang-format on

@@ -30,7 +30,7 @@ enum {
     RFM__DEAD_LETTER_HEADERS_MAX = 64 * 1024, /* of the original's headers: beyond, they are left out */
     RFM__TRACEPARENT_MAX = 256,               /* W3C: 55 bytes */
     RFM__STEP_BYTES_MAX = 32 << 20,           /* of messages and waiting records: large ones make smaller steps */
-    RFM__STEP_QUICK_MS = 1000,                /* published in less: the next may be larger */
+    RFM__STEP_SLOW_MS = 4000,                 /* one that failed earlier was not too large */
     RFM__WINDOW = 32,                         /* records decoded and prefetched ahead */
     RFM__RETRY_MS = 1000,                     /* a take-over that is blocked, a store that was refused */
     RFM__STALLED_RETRY_MS = 15000,            /* a task that held up the others */
@@ -82,7 +82,8 @@ typedef struct rfm__step {
     RFM__VECTOR(uint32_t) changed;     /* cache indexes of the clients that it changed */
     RFM__VECTOR(rfm__waiting) waiting; /* records whose clients are being loaded, in order of arrival */
     RFM__VECTOR(rfm_change) changes;
-    size_t records, redo_bytes, stores_left;
+    size_t records, looks; /* looks: of timers, with an effect */
+    size_t redo_bytes, stores_left;
     int64_t closed_ms;
 } rfm__step;
 
@@ -127,7 +128,6 @@ typedef struct rfm__page {
     RFM__VECTOR(rfm__list) lists; /* by their moments */
     RFM__VECTOR(rfm__listed) ids;
     RFM__VECTOR(rfm__listed) removals; /* from buckets of the page, to be done when it has trimmed them */
-    size_t entries_max;                /* of each list, and of all together as far as is known */
     size_t lists_left;                 /* not answered */
     bool moved; /* a minute list of the page has lost an entry since: places in it have changed */
 } rfm__page;
@@ -204,7 +204,8 @@ struct rfm_worker {
     rfm__step *making, *publishing;
     RFM__VECTOR(rfm__step *) storing; /* in order of their numbers */
     uint64_t step_number, load_number;
-    size_t step_size_max;           /* of the step in the making: less than in `conf` after one that failed */
+    size_t step_size_max;           /* records, and looks of timers, of the step in the making */
+    int64_t step_failed_ms;         /* what the last one took that was too large; 0: none was */
     RFM__VECTOR(rfm__load *) loads; /* not answered */
     rfm_table load_places;          /* their indexes by number */
     rfm_spares spare_steps, spare_loads;
@@ -298,8 +299,6 @@ rfm__step *rfm__step_new(rfm_worker *worker);
 void rfm__step_free(rfm__step *step);
 void rfm__step_drop_changes(rfm_worker *worker, rfm__step *step);
 bool rfm__step_is_empty(const rfm_worker *worker);
-bool rfm__step_is_full(const rfm_worker *worker);
-size_t rfm__step_size(const rfm__step *step); /* its records, or the clients that it changed: whichever are more */
 void rfm__step_try_close(rfm_worker *worker);
 void rfm__step_published(rfm_worker *worker, const rfm_input *input);
 void rfm__stores_advance(rfm_worker *worker, rfm__task *task);

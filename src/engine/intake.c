@@ -8,9 +8,10 @@
 
 bool rfm_worker_takes(const rfm_worker *worker)
 {
-    if (worker->halted || worker->resetting || rfm__step_is_full(worker))
+    if (worker->halted || worker->resetting || worker->making->records >= worker->step_size_max)
         return false;
-    if (worker->dirty_bytes >= worker->conf.dirty_bytes_max && !RFM_FAULT(DIRTY_BOUND))
+    bool full = worker->dirty_bytes >= worker->conf.dirty_bytes_max && !RFM_FAULT(DIRTY_BOUND);
+    if (full || worker->making->arena.used_bytes >= RFM__STEP_BYTES_MAX)
         return false;
     if (rfm__awaits_edges(worker))
         return false;
@@ -222,7 +223,7 @@ size_t rfm_worker_feed(rfm_worker *worker, const rfm_record *records, size_t cou
     size_t taken = 0;
     rfm__set_now(worker, now_ms);
     while (taken < count && rfm_worker_takes(worker)) {
-        size_t room = worker->step_size_max - rfm__step_size(worker->making);
+        size_t room = worker->step_size_max - worker->making->records;
         window.records = records + taken;
         window.count = count - taken < RFM__WINDOW ? count - taken : RFM__WINDOW;
         if (window.count > room)

@@ -19,7 +19,7 @@ static void recycle(rfm_worker *worker, rfm__step *step)
 {
     rfm_arena_reset(&step->arena);
     step->messages.count = step->changed.count = step->waiting.count = step->changes.count = 0;
-    step->records = step->redo_bytes = step->stores_left = 0;
+    step->records = step->looks = step->redo_bytes = step->stores_left = 0;
     rfm_spares_give(&worker->spare_steps, step);
     while ((step = rfm_spares_surplus(&worker->spare_steps)) != NULL)
         rfm__step_free(step);
@@ -55,27 +55,23 @@ bool rfm__step_is_empty(const rfm_worker *worker)
     return true;
 }
 
-size_t rfm__step_size(const rfm__step *step)
-{
-    return step->records > step->changed.count ? step->records : step->changed.count;
-}
-
-bool rfm__step_is_full(const rfm_worker *worker)
-{
-    const rfm__step *step = worker->making;
-    return rfm__step_size(step) >= worker->step_size_max || step->arena.used_bytes >= RFM__STEP_BYTES_MAX;
-}
-
 /* A step may be too large for what is between us and the broker: its transaction times out, and would time out again
- * and again. What failed is half as large the next time, and grows while it is quick. */
+ * and again. What failed so is half as large the next time, but the limit falls to no less than an eighth at once: a
+ * small step may have failed for another reason. It grows again while steps that need it take a small part of the time
+ * in which the last one failed. */
 static void fit_size(rfm_worker *worker, const rfm__step *step, bool done)
 {
-    size_t half = rfm__step_size(step) / 2, twice = 2 * worker->step_size_max;
-    bool quick = worker->now_ms - step->closed_ms < RFM__STEP_QUICK_MS;
-    if (!done && half > 0 && half < worker->step_size_max && !RFM_FAULT(STEP_SIZE))
-        worker->step_size_max = half;
-    else if (done && quick)
-        worker->step_size_max = twice < worker->conf.step_events_max ? twice : worker->conf.step_events_max;
+    enum { SMALL_PART = 4, FALL_MAX = 8 };
+    size_t size = step->records > step->looks ? step->records : step->looks;
+    size_t max = worker->step_size_max, half = size / 2, least = max / FALL_MAX;
+    int64_t took_ms = worker->now_ms - step->closed_ms;
+    if (done && size > max / 2 && took_ms < worker->step_failed_ms / SMALL_PART) {
+        max = 2 * max < worker->conf.step_events_max ? 2 * max : worker->conf.step_events_max;
+    } else if (!done && took_ms >= RFM__STEP_SLOW_MS && !RFM_FAULT(STEP_SIZE)) {
+        max = half > least ? half : least;
+        worker->step_failed_ms = took_ms;
+    }
+    worker->step_size_max = max > 0 ? max : 1;
 }
 
 static void put_hash(rfm__task *task, const char *key, int64_t field, int64_t value)

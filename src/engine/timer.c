@@ -190,26 +190,21 @@ static uint64_t expected_entries(const rfm__task *task, const rfm__list *list)
 }
 
 /* A page is as many lists as are due, one after the other, and together expected to fit: one in steady running, many
- * when an outage or a jump of the clock is made up for. A step that is full takes none. */
+ * when an outage or a jump of the clock is made up for. */
 static bool start_page(const rfm_worker *worker, rfm__task *task)
 {
     rfm__page *page = &task->page;
     place at = {.minute = task->ring_minute};
     int64_t bound_ms = rfm__timer_bound_ms(worker, task);
     uint64_t entries = 0;
-    if (rfm__step_is_full(worker))
-        return false;
     page->lists.count = 0;
-    page->entries_max = worker->conf.page_entries_max;
-    if (page->entries_max > worker->step_size_max)
-        page->entries_max = worker->step_size_max;
     page->barrier_step = 0;
     skip_empty_minutes(worker, task, &at, bound_ms);
     task->ring_minute = at.minute;
     while (page->lists.count < RFM__PAGE_LISTS) {
         rfm__list list = list_at(task, &at);
         uint64_t expected = expected_entries(task, &list);
-        if (list.moment_ms > bound_ms || (page->lists.count > 0 && entries + expected > page->entries_max))
+        if (list.moment_ms > bound_ms || (page->lists.count > 0 && entries + expected > worker->conf.page_entries_max))
             break;
         /* A minute list must show whoever came before its minute; a bucket whatever was put into it or trimmed. */
         uint64_t barrier_step = list.ring ? task->last_step : task->due.buckets[at.bucket].changed_step;
@@ -247,7 +242,7 @@ static void read_lists(rfm_worker *worker, rfm__task *task)
         rfm__load_key(load, key_of_list(text, list), RFM_BYTES_NONE);
         load->list = (uint32_t)i;
         load->from = list->from;
-        load->length = (int64_t)page->entries_max;
+        load->length = (int64_t)worker->conf.page_entries_max;
         rfm__load_send(worker, load);
     }
 }
@@ -292,7 +287,7 @@ static void trim_bucket(rfm_worker *worker, rfm__task *task, const rfm__list *li
     /* What was added since the list was read stays; of what was counted then, a list that ended early has nothing
      * more. */
     uint64_t added = bucket->entries - list->counted;
-    bool ended = list->read < task->page.entries_max || list->counted <= list->read;
+    bool ended = list->read < worker->conf.page_entries_max || list->counted <= list->read;
     bucket->entries = added + (ended ? 0 : list->counted - list->read);
     if (bucket->entries == 0)
         rfm__due_remove(&task->due, list->moment_ms / 1000); /* its count is written as gone */
@@ -303,8 +298,16 @@ static void trim_bucket(rfm_worker *worker, rfm__task *task, const rfm__list *li
     change_list(task, RFM_REDO_LIST_TRIM, key_of_list(text, list), rfm_text(number));
 }
 
-/* Looks at the page's clients that are at hand and keeps the others, which were evicted meanwhile: a cache that cannot
- * hold a whole page gets on all the same. */
+/* As many clients as the step may have, of all its tasks' pages; the next one goes on with the others. */
+static bool is_full(const rfm_worker *worker)
+{
+    const rfm__step *step = worker->making;
+    bool full = step->looks >= worker->step_size_max && !RFM_FAULT(STEP_BOUND);
+    return full || step->arena.used_bytes >= RFM__STEP_BYTES_MAX;
+}
+
+/* Looks at the page's clients that are at hand and keeps the others, which were evicted meanwhile or are for the next
+ * step: a cache that cannot hold a whole page gets on all the same. */
 static void look_at_hand(rfm_worker *worker, rfm__task *task)
 {
     rfm__page *page = &task->page;
@@ -312,7 +315,7 @@ static void look_at_hand(rfm_worker *worker, rfm__task *task)
     for (size_t i = 0; i < page->ids.count && !worker->halted; i++) {
         rfm__listed listed = page->ids.items[i];
         uint32_t index = rfm__cache_find(&worker->cache, task->number, listed.id, rfm_hash64(listed.id));
-        if (index == RFM_TABLE_NONE)
+        if (index == RFM_TABLE_NONE || is_full(worker))
             page->ids.items[kept++] = listed;
         else if (rfm__cache_at(&worker->cache, index)->packed_len > 0)
             rfm__look(worker, task, index, page->lists.items[listed.list].moment_ms);
@@ -339,7 +342,7 @@ static void finish_lists(rfm_worker *worker, rfm__task *task)
             *known = RFM__MINUTE_EMPTY;
         if (goes_on)
             continue;
-        goes_on = list->read == page->entries_max;
+        goes_on = list->read == worker->conf.page_entries_max;
         task->ring_from = goes_on && !page->moved ? list->from + (int64_t)list->read : 0;
         if (!goes_on)
             task->ring_minute = list->moment_ms / RFM_MINUTE_MS;
@@ -387,7 +390,7 @@ static bool advance_once(rfm_worker *worker, rfm__task *task)
         return true;
     case RFM__PAGE_LISTING: return false;
     case RFM__PAGE_LOADING:
-        if (worker->client_loads_left > 0 || worker->loaded.count > 0)
+        if (worker->client_loads_left > 0 || worker->loaded.count > 0 || is_full(worker))
             return false;
         finish_page(worker, task);
         return true;

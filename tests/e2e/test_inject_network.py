@@ -58,7 +58,7 @@ def test_the_way_to_the_broker_is_too_slow_for_a_large_step(proxied):
     """Read fast and written slowly, as with a quota: a step of the backlog's size would time out for ever."""
     live, kafka = proxied, proxied.proxies[0]
     for process in live.processes:
-        write_config(process.config_path, merged(process.config, {"kafka": {"producer": {"transaction.timeout.ms": "3000"}}}))
+        write_config(process.config_path, merged(process.config, {"kafka": {"producer": {"transaction.timeout.ms": "5000"}}}))
     story = Story(live, 4_000, 400)
     live.start()
     kafka.upward_bytes_per_s = 20_000

@@ -3,6 +3,8 @@
 #include <engine/fault.h>
 #include <rfm/engine/outcome.h>
 
+enum { SAID_EACH_MAX = 24 }; /* messages of a record and of a look together, more than any have */
+
 /* One job after the other, each in stages, each stage a request and its reply */
 
 typedef enum job_kind { JOB_PUBLISH, JOB_RENEW, JOB_EVICT } job_kind;
@@ -243,10 +245,11 @@ void sim__publish(sim_world *sim, sim_node *node, rfm_step *step)
     job->step = step;
     job->message_count = step->message_count;
     job->messages = sim_take(sim, step->message_count * sizeof *job->messages + 1);
-    size_t redo_bytes = 0;
+    size_t redo_bytes = 0, said = 0;
     for (size_t i = 0; i < step->message_count; i++) {
         sim_check_published(sim, node, &step->messages[i]);
         redo_bytes += step->messages[i].topic == RFM_TOPIC_WAL ? step->messages[i].value.len : 0;
+        said += step->messages[i].topic != RFM_TOPIC_WAL;
         job->messages[i] = step->messages[i];
         job->messages[i].key = sim__copy_of(sim, step->messages[i].key);
         job->messages[i].value = sim__copy_of(sim, step->messages[i].value);
@@ -262,6 +265,9 @@ void sim__publish(sim_world *sim, sim_node *node, rfm_step *step)
         if (!node->held[job->tasks[i]])
             sim_trace(sim, "%s publishes for task %u, which it does not hold", node->id, job->tasks[i]);
     }
+    if (said > SAID_EACH_MAX * sim->options.step_events_max)
+        sim_fail(sim, "%s: a step of %zu messages, of at most %zu records and looks of timers each", node->id, said,
+                 sim->options.step_events_max);
     if (redo_bytes > node->step_bytes_max)
         node->step_bytes_max = redo_bytes;
     start_jobs(sim, node, job);
