@@ -30,14 +30,14 @@ static void count_row(rfm_purchase_file *file)
 
 /* CSV. */
 
-struct csv_source {
+struct source {
     FILE *stream;
     size_t marks, marks_given; /* bytes of a byte order mark, or of what begins like one, that have been read ahead */
 };
 
 static int read_bytes(void *owner, uint8_t *at, size_t size, size_t *len, rfm_error *error)
 {
-    struct csv_source *source = owner;
+    struct source *source = owner;
     FILE *stream = source->stream;
     for (*len = 0; *len < size && source->marks_given < source->marks; ++*len)
         at[*len] = (uint8_t)RFM_UTF8_MARK[source->marks_given++];
@@ -106,7 +106,7 @@ static int read_rows(rfm_purchase_file *file, rfm_csv *csv, const size_t at[RFM_
     return code == RFM_OK ? RFM_OK : rfm_fail_within(error, code, "%s", file->name);
 }
 
-static int read_csv(rfm_purchase_file *file, struct csv_source *source, rfm_purchases *purchases, rfm_error *error)
+static int read_csv(rfm_purchase_file *file, struct source *source, rfm_purchases *purchases, rfm_error *error)
 {
     rfm_csv *csv = rfm_csv_new(read_bytes, source);
     rfm_csv_record header;
@@ -219,7 +219,7 @@ static int read_events(rfm_purchase_file *file, FILE *stream, rfm_purchases *pur
 }
 
 /* Reads on until it shows, one byte further at most than may be given back. */
-static bool begins_with_event(struct csv_source *source)
+static bool begins_with_event(struct source *source)
 {
     const size_t marks_max = sizeof RFM_UTF8_MARK - 1;
     int next = getc(source->stream);
@@ -237,7 +237,7 @@ int rfm_purchase_file_read(rfm_purchase_file *file, rfm_purchases *purchases, rf
         return rfm_fail(error, errno == EMFILE || errno == ENFILE || errno == ENOMEM ? RFM_E_IO : RFM_E_NOT_FOUND,
                         "%s: %s", file->name, strerror(errno));
     file->rows = file->bad_rows = file->others = 0;
-    struct csv_source source = {.stream = stream};
+    struct source source = {.stream = stream};
     int code = begins_with_event(&source) ? read_events(file, stream, purchases, error)
                                           : read_csv(file, &source, purchases, error);
     if (stream != stdin)
